@@ -1,0 +1,1 @@
+"""The chapters, their graders and the commands that serve them."""

@@ -1,0 +1,1 @@
+"""Iterations as layers: networks unrolled from algorithms."""

@@ -1,0 +1,134 @@
+"""From a chapter's text to its notebook: convert, execute, normalise, store.
+
+The notebook is what nbval compares and nbgrader releases, so two bakes of the same
+text give the same file, byte for byte, on the same machine: cell ids come from the
+text, and nothing in the file tells where, when or by whom it was made.
+"""
+
+import hashlib
+from collections import Counter
+from pathlib import Path
+
+import jupytext
+import nbformat
+from nbclient import NotebookClient
+from nbformat import NotebookNode
+
+from course.environment import environment
+from course.syllabus import Chapter
+
+CELL_SECONDS = 120
+"""A cell that runs longer than this in a bake is stopped; its budget is far lower."""
+
+_METADATA = {
+    "kernelspec": {
+        "display_name": "Python 3",
+        "language": "python",
+        "name": "python3",
+    },
+    "language_info": {"name": "python"},
+}
+
+
+def bake(chapter: Chapter) -> Path:
+    """Execute a chapter's text and store it as its source notebook.
+
+    Args:
+        chapter: The chapter.
+
+    Returns:
+        Path of the notebook.
+
+    Raises:
+        FileNotFoundError: If the chapter has no text.
+        nbclient.exceptions.CellExecutionError: If a cell fails; the notebook on disk
+            stays as it was.
+    """
+    notebook = convert(chapter.text)
+    chapter.source.parent.mkdir(parents=True, exist_ok=True)
+    execute(notebook, chapter.source.parent)
+    write(notebook, chapter.source)
+    return chapter.source
+
+
+def convert(text: Path) -> NotebookNode:
+    """Read a chapter's text as a notebook without outputs, with stable cell ids.
+
+    A graded cell's id is its ``grade_id``; another's is a digest of its source, so
+    that an edit changes the ids of the edited cells only.
+
+    Args:
+        text: A py:percent file.
+
+    Returns:
+        The notebook.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+    """
+    notebook = jupytext.read(text, fmt="py:percent")
+    seen: Counter[str] = Counter()
+    for cell in notebook.cells:
+        cell.metadata.pop("lines_to_next_cell", None)
+        base = cell.metadata.get("nbgrader", {}).get("grade_id") or _digest(cell)
+        cell.id = base if not seen[base] else f"{base}-{seen[base]}"
+        seen[base] += 1
+    notebook.metadata = nbformat.from_dict(_METADATA)
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    return notebook
+
+
+def execute(
+    notebook: NotebookNode, folder: Path, *, stop_at_errors: bool = True
+) -> None:
+    """Run all cells of ``notebook`` in ``folder``, in place.
+
+    Args:
+        notebook: The notebook.
+        folder: Working directory of its kernel.
+        stop_at_errors: Whether a failing cell ends the run; if not, the error is
+            stored as the cell's output and the next cell runs.
+
+    Raises:
+        nbclient.exceptions.CellExecutionError: If a cell fails.
+    """
+    client = NotebookClient(
+        notebook,
+        timeout=CELL_SECONDS,
+        interrupt_on_timeout=not stop_at_errors,
+        allow_errors=not stop_at_errors,
+        kernel_name="python3",
+        store_widget_state=False,
+        extra_arguments=["--log-level=ERROR"],
+        resources={"metadata": {"path": str(folder)}},
+    )
+    with environment():
+        client.execute()
+    _normalise(notebook)
+
+
+def write(notebook: NotebookNode, path: Path) -> None:
+    """Store a notebook with sorted keys and one final newline.
+
+    Args:
+        notebook: The notebook.
+        path: Where to.
+    """
+    nbformat.validate(notebook)
+    partial = path.with_suffix(".partial")
+    partial.write_text(nbformat.writes(notebook).rstrip("\n") + "\n")
+    partial.replace(path)
+
+
+def _digest(cell: NotebookNode) -> str:
+    kind = "text" if cell.cell_type == "markdown" else "code"
+    return f"{kind}-{hashlib.sha256(cell.source.encode()).hexdigest()[:8]}"
+
+
+def _normalise(notebook: NotebookNode) -> None:
+    notebook.metadata = nbformat.from_dict(_METADATA)
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)  # time stamps
+        for output in cell.get("outputs", []):
+            # Widgets live in the kernel: their ids are random and mean nothing later.
+            output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)

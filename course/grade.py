@@ -1,0 +1,140 @@
+"""Grade a folder of submissions: nbgrader's gradebook, a CSV and HTML feedback.
+
+Grading executes what students wrote, with the rights of who runs it: use a machine
+or a user account that may be thrown away.
+"""
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy.exc import SAWarning
+from tqdm.auto import tqdm
+from traitlets.config import Config
+
+from course.environment import environment
+from course.release import GradingError, demand, nbgrader_config
+from course.syllabus import FOLDER, Chapter, chapters
+
+
+@dataclass(frozen=True)
+class Graded:
+    """Where the results of a grading lie, and which submissions failed, and why."""
+
+    gradebook: Path
+    csv: Path
+    feedback: Path
+    submissions: int
+    failures: dict[tuple[str, str], str]
+
+
+def grade(
+    submissions: Path | None = None, *, root: Path = FOLDER, progress: bool = True
+) -> Graded:
+    """Autograde every submission in a folder and write gradebook, CSV and feedback.
+
+    A submission is ``<submissions>/<student>/<chapter>/<chapter>.ipynb``, for example
+    ``submitted/ada/11_ista/11_ista.ipynb``. One that cannot be graded is told in the
+    result and costs nobody else. Grading again replaces the earlier autograded points.
+
+    Args:
+        submissions: The folder; by default ``submitted`` in the course folder.
+        root: The course folder, where ``gradebook.db``, ``grades.csv``,
+            ``autograded/`` and ``feedback/`` are written.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        Where everything is.
+
+    Raises:
+        FileNotFoundError: If there is no such folder, or no submission in it.
+        GradingError: If a chapter cannot be released.
+    """
+    from nbgrader.apps import NbGraderAPI
+
+    submissions = (submissions or root / "submitted").resolve()
+    found = list(_submissions(submissions, root))
+    if not found:
+        raise FileNotFoundError(
+            f"no submission in {submissions}: expected <student>/<chapter>/"
+            "<chapter>.ipynb, for example ada/11_ista/11_ista.ipynb"
+        )
+    config = _config(root, submissions)
+    api = NbGraderAPI(config=config)
+    failures = {}
+    with environment(), warnings.catch_warnings():
+        # nbgrader's own queries warn about the order in which they add rows.
+        warnings.filterwarnings("ignore", category=SAWarning)
+        for chapter in dict.fromkeys(chapter for _, chapter in found):
+            demand(api.generate_assignment(chapter.slug), f"release {chapter.slug}")
+        bar = tqdm(found, desc="grading", unit="notebook", disable=not progress)
+        for student, chapter in bar:
+            try:
+                _grade_one(api, student, chapter)
+            except GradingError as error:
+                failures[student, chapter.slug] = str(error)
+        table = _export(config, root / "grades.csv")
+    return Graded(
+        gradebook=root / "gradebook.db",
+        csv=table,
+        feedback=root / "feedback",
+        submissions=len(found),
+        failures=failures,
+    )
+
+
+def report(graded: Graded) -> str:
+    """Write the result of a grading as the lines a teacher reads.
+
+    Args:
+        graded: What ``grade`` returned.
+
+    Returns:
+        Text of several lines.
+    """
+    done = graded.submissions - len(graded.failures)
+    lines = [
+        f"{done} of {graded.submissions} submissions graded",
+        f"  gradebook  {graded.gradebook}",
+        f"  table      {graded.csv}",
+        f"  feedback   {graded.feedback}/<student>/<chapter>/",
+    ]
+    for (student, slug), why in graded.failures.items():
+        lines.append(f"  NOT GRADED {student}, {slug}: {why}")
+    return "\n".join(lines)
+
+
+def _submissions(folder: Path, root: Path) -> Iterator[tuple[str, Chapter]]:
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder} is not a folder: expected submissions there")
+    for student in sorted(path for path in folder.iterdir() if path.is_dir()):
+        for chapter in chapters(root):
+            if (student / chapter.slug / f"{chapter.slug}.ipynb").is_file():
+                yield student.name, chapter
+
+
+def _config(root: Path, submissions: Path) -> Config:
+    config = nbgrader_config(root)
+    config.CourseDirectory.submitted_directory = str(submissions)
+    return config
+
+
+def _grade_one(api: object, student: str, chapter: Chapter) -> None:
+    graded = api.autograde(chapter.slug, student, force=True, create=True)
+    demand(graded, f"grade {chapter.slug} of {student}")
+    feedback = api.generate_feedback(chapter.slug, student, force=True)
+    demand(feedback, f"write feedback on {chapter.slug} for {student}")
+
+
+def _export(config: Config, path: Path) -> Path:
+    from nbgrader.api import Gradebook
+    from nbgrader.coursedir import CourseDirectory
+    from nbgrader.plugins.export import CsvExportPlugin
+
+    directory = CourseDirectory(config=config)
+    with Gradebook(directory.db_url, directory.course_id) as gradebook:
+        plugin = CsvExportPlugin()
+        plugin.to = str(path)
+        plugin.export(gradebook)
+    return path

@@ -1,0 +1,108 @@
+"""Figures with a caption and a text for readers who cannot see them.
+
+Jupyter's image outputs have no place for either, so a figure is shown as HTML:
+``<figure><img alt=...><figcaption>...</figcaption></figure>``. Beside it goes a plain
+text that names what is drawn; strict comparison of outputs checks that text.
+"""
+
+import base64
+import html
+import io
+import re
+
+import matplotlib.pyplot as plt
+from IPython.display import display
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+_TAGS = re.compile(r"<[^>]+>")
+
+
+class _Shown:
+    """A drawn figure, as Jupyter displays it."""
+
+    def __init__(self, png: bytes, caption: str, alt: str, drawn: str) -> None:
+        self.png, self.caption, self.alt, self.drawn = png, caption, alt, drawn
+
+    def _repr_mimebundle_(
+        self, include: object = None, exclude: object = None
+    ) -> dict[str, str]:
+        data = base64.b64encode(self.png).decode()
+        return {
+            "text/html": (
+                f'<figure style="margin: 0"><img src="data:image/png;base64,{data}" '
+                f'alt="{html.escape(self.alt)}" style="max-width: 100%">'
+                f"<figcaption>{self.caption}</figcaption></figure>"
+            ),
+            "text/plain": f"Figure: {_TAGS.sub('', self.caption)}\n{self.drawn}",
+        }
+
+
+def figure(fig: Figure, caption: str, alt: str) -> None:
+    """Show a matplotlib figure with its caption and alt text, then close it.
+
+    Args:
+        fig: The figure. Every axes has an x and a y label, unless it shows an image
+            or its frame is switched off with ``ax.axis("off")``.
+        caption: One sentence under the picture; ``<i>`` and ``<b>`` are allowed.
+        alt: What the picture shows, for a reader who cannot see it. Not the caption.
+
+    Raises:
+        ValueError: If the caption or the alt text is empty or both are the same, if
+            the figure is empty, or if an axes lacks a label.
+
+    Example:
+        >>> fig, ax = plt.subplots()
+        >>> _ = ax.plot([0, 1], [0, 1])
+        >>> figure(fig, caption="A line.", alt="A rising line.")
+        Traceback (most recent call last):
+        ...
+        ValueError: axes 0 has no x label: every axis says what it shows and its unit
+    """
+    _check_text(caption, alt)
+    if not fig.axes:
+        raise ValueError("fig has no axes: draw something before showing it")
+    drawn = [_describe(number, ax) for number, ax in enumerate(fig.axes)]
+    buffer = io.BytesIO()
+    fig.savefig(buffer, format="png", metadata={"Software": None})
+    plt.close(fig)
+    shown = _Shown(buffer.getvalue(), caption, alt, "\n".join(filter(None, drawn)))
+    display(shown)
+
+
+def _check_text(caption: str, alt: str) -> None:
+    for name, text in (("caption", caption), ("alt", alt)):
+        if not text.strip():
+            raise ValueError(f"{name} is empty: say in a sentence what is to be seen")
+    if _TAGS.sub("", caption).strip() == alt.strip():
+        raise ValueError(
+            f"alt repeats the caption {caption!r}: describe the picture for a reader "
+            "who cannot see it"
+        )
+
+
+def _describe(number: int, ax: Axes) -> str:
+    """Say in one line what an axes shows; refuse one without labels."""
+    if not ax.axison or ax.get_label() == "<colorbar>":
+        return f"  {_content(ax)}" if ax.has_data() else ""
+    if not ax.images:
+        for name, label in (("x", ax.get_xlabel()), ("y", ax.get_ylabel())):
+            if not label:
+                raise ValueError(
+                    f"axes {number} has no {name} label: every axis says what it "
+                    "shows and its unit"
+                )
+    labels = f"{ax.get_ylabel()} against {ax.get_xlabel()}" if ax.get_xlabel() else ""
+    return f"  {labels}: {_content(ax)}" if labels else f"  {_content(ax)}"
+
+
+def _content(ax: Axes) -> str:
+    counts = {
+        "line": len(ax.lines),
+        "image": len(ax.images),
+        "collection": len(ax.collections),
+        "bar or patch": len(ax.patches),
+    }
+    parts = [f"{n} {name}{'s' * (n > 1)}" for name, n in counts.items() if n]
+    title = f"{ax.get_title()!r}, " if ax.get_title() else ""
+    return title + ", ".join(parts)

@@ -1,0 +1,119 @@
+"""What students get: chapters without solutions, and copies of their own to fill in.
+
+Nothing a student has written is ever overwritten: a file that exists in the work
+folder stays as it is, whatever has changed in the course since.
+"""
+
+import shutil
+from pathlib import Path
+
+from traitlets.config import Config
+from traitlets.config.loader import PyFileConfigLoader
+
+from course.syllabus import FOLDER, Chapter, chapters
+
+
+class GradingError(RuntimeError):
+    """nbgrader could not do what it was asked to."""
+
+
+def nbgrader_config(root: Path = FOLDER) -> Config:
+    """Return the course's nbgrader configuration for a course folder at ``root``.
+
+    Args:
+        root: The course folder; another than this one is used by tests.
+
+    Returns:
+        The configuration.
+    """
+    config = PyFileConfigLoader("nbgrader_config.py", path=str(FOLDER)).load_config()
+    config.CourseDirectory.root = str(root)
+    return config
+
+
+def release(chapter: Chapter) -> Path:
+    """Make the notebook that students get, unless it is there and up to date.
+
+    Args:
+        chapter: The chapter, already baked.
+
+    Returns:
+        Path of the released notebook.
+
+    Raises:
+        FileNotFoundError: If the chapter has not been baked.
+        GradingError: If nbgrader refuses, with what it said.
+    """
+    if not chapter.source.exists():
+        raise FileNotFoundError(
+            f"chapter {chapter.id} has no notebook yet: run "
+            f"`python -m course bake {chapter.id}` first"
+        )
+    if _is_newer(chapter.release, chapter.source):
+        return chapter.release
+    from nbgrader.apps import NbGraderAPI
+
+    config = nbgrader_config(chapter.folder)
+    config.GenerateAssignment.no_database = True
+    config.SaveCells.enabled = False
+    result = NbGraderAPI(config=config).generate_assignment(chapter.slug)
+    demand(result, f"release chapter {chapter.id}")
+    return chapter.release
+
+
+def demand(result: dict, task: str) -> None:
+    """Raise what nbgrader said if it did not succeed.
+
+    Args:
+        result: What a method of ``NbGraderAPI`` returned.
+        task: What it was to do, for the message.
+
+    Raises:
+        GradingError: If it failed.
+    """
+    if not result["success"]:
+        said = "\n".join(filter(None, (result.get("log"), result.get("error"))))
+        raise GradingError(f"nbgrader could not {task}; it said:\n{said.strip()}")
+
+
+def prepare_work(folder: Path = FOLDER) -> list[str]:
+    """Give the student a copy of every chapter; leave the copies that exist alone.
+
+    Args:
+        folder: The course folder.
+
+    Returns:
+        One line for each chapter: what was done.
+
+    Raises:
+        GradingError: If a chapter cannot be released.
+    """
+    return [_prepare(chapter) for chapter in chapters(folder)]
+
+
+def _prepare(chapter: Chapter) -> str:
+    release(chapter)
+    had_copy = chapter.work.exists()
+    for file in sorted(chapter.release.parent.rglob("*")):
+        target = chapter.work.parent / file.relative_to(chapter.release.parent)
+        if file.is_file() and not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, target)
+            target.chmod(0o644)
+    name = f"{chapter.id} {chapter.title}"
+    if not had_copy:
+        return f"{name}: your copy is {_shown(chapter.work, chapter.folder)}"
+    if not _is_newer(chapter.work, chapter.release):
+        return (
+            f"{name}: the chapter has changed since you began; your copy stays as it "
+            "is (rename it and run this again to get the new one beside it)"
+        )
+    return f"{name}: your copy stays as it is"
+
+
+def _is_newer(path: Path, than: Path) -> bool:
+    return path.exists() and path.stat().st_mtime >= than.stat().st_mtime
+
+
+def _shown(path: Path, folder: Path) -> Path:
+    return path.relative_to(folder.parent)

@@ -1,0 +1,21 @@
+"""A course of one tiny chapter, so that the machinery is tested in seconds."""
+
+from pathlib import Path
+
+import pytest
+
+from course.syllabus import Chapter, chapters
+
+TINY = Path(__file__).parent / "tiny"
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Chapter:
+    """The chapter 01 of a fresh course folder, not yet baked."""
+    folder = tmp_path / "course"
+    (folder / "chapters").mkdir(parents=True)
+    (folder / "syllabus.yml").write_text((TINY / "syllabus.yml").read_text())
+    text = (TINY / "01_tiny.txt").read_text()
+    (folder / "chapters" / "01_tiny.py").write_text(text)
+    (chapter,) = chapters(folder)
+    return chapter

@@ -1,0 +1,123 @@
+"""What nbval leaves unchecked: pictures, and the CPU time of cells and chapters.
+
+nbval ignores what an image shows and how long a cell takes. This plugin looks at both
+after each cell, in the same run: pictures are compared as a reader would see them,
+CPU seconds are read off the kernel's process, so a busy machine does not count.
+"""
+
+import base64
+import io
+import re
+from collections.abc import Generator
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from nbformat import NotebookNode
+from nbval.plugin import IPyNbCell
+from PIL import Image
+
+CELL_CPU_SECONDS = 20
+CHAPTER_CPU_SECONDS = 60
+THUMBNAIL = (64, 32)
+TOLERANCE = 0.02
+"""Largest difference of two thumbnails' pixels, in the mean, black to white being 1.
+
+Anti-aliasing in another last digit changes a mean by 1e-4; a curve that has moved by a
+tenth of an axis by 0.03 and more (tested).
+"""
+
+_PNG = re.compile(r"data:image/png;base64,([A-Za-z0-9+/=]+)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compare text with the course's rules; give busy machines time to answer."""
+    rules = Path(__file__).parents[2] / "course" / "nbval.cfg"
+    config.option.nbval_sanitize_with = str(rules)
+    config.option.nbval_cell_timeout = 300
+    config.option.nbval_kernel_startup_timeout = 120
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Wait longer than nbval's fixed 5 s for a cell's outputs."""
+    for item in items:
+        if isinstance(item, IPyNbCell):
+            item.output_timeout = 60
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Check a cell's pictures and its CPU time once nbval has compared its text."""
+    if not isinstance(item, IPyNbCell):
+        return (yield)
+    before = _cpu_seconds(item)
+    result = yield
+    used = _cpu_seconds(item)
+    if item.options["check"]:
+        _check_pictures(item)
+    if used - before > CELL_CPU_SECONDS:
+        pytest.fail(
+            f"the cell took {used - before:.0f} s of CPU: the budget of a cell is "
+            f"{CELL_CPU_SECONDS} s",
+            pytrace=False,
+        )
+    if used > CHAPTER_CPU_SECONDS:
+        pytest.fail(
+            f"the chapter has taken {used:.0f} s of CPU by this cell: the budget of a "
+            f"chapter is {CHAPTER_CPU_SECONDS} s",
+            pytrace=False,
+        )
+    item.user_properties.append(("cpu_seconds", round(used - before, 2)))
+    return result
+
+
+def pictures(outputs: list[NotebookNode]) -> list[np.ndarray]:
+    """Decode the pictures in a cell's outputs: greyscale arrays from 0 to 1."""
+    found = []
+    for output in outputs:
+        page = output.get("data", {}).get("text/html", "")
+        for data in _PNG.findall("".join(page)):
+            image = Image.open(io.BytesIO(base64.b64decode(data))).convert("L")
+            found.append(np.asarray(image, dtype=float) / 255)
+    return found
+
+
+def difference(one: np.ndarray, other: np.ndarray) -> float:
+    """How different two pictures look, from 0 (the same) to 1 (black and white).
+
+    The largest of the mean differences of blocks of 8 x 8 thumbnail pixels, so that a
+    change in one corner of a large picture counts. Another shape counts as 1.
+    """
+    if np.abs(np.subtract(one.shape, other.shape)).max() > 4:
+        return 1.0
+    small = [
+        np.asarray(
+            Image.fromarray((255 * picture).astype("uint8")).resize(
+                THUMBNAIL, Image.Resampling.BOX
+            ),
+            dtype=float,
+        )
+        / 255
+        for picture in (one, other)
+    ]
+    gap = np.abs(small[0] - small[1])
+    return float(gap.reshape(4, 8, 8, 8).mean(axis=(1, 3)).max())
+
+
+def _check_pictures(item: IPyNbCell) -> None:
+    stored, shown = pictures(item.cell.outputs), pictures(item.test_outputs)
+    if len(stored) != len(shown):
+        pytest.fail(f"{len(shown)} pictures, stored are {len(stored)}", pytrace=False)
+    for number, (one, other) in enumerate(zip(stored, shown, strict=True)):
+        if (gap := difference(one, other)) > TOLERANCE:
+            pytest.fail(
+                f"picture {number} looks different from the stored one: {gap:.3f} "
+                f"where {TOLERANCE} is allowed",
+                pytrace=False,
+            )
+
+
+def _cpu_seconds(item: IPyNbCell) -> float:
+    times = psutil.Process(item.parent.kernel.km.provisioner.pid).cpu_times()
+    return times.user + times.system

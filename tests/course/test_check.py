@@ -1,0 +1,88 @@
+import nbformat
+import pytest
+
+from course.bake import bake
+from course.check import check, report
+from course.release import prepare_work
+from course.syllabus import Chapter
+
+
+@pytest.fixture
+def work(tiny: Chapter) -> Chapter:
+    bake(tiny)
+    prepare_work(tiny.folder)
+    return tiny
+
+
+def answer(chapter: Chapter, code: str) -> None:
+    notebook = nbformat.read(chapter.work, as_version=4)
+    (cell,) = [c for c in notebook.cells if c.id == "ex01-1"]
+    cell.source = code
+    nbformat.write(notebook, chapter.work)
+
+
+def test_an_untouched_copy_is_not_written_yet(work: Chapter) -> None:
+    (verdict,) = check(work)
+    assert verdict.state == "not written yet"
+    assert "0 of 1 exercises pass" in report(work, [verdict])
+
+
+def test_a_right_answer_is_right(work: Chapter) -> None:
+    answer(work, "def double(number):\n    return number + number")
+    (verdict,) = check(work)
+    assert verdict.state == "right"
+    assert "held-out tests run when your work is graded" in report(work, [verdict])
+
+
+def test_a_wrong_answer_is_told_the_missing_idea(work: Chapter) -> None:
+    answer(work, "def double(number):\n    return number")
+    (verdict,) = check(work)
+    assert (verdict.state, verdict.idea) == ("not yet", "doubling one gives two")
+    assert "doubling one gives two" in report(work, [verdict])
+
+
+def test_another_error_is_told_with_its_kind(work: Chapter) -> None:
+    answer(work, "def double(number):\n    return two * number")
+    (verdict,) = check(work)
+    assert verdict.idea == "NameError: name 'two' is not defined"
+
+
+def test_a_warning_costs_the_points_and_is_told(work: Chapter) -> None:
+    answer(
+        work,
+        "import warnings\ndef double(number):\n"
+        "    warnings.warn('careful')\n    return 2 * number",
+    )
+    (verdict,) = check(work)
+    assert (verdict.state, verdict.idea) == ("not yet", "the tests printed a warning")
+
+
+def test_tests_that_a_student_changed_or_lost_run_all_the_same(work: Chapter) -> None:
+    answer(work, "def double(number):\n    return 3")
+    notebook = nbformat.read(work.work, as_version=4)
+    notebook.cells = [c for c in notebook.cells if c.id != "ex01-1-heldout"]
+    for cell in notebook.cells:
+        if cell.id == "ex01-1-visible":
+            cell.source = "assert True"
+    nbformat.write(notebook, work.work)
+    (verdict,) = check(work)
+    assert verdict.state == "not yet"
+
+
+def test_a_lost_answer_cell_is_named(work: Chapter) -> None:
+    notebook = nbformat.read(work.work, as_version=4)
+    notebook.cells = [c for c in notebook.cells if c.id != "ex01-1"]
+    nbformat.write(notebook, work.work)
+    with pytest.raises(ValueError, match="lost the cell 'ex01-1'"):
+        check(work)
+
+
+def test_a_copy_that_is_not_there_is_named(tiny: Chapter) -> None:
+    with pytest.raises(FileNotFoundError, match="01_tiny.ipynb does not exist"):
+        check(tiny)
+
+
+def test_checking_leaves_the_copy_as_it_is(work: Chapter) -> None:
+    before = work.work.read_bytes()
+    check(work)
+    assert work.work.read_bytes() == before

@@ -1,0 +1,66 @@
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from course.__main__ import main
+from course.syllabus import chapter, chapters, parts
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    text = capsys.readouterr().out
+    for name in "lab work check bake grade doctor test bench site clean".split():
+        assert f"\n    {name} " in text
+
+
+def test_an_unknown_chapter_is_told_with_those_there_are(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["check", "99"]) == 1
+    assert "no chapter is called '99': the course has 11" in capsys.readouterr().err
+
+
+def test_a_misspelt_option_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["work", "--forse"])
+    assert "unrecognized arguments: --forse" in capsys.readouterr().err
+
+
+def test_a_folder_without_submissions_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["grade", str(tmp_path / "nowhere")]) == 1
+    assert "nowhere is not a folder" in capsys.readouterr().err
+
+
+def test_chapters_are_found_by_number_and_by_name() -> None:
+    assert chapter("11") is chapter("11_ista")
+    assert chapter("11").part == 1
+    assert {c.part for c in chapters()} == set(parts())
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_make_lists_the_same_commands() -> None:
+    run = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True)
+    names = [line.split()[1] for line in run.stdout.splitlines()]
+    assert names == "help lab test bench bake grade site doctor clean".split()
+
+
+def test_cleaning_leaves_the_work_of_students_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("work", "release", "submitted", "feedback"):
+        (tmp_path / "course" / name).mkdir(parents=True)
+    # Not `import course.__main__`: that would rebind the name `course` here.
+    commands = sys.modules["course.__main__"]
+    monkeypatch.setattr(commands, "FOLDER", tmp_path / "course")
+    monkeypatch.setattr(commands, "ROOT", tmp_path)
+    assert main(["clean"]) == 0
+    left = {p.name for p in (tmp_path / "course").iterdir()}
+    assert left == {"work", "submitted"}

@@ -1,0 +1,96 @@
+"""Every chapter is released and graded with real nbgrader runs."""
+
+import csv
+import shutil
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from course.bake import execute
+from course.exercises import grade_id, is_graded, is_solution
+from course.grade import grade
+from course.release import prepare_work
+from course.syllabus import FOLDER, Chapter, chapters
+
+CHAPTERS = pytest.mark.parametrize("slug", [c.slug for c in chapters()])
+
+
+@pytest.fixture(scope="module")
+def course(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Chapter]:
+    """A copy of the course with its chapters released, by slug."""
+    folder = tmp_path_factory.mktemp("grading") / "course"
+    shutil.copytree(FOLDER / "source", folder / "source")
+    shutil.copy(FOLDER / "syllabus.yml", folder)
+    prepare_work(folder)
+    return {c.slug: c for c in chapters(folder)}
+
+
+@pytest.fixture(scope="module")
+def points(course: dict[str, Chapter]) -> dict[tuple[str, str], float]:
+    """Points by student and chapter: one who solved everything, one who did not."""
+    folder = next(iter(course.values())).folder
+    for chapter in course.values():
+        for student, notebook in (("solved", chapter.source), ("blank", chapter.work)):
+            target = folder / "submitted" / student / chapter.slug
+            target.mkdir(parents=True)
+            shutil.copy(notebook, target)
+    table = grade(root=folder, progress=False).csv
+    with table.open() as file:
+        rows = list(csv.DictReader(file))
+    return {(r["student_id"], r["assignment"]): float(r["score"]) for r in rows}
+
+
+@CHAPTERS
+def test_the_solved_chapter_scores_every_point(
+    slug: str, course: dict[str, Chapter], points: dict
+) -> None:
+    assert points["solved", slug] == course[slug].points
+
+
+@CHAPTERS
+def test_the_untouched_chapter_scores_nothing(slug: str, points: dict) -> None:
+    assert points["blank", slug] == 0
+
+
+@CHAPTERS
+def test_feedback_is_written(slug: str, course: dict, points: dict) -> None:
+    folder: Path = course[slug].folder / "feedback"
+    assert (folder / "solved" / slug / f"{slug}.html").stat().st_size > 10_000
+
+
+@CHAPTERS
+def test_every_graded_cell_fails_in_the_untouched_chapter(
+    slug: str, course: dict[str, Chapter]
+) -> None:
+    notebook = nbformat.read(course[slug].release, as_version=4)
+    execute(notebook, course[slug].release.parent, stop_at_errors=False)
+    vacuous = [
+        grade_id(c)
+        for c in notebook.cells
+        if is_graded(c) and not any(o.output_type == "error" for o in c.outputs)
+    ]
+    assert not vacuous
+
+
+@CHAPTERS
+def test_the_release_gives_nothing_away(slug: str, course: dict[str, Chapter]) -> None:
+    released = "".join(course[slug].release.read_text().split())
+    for cell in nbformat.read(course[slug].source, as_version=4).cells:
+        if not (is_solution(cell) or is_graded(cell)):
+            continue
+        for line in hidden_lines(cell.source):
+            assert line not in released, f"{grade_id(cell)} gives away {line}"
+
+
+def hidden_lines(source: str) -> list[str]:
+    """The telling lines between BEGIN and END, as they stand in a notebook's JSON."""
+    found, hiding = [], False
+    for line in source.splitlines():
+        if line.strip().startswith(("### BEGIN", "### END")):
+            hiding = line.strip().startswith("### BEGIN")
+        elif hiding:
+            text = "".join(line.split()).replace("\\", "\\\\").replace('"', '\\"')
+            if len(text) > 20 and not text.startswith(("#", "for")):
+                found.append(text)
+    return found

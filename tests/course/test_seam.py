@@ -1,0 +1,106 @@
+"""The checks of stored outputs are checked: each kind of damage must go red."""
+
+import base64
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import nbformat
+import numpy as np
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+
+from course.bake import execute, write
+from tests.course.seam import TOLERANCE, difference, pictures
+
+ROOT = Path(__file__).parents[2]
+
+
+def draw(height: float, dpi: int = 90) -> np.ndarray:
+    """Draw a curve whose peak has the given height, the axes being fixed."""
+    fig, ax = plt.subplots(figsize=(7, 3), dpi=dpi)
+    x = np.linspace(0, 1, 100)
+    ax.plot(x, height * np.sin(np.pi * x))
+    ax.set(ylim=(0, 1))
+    buffer = io.BytesIO()
+    fig.savefig(buffer, format="png")
+    plt.close(fig)
+    data = base64.b64encode(buffer.getvalue()).decode()
+    page = f'<img src="data:image/png;base64,{data}">'
+    (picture,) = pictures([nbformat.from_dict({"data": {"text/html": page}})])
+    return picture
+
+
+def test_the_same_picture_passes_and_a_moved_curve_does_not() -> None:
+    curve = draw(0.8)
+    assert difference(curve, draw(0.8)) == 0
+    assert difference(curve, draw(0.8 + 1e-9)) < TOLERANCE / 10
+    assert difference(curve, draw(0.7)) > 1.2 * TOLERANCE
+    assert difference(curve, draw(0.8, dpi=60)) == 1
+
+
+def damaged(folder: Path) -> Path:
+    """A notebook in which every cell but the first two has one thing wrong."""
+    show = (
+        "from course.kit import figure\nimport matplotlib.pyplot as plt\n"
+        "fig, ax = plt.subplots()\nax.plot([0, {top}], [0, 1])\n"
+        "ax.set(xlim=(0, 1), xlabel='x', ylabel='y')\n"
+        "figure(fig, caption='A line.', alt='It rises.')"
+    )
+    notebook = new_notebook(
+        cells=[
+            new_code_cell("print(1)"),
+            new_code_cell(show.format(top=1)),
+            new_code_cell("print(2)"),
+            new_code_cell(show.format(top=0.5)),
+            new_code_cell("import time\nbusy = 0"),
+        ]
+    )
+    execute(notebook, folder)
+    notebook.cells[2].outputs[0].text = "3\n"
+    notebook.cells[3].source = show.format(top=0.3)
+    notebook.cells[
+        4
+    ].source = f"import time\nwhile time.process_time() < {9}:\n    pass"
+    path = folder / "damaged.ipynb"
+    write(notebook, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What pytest prints on the damaged notebook, with a budget of 2 s a cell."""
+    folder = tmp_path_factory.mktemp("damaged")
+    path = damaged(folder)
+    arguments = ["-v", "-p", "tests.course.seam", "-p", "no:cacheprovider"]
+    arguments += ["-c", str(ROOT / "pyproject.toml"), str(path)]
+    program = (
+        "import sys, pytest, tests.course.seam as seam\n"
+        f"seam.CELL_CPU_SECONDS = 2\nsys.exit(pytest.main({arguments!r}))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True
+    )
+    assert run.returncode == 1, run.stdout + run.stderr
+    return run.stdout
+
+
+def test_untouched_cells_pass(report: str) -> None:
+    assert "Cell 0 PASSED" in report
+    assert "2 passed" in report or "Cell 1 PASSED" in report
+
+
+def test_another_number_fails(report: str) -> None:
+    assert "Cell 2 FAILED" in report
+
+
+def test_another_picture_fails(report: str) -> None:
+    assert "Cell 3 FAILED" in report
+    assert "picture 0 looks different from the stored one" in report
+
+
+def test_a_slow_cell_fails(report: str) -> None:
+    assert "Cell 4 FAILED" in report
+    assert "the budget of a cell is 2 s" in report

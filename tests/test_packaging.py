@@ -1,0 +1,117 @@
+"""The ways of installing agree, and the packages import what they may."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def pins() -> dict[str, str]:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pinned = [line.split("==") for line in lines if line and not line.startswith("#")]
+    return {re.sub(r"[-_.]+", "-", n).lower(): v for n, v in pinned}
+
+
+def requirements() -> list[Requirement]:
+    texts = list(PROJECT["dependencies"])
+    for extra in PROJECT["optional-dependencies"].values():
+        texts += extra
+    found = [Requirement(text) for text in texts]
+    return [r for r in found if r.name != PROJECT["name"]]
+
+
+@pytest.mark.parametrize("requirement", requirements(), ids=lambda r: r.name)
+def test_every_requirement_is_pinned_inside_its_range(requirement: Requirement) -> None:
+    pinned = pins()[re.sub(r"[-_.]+", "-", requirement.name).lower()]
+    assert pinned in requirement.specifier
+    assert "==" not in str(requirement.specifier), "a library pins nothing"
+
+
+def test_outputs_are_made_with_the_pinned_torch() -> None:
+    assert pins()["torch"] == "2.13.0" == version("torch").split("+")[0]
+
+
+def test_conda_users_get_the_same_course() -> None:
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    assert environment["name"] == PROJECT["name"]
+    *conda, pip = environment["dependencies"]
+    assert f"python{PROJECT['requires-python']}" in conda
+    assert "pip" in conda
+    assert pip["pip"] == ["-c constraints.txt", "-e .[course,test]"]
+    assert {"course", "test"} <= set(PROJECT["optional-dependencies"])
+
+
+@pytest.mark.parametrize("package", ["unroll", "modular"])
+def test_a_package_loads_only_what_it_needs(package: str) -> None:
+    heavy = ["matplotlib", "sklearn", "deepxde", "IPython", "course"]
+    program = (
+        f"import sys, {package}\n"
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert run.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["-m", "ruff", "check", "."],
+        ["-m", "ruff", "format", "--check", "."],
+        ["-m", "codespell_lib", "."],
+        ["-c", "from importlinter.cli import lint_imports_command as c; c()"],
+    ],
+    ids=["lint", "format", "spelling", "imports"],
+)
+def test_the_house_rules(command: list[str]) -> None:
+    run = subprocess.run(
+        [sys.executable, *command], cwd=ROOT, capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+@pytest.mark.parametrize("package", ["unroll", "modular", "pinn", "course"])
+def test_files_stay_short(package: str) -> None:
+    for file in (ROOT / package).rglob("*.py"):
+        if "chapters" not in file.parts and "work" not in file.parts:
+            assert len(file.read_text().splitlines()) <= 300, file
+
+
+def test_functions_fit_one_screen() -> None:
+    import ast
+
+    for package in ("unroll", "modular", "pinn", "course"):
+        for file in (ROOT / package).rglob("*.py"):
+            if {"chapters", "work", "release"} & set(file.parts):
+                continue
+            for node in ast.walk(ast.parse(file.read_text())):
+                if isinstance(node, ast.FunctionDef):
+                    body = node.body[ast.get_docstring(node) is not None :]
+                    lines = node.end_lineno - body[0].lineno + 1 if body else 0
+                    assert lines <= 50, f"{file.name}: {node.name} has {lines} lines"
+
+
+def test_no_machine_is_named() -> None:
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True
+    )
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    pattern = re.compile(r"/(?:home|root|Users)/\w+|/opt/\w+")
+    for name in listed.stdout.splitlines():
+        file = ROOT / name
+        if file.suffix in {".py", ".md", ".ipynb", ".yml", ".toml", ".txt", ".json"}:
+            if file.name == "test_packaging.py" or not file.exists():
+                continue
+            found = pattern.search(file.read_text(errors="replace"))
+            assert not found, f"{name} names {found[0]}"

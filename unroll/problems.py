@@ -1,0 +1,240 @@
+"""Problems with sparse answers: random ones without limit, and patches of photographs."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from unroll._checks import check_count, check_dictionary
+
+__all__ = ["SparseCoding", "dct_dictionary", "image_patches"]
+
+_PHOTOGRAPHS = ("china", "flower")
+
+
+@dataclass(frozen=True, eq=False)
+class SparseCoding:
+    r"""Noisy measurements of sparse codes, ``b = A x + noise``.
+
+    The code is Bernoulli-Gaussian: every entry is, independently, standard normal with
+    probability ``density`` and 0 otherwise. The noise is Gaussian, and its standard
+    deviation is set per sample,
+
+    .. math:: \sigma = \operatorname{std}(A x) \, 10^{-\mathrm{snr\_db} / 20},
+
+    where std takes the entries of that sample, subtracts their mean and divides by
+    ``m - 1``. This is the convention of the field (Chen, Liu, Wang and Yin 2018,
+    LISTA-CPSS; Liu, Chen, Wang and Yin 2019, ALISTA; some code divides by m, a difference
+    of 0.02 dB at m = 250). A sample whose code is all zero is measured as zero.
+
+    Args:
+        A: Dictionary. Shape ``(m, n)``.
+        density: Probability that an entry of the code is not zero, in (0, 1].
+        snr_db: Signal-to-noise ratio in dB; None is noiseless.
+
+    Raises:
+        TypeError: If ``A`` is not a floating-point tensor.
+        ValueError: If ``A`` is not a finite matrix, ``density`` is outside (0, 1] or
+            ``snr_db`` is not finite.
+
+    Example:
+        >>> problem = SparseCoding(torch.eye(4), density=0.5, snr_db=None)
+        >>> b, x = problem.sample(3, torch.Generator().manual_seed(0))
+        >>> torch.equal(b, x)
+        True
+    """
+
+    A: Tensor
+    density: float = 0.1
+    snr_db: float | None = 40.0
+
+    def __post_init__(self) -> None:
+        check_dictionary(self.A)
+        if not 0 < self.density <= 1:
+            raise ValueError(f"density is {self.density}: expected 0 < density <= 1")
+        if self.snr_db is not None and not math.isfinite(self.snr_db):
+            raise ValueError(f"snr_db is {self.snr_db}: expected dB, or None")
+
+    @classmethod
+    def gaussian(
+        cls,
+        m: int,
+        n: int,
+        generator: torch.Generator | None = None,
+        *,
+        density: float = 0.1,
+        snr_db: float | None = 40.0,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+    ) -> "SparseCoding":
+        """Draw a dictionary of independent normal entries, columns scaled to norm 1.
+
+        The standard benchmark is ``m=250, n=500, density=0.1`` (Chen et al. 2018,
+        section 4).
+
+        Args:
+            m: Measurements.
+            n: Atoms.
+            generator: Source of randomness; None is torch's global one.
+            density: As in the class.
+            snr_db: As in the class.
+            dtype: None is torch's default.
+            device: None is the generator's.
+
+        Returns:
+            The problem.
+
+        Raises:
+            TypeError: If ``m`` or ``n`` is not an int.
+            ValueError: If ``m`` or ``n`` is not positive; and as the class.
+
+        Example:
+            >>> SparseCoding.gaussian(250, 500).A.shape
+            torch.Size([250, 500])
+        """
+        check_count("m", m, least=1)
+        check_count("n", n, least=1)
+        if device is None and generator is not None:
+            device = generator.device
+        A = torch.randn(m, n, generator=generator, dtype=dtype, device=device)
+        return cls(A / torch.linalg.vector_norm(A, dim=0), density, snr_db)
+
+    def sample(
+        self, batch: int, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Draw a batch of measurements and the codes behind them.
+
+        Args:
+            batch: Samples.
+            generator: Source of randomness, on the device of ``A``; None is torch's
+                global one. The same seed gives the same batch.
+
+        Returns:
+            Measurements ``b``, shape ``(batch, m)``, and codes ``x``, shape
+            ``(batch, n)``.
+
+        Raises:
+            TypeError: If ``batch`` is not an int.
+            ValueError: If ``batch`` is not positive.
+
+        Example:
+            >>> b, x = SparseCoding(torch.eye(4)).sample(3)
+            >>> b.shape, x.shape
+            (torch.Size([3, 4]), torch.Size([3, 4]))
+        """
+        check_count("batch", batch, least=1)
+        m, n = self.A.shape
+        x = self.A.new_empty(batch, n).normal_(generator=generator)
+        x *= torch.empty_like(x).uniform_(generator=generator) < self.density
+        b = x @ self.A.T
+        if self.snr_db is not None:
+            noise = torch.empty_like(b).normal_(generator=generator)
+            sigma = b.std(dim=1, keepdim=True) if m > 1 else b.abs()
+            b = b + 10 ** (-self.snr_db / 20) * sigma * noise
+        return b, x
+
+
+def image_patches(
+    size: int,
+    generator: torch.Generator | None = None,
+    *,
+    count: int = 1000,
+    photograph: str = "china",
+) -> Tensor:
+    """Cut square patches at random places out of a photograph.
+
+    The photographs ship inside scikit-learn (``china``: a temple, ``flower``: a dahlia;
+    427 x 640 pixels, both under a free licence); nothing is downloaded. Grey is the mean
+    of red, green and blue, 0 is black and 1 is white, and nothing is subtracted: remove
+    each patch's mean before sparse-coding it, as Elad and Aharon 2006 do.
+
+    Args:
+        size: Pixels per side.
+        generator: Source of randomness, on the CPU; None is torch's global one.
+        count: Patches.
+        photograph: ``"china"`` or ``"flower"``.
+
+    Returns:
+        Patches in torch's default dtype, one per row, row after row of its pixels. Shape
+        ``(count, size * size)``.
+
+    Raises:
+        TypeError: If ``size`` or ``count`` is not an int.
+        ValueError: If ``size`` or ``count`` is not positive, ``size`` exceeds the
+            photograph or ``photograph`` is unknown.
+
+    Example:
+        >>> patches = image_patches(8, torch.Generator().manual_seed(0), count=5)
+        >>> patches.shape
+        torch.Size([5, 64])
+    """
+    check_count("size", size, least=1)
+    check_count("count", count, least=1)
+    if photograph not in _PHOTOGRAPHS:
+        raise ValueError(f"photograph is {photograph!r}: expected one of {_PHOTOGRAPHS}")
+    from sklearn.datasets import load_sample_image  # heavy, and needed only here
+
+    pixels = torch.tensor(load_sample_image(f"{photograph}.jpg"))
+    grey = pixels.to(torch.get_default_dtype()).mean(dim=2) / 255
+    height, width = grey.shape
+    if size > height:
+        raise ValueError(f"size is {size}: expected at most {height}, the height")
+    top = torch.randint(height - size + 1, (count,), generator=generator)
+    left = torch.randint(width - size + 1, (count,), generator=generator)
+    windows = grey.unfold(0, size, 1).unfold(1, size, 1)  # a view, no copy
+    return windows[top, left].reshape(count, size * size)
+
+
+def dct_dictionary(
+    size: int,
+    atoms: int,
+    *,
+    dtype: torch.dtype | None = None,
+    device: torch.device | str | None = None,
+) -> Tensor:
+    r"""Make the overcomplete two-dimensional DCT dictionary for square patches.
+
+    With ``p = sqrt(atoms)`` frequencies per axis, the one-dimensional atoms are
+
+    .. math:: d_j(i) = \cos(\pi (i + \tfrac12) j / p), \quad 0 \le i < \text{size},
+              \; 0 \le j < p,
+
+    less their mean for ``j > 0`` and scaled to norm 1; the two-dimensional ones are their
+    Kronecker products. For ``atoms = size * size`` this is the orthonormal DCT-II. Elad
+    and Aharon 2006, IEEE Trans. Image Process. 15(12), section IV (they sample the cosine
+    at ``i``, we at ``i + 1/2``, so that the complete case is orthonormal).
+
+    Args:
+        size: Pixels per side of a patch.
+        atoms: Atoms, a perfect square of at least ``size * size``.
+        dtype: None is torch's default.
+        device: None is the CPU.
+
+    Returns:
+        Dictionary with columns of norm 1; the first is constant. Shape
+        ``(size * size, atoms)``.
+
+    Raises:
+        TypeError: If ``size`` or ``atoms`` is not an int.
+        ValueError: If ``size`` is not positive, or ``atoms`` is not a perfect square of at
+            least ``size * size``.
+
+    Example:
+        >>> D = dct_dictionary(8, 256)
+        >>> D.shape, torch.allclose(D.norm(dim=0), torch.ones(256))
+        (torch.Size([64, 256]), True)
+    """
+    check_count("size", size, least=1)
+    check_count("atoms", atoms, least=1)
+    p = math.isqrt(atoms)
+    if p * p != atoms or p < size:
+        raise ValueError(
+            f"atoms is {atoms}: expected a perfect square of at least {size * size}"
+        )
+    i = torch.arange(size, dtype=dtype or torch.get_default_dtype(), device=device)
+    j = torch.arange(p, dtype=i.dtype, device=device)
+    D = torch.cos(torch.pi / p * (i[:, None] + 0.5) * j)
+    D[:, 1:] -= D[:, 1:].mean(dim=0)
+    D /= torch.linalg.vector_norm(D, dim=0)
+    return torch.kron(D, D)

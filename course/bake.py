@@ -5,6 +5,7 @@ text give the same file, byte for byte, on the same machine: cell ids come from 
 text, and nothing in the file tells where, when or by whom it was made.
 """
 
+import base64
 import hashlib
 from collections import Counter
 from pathlib import Path
@@ -48,6 +49,7 @@ def bake(chapter: Chapter) -> Path:
     chapter.source.parent.mkdir(parents=True, exist_ok=True)
     execute(notebook, chapter.source.parent)
     write(notebook, chapter.source)
+    _store_front_picture(notebook, chapter)
     return chapter.source
 
 
@@ -118,6 +120,17 @@ def write(notebook: NotebookNode, path: Path) -> None:
     partial = path.with_suffix(".partial")
     partial.write_text(nbformat.writes(notebook).rstrip("\n") + "\n")
     partial.replace(path)
+
+
+def _store_front_picture(notebook: NotebookNode, chapter: Chapter) -> None:
+    """Store the picture of the cell tagged "front-page" for README and site."""
+    for cell in notebook.cells:
+        if "front-page" in cell.metadata.get("tags", []):
+            page = "".join(o.get("data", {}).get("text/html", "") for o in cell.outputs)
+            data = page.split("base64,")[1].split('"')[0]
+            picture = chapter.folder / "site" / "images" / f"{chapter.slug}.png"
+            picture.parent.mkdir(parents=True, exist_ok=True)
+            picture.write_bytes(base64.b64decode(data))
 
 
 def _digest(cell: NotebookNode) -> str:

@@ -52,3 +52,17 @@ def test_a_failing_cell_leaves_the_stored_notebook_alone(tiny: Chapter) -> None:
         bake(tiny)
     assert tiny.source.read_bytes() == before
     assert list(tiny.source.parent.iterdir()) == [tiny.source]
+
+
+def test_the_front_picture_is_stored_for_the_readme(tiny: Chapter) -> None:
+    draw = (
+        '\n# %% tags=["front-page"]\nimport matplotlib.pyplot as plt\n'
+        "from course.kit import figure\n"
+        "fig, ax = plt.subplots()\nax.imshow([[0, 1]])\n"
+        "figure(fig, caption='Two pixels.', alt='Black and white.')\n"
+    )
+    tiny.text.write_text(tiny.text.read_text() + draw)
+    bake(tiny)
+    (picture,) = (tiny.folder / "site" / "images").iterdir()
+    assert picture.name == "01_tiny.png"
+    assert picture.read_bytes().startswith(b"\x89PNG")

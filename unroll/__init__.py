@@ -1,23 +1,53 @@
 """Iterations as layers: networks unrolled from algorithms.
 
-    >>> import torch
-    >>> from unroll import SparseCoding, fista, nmse_db
-    >>> generator = torch.Generator().manual_seed(0)
-    >>> problem = SparseCoding.gaussian(100, 200, generator, density=0.05)
-    >>> b, x = problem.sample(32, generator)
-    >>> result = fista(problem.A, b, lam=0.02, tol=1e-4, restart=True)
-    >>> bool(result.converged.all()), bool(nmse_db(result.x, x) < -25)
-    (True, True)
+>>> import torch
+>>> from unroll import SparseCoding, fista, nmse_db
+>>> generator = torch.Generator().manual_seed(0)
+>>> problem = SparseCoding.gaussian(100, 200, generator, density=0.05)
+>>> b, x = problem.sample(32, generator)
+>>> result = fista(problem.A, b, lam=0.02, tol=1e-4, restart=True)
+>>> bool(result.converged.all()), bool(nmse_db(result.x, x) < -25)
+(True, True)
 """
 
 from unroll.metrics import RecoveryBounds, nmse_db, recovery_bounds
+from unroll.networks import (
+    AGLISTA,
+    ALISTA,
+    ALISTAAT,
+    GLISTA,
+    LAMP,
+    LISTA,
+    LISTACP,
+    LISTACPSS,
+    LISTASS,
+    NAALISTA,
+    TISTA,
+    HyperLISTA,
+    HyperSearch,
+    Positive,
+    RidgeALISTA,
+    StepLISTA,
+    TiLISTA,
+    Unrolled,
+)
 from unroll.problems import SparseCoding, dct_dictionary, image_patches
-from unroll.prox import soft_threshold
+from unroll.prox import soft_threshold, support_select
+from unroll.recipe import Recipe
 from unroll.solvers import LassoResult, amp, fista, ista
+from unroll.training import History, train
+from unroll.weights import (
+    analytic_weight,
+    coherence_weight,
+    generalized_coherence,
+    mutual_coherence,
+    symmetric_weight,
+)
 
 __all__ = [
     # proximal maps
     "soft_threshold",
+    "support_select",
     # problems
     "SparseCoding",
     "dct_dictionary",
@@ -31,4 +61,33 @@ __all__ = [
     "RecoveryBounds",
     "nmse_db",
     "recovery_bounds",
+    # weights
+    "analytic_weight",
+    "coherence_weight",
+    "generalized_coherence",
+    "mutual_coherence",
+    "symmetric_weight",
+    # networks
+    "AGLISTA",
+    "ALISTA",
+    "ALISTAAT",
+    "GLISTA",
+    "HyperLISTA",
+    "HyperSearch",
+    "LAMP",
+    "LISTA",
+    "LISTACP",
+    "LISTACPSS",
+    "LISTASS",
+    "NAALISTA",
+    "Positive",
+    "RidgeALISTA",
+    "StepLISTA",
+    "TISTA",
+    "TiLISTA",
+    "Unrolled",
+    # training
+    "History",
+    "Recipe",
+    "train",
 ]

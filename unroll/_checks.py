@@ -1,4 +1,4 @@
-"""What the public functions refuse at the door: by name, what came, what was expected."""
+"""What public functions refuse at the door: by name, got and expected."""
 
 import torch
 from torch import Tensor

@@ -25,19 +25,19 @@ def nmse_db(x_hat: Tensor, x: Tensor, reduction: str = "ratio") -> Tensor:
               \frac{\|\hat x_i - x_i\|^2 / n + 10^{-10}}{\|x_i\|^2 / n + 10^{-10}}
 
     The first is that of LISTA-CPSS (Chen, Liu, Wang and Yin 2018), ALISTA (2019) and
-    NA-ALISTA (2021); the second, with its guard, that of Open-L2O (Chen et al. 2022). The
-    guard keeps "sample" above about -90 dB; "ratio" of an exact recovery is -inf.
-    Differentiable, so that it can serve as a loss.
+    NA-ALISTA (2021); the second, with its guard, that of Open-L2O (Chen et al. 2022).
+    The guard keeps "sample" above about -90 dB at density 0.1; "ratio" of an exact
+    recovery is -inf. Differentiable, so that it can serve as a loss.
 
     Args:
-        x_hat: Recovered codes; more leading axes, such as iterations, are allowed and
-            kept. Shape ``(batch, n)``.
+        x_hat: Recovered codes; leading axes, such as iterations, are kept. Shape
+            ``(..., batch, n)``.
         x: True codes. Shape ``(batch, n)``.
         reduction: ``"ratio"`` of sums over the batch, or mean of the dB per
             ``"sample"``.
 
     Returns:
-        Error in dB. Shape ``()``.
+        Error in dB. Shape ``(...)``.
 
     Raises:
         TypeError: If a tensor is not floating-point, or dtypes differ.
@@ -45,6 +45,7 @@ def nmse_db(x_hat: Tensor, x: Tensor, reduction: str = "ratio") -> Tensor:
             everywhere or ``reduction`` is unknown.
 
     Example:
+        >>> import torch
         >>> x = torch.tensor([[1.0, 0.0], [0.0, 10.0]])
         >>> nmse_db(0.9 * x, x)
         tensor(-20.)
@@ -71,15 +72,17 @@ def nmse_db(x_hat: Tensor, x: Tensor, reduction: str = "ratio") -> Tensor:
 class RecoveryBounds:
     """What methods that learn nothing reach: the lines to draw behind any curve.
 
-    All errors are "ratio" NMSE in dB (:func:`nmse_db`) over one batch.
+    Measured by :func:`recovery_bounds`. All errors are the "ratio" of :func:`nmse_db`,
+    in dB, over one batch.
 
     Args:
-        oracle: Least squares on the true support: what a method that is told the support
-            reaches.
-        lasso: Exact Lasso at the one ``lam`` that is best for the batch: no ISTA, FISTA or
-            coordinate descent can do better, whatever its iterations.
+        oracle: Least squares on the true support: what a method that is told the
+            support reaches.
+        lasso: Exact Lasso at the one ``lam`` that is best for the batch: what ISTA,
+            FISTA and coordinate descent converge to if well tuned.
         lam: That ``lam``.
-        amp: Approximate message passing, 100 iterations.
+        amp: Approximate message passing (Donoho, Maleki and Montanari 2009), 100
+            iterations.
         path_lam: Every ``lam`` that was tried, decreasing. Shape ``(path,)``.
         path_db: Error of the exact Lasso at each. Shape ``(path,)``.
     """
@@ -97,17 +100,23 @@ def recovery_bounds(
 ) -> RecoveryBounds:
     r"""Measure what classical methods reach on a problem, on one fresh batch.
 
-    The oracle's error has a closed form for a Gaussian ``A`` and the noise of
-    :class:`~unroll.problems.SparseCoding`, with ``k = density * n`` non-zeros:
+    The oracle's error has a closed form for a Gaussian ``A``, if every code has exactly
+    ``k`` non-zeros:
 
     .. math:: \text{oracle} \approx -\text{snr\_db} + 10 \log_{10}
               \frac{\rho}{1 - \rho}, \qquad \rho = k / m
 
-    because least squares keeps the part ``k/m`` of the noise and an inverse Wishart
-    matrix has mean ``1 / (1 - k/m)``. The Lasso is solved to a duality gap of 1e-8 of
-    its l1 term, along a path of ``lam`` with warm starts: factors of 2 down from the
-    smallest ``lam`` with zero solution until the error rises, then factors of
-    ``2 ** (1 / 8)`` around the best.
+    Least squares on ``k`` columns turns noise of variance ``s^2`` into an error of mean
+    ``s^2 tr (A_k^T A_k)^{-1}``, which is about ``s^2 k / (1 - k/m)`` (the mean of an
+    inverse Wishart matrix: Muirhead 1982, section 3.2.3), and ``||x||^2 / m`` is the
+    power of the measurements. Codes whose ``k`` varies, as here, have in place of
+    ``rho / (1 - rho)`` its mean weighted by ``||x||^2``: 0.14 dB more at 250 x 500,
+    density 0.1.
+
+    The Lasso is solved to a duality gap of 1e-6 of its l1 term, along a path of ``lam``
+    with warm starts: factors of 2 down from the smallest ``lam`` with zero solution
+    until the error rises, then factors of ``2 ** (1 / 4)`` around the best (0.01 dB off
+    at most). All in float64, whatever the dtype of the problem.
 
     Args:
         problem: Where samples come from.
@@ -122,26 +131,26 @@ def recovery_bounds(
         ValueError: If ``batch`` is not positive, or every code drawn is zero.
 
     Example:
+        >>> import torch
         >>> generator = torch.Generator().manual_seed(0)
         >>> problem = SparseCoding.gaussian(100, 200, generator, density=0.05)
         >>> bounds = recovery_bounds(problem, 50, generator)
         >>> bounds.oracle < bounds.lasso < -30
         True
     """
-    b, x = problem.sample(batch, generator)
-    x_amp = amp(problem.A, b).x
-    largest = (b @ problem.A).abs().max().item()
-    path = _lasso_path(problem.A, b, x, [largest / 2**i for i in range(24)])
+    b, x = (tensor.double() for tensor in problem.sample(batch, generator))
+    A = problem.A.double()
+    largest = (b @ A).abs().max().item()
+    path = _lasso_path(A, b, x, [largest / 2**i for i in range(24)])
     coarse = min(path, key=path.get)
-    fine = [coarse * 2 ** (1 - i / 8) for i in range(17)]
-    path |= _lasso_path(problem.A, b, x, fine)
+    path |= _lasso_path(A, b, x, [coarse * 2 ** (1 - i / 4) for i in range(9)])
     best = min(path, key=path.get)
     lams = sorted(path, reverse=True)
     return RecoveryBounds(
-        oracle=nmse_db(_oracle(problem.A, b, x), x).item(),
+        oracle=nmse_db(_oracle(A, b, x), x).item(),
         lasso=path[best],
         lam=best,
-        amp=nmse_db(x_amp, x).item(),
+        amp=nmse_db(amp(A, b).x, x).item(),
         path_lam=x.new_tensor(lams),
         path_db=x.new_tensor([path[lam] for lam in lams]),
     )
@@ -151,17 +160,15 @@ def _lasso_path(
     A: Tensor, b: Tensor, x: Tensor, lams: list[float]
 ) -> dict[float, float]:
     """Return lam -> dB, with warm starts, until the error has risen twice in a row."""
-    path, x_hat = {}, torch.zeros_like(x)
+    errors, x_hat = [], torch.zeros_like(x)
     l1 = x.abs().sum(dim=1).mean().item()
     for lam in lams:
-        tol = 1e-8 * lam * l1
-        x_hat = fista(
-            A, b, lam, x0=x_hat, tol=tol, iterations=10_000, restart=True
-        ).x
-        path[lam] = nmse_db(x_hat, x).item()
-        if len(path) > 2 and list(path.values())[-3:] == sorted(path.values())[-3:]:
+        tol = 1e-6 * lam * l1
+        x_hat = fista(A, b, lam, x0=x_hat, tol=tol, iterations=10_000, restart=True).x
+        errors.append(nmse_db(x_hat, x).item())
+        if len(errors) > 2 and errors[-3] < errors[-2] < errors[-1]:
             break
-    return path
+    return dict(zip(lams, errors, strict=False))  # the rest was not tried
 
 
 def _oracle(A: Tensor, b: Tensor, x: Tensor) -> Tensor:

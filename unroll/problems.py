@@ -1,4 +1,4 @@
-"""Problems with sparse answers: random ones without limit, and patches of photographs."""
+"""Problems with sparse answers: random ones, and patches of photographs."""
 
 import math
 from dataclasses import dataclass
@@ -23,10 +23,10 @@ class SparseCoding:
 
     .. math:: \sigma = \operatorname{std}(A x) \, 10^{-\mathrm{snr\_db} / 20},
 
-    where std takes the entries of that sample, subtracts their mean and divides by
-    ``m - 1``. This is the convention of the field (Chen, Liu, Wang and Yin 2018,
-    LISTA-CPSS; Liu, Chen, Wang and Yin 2019, ALISTA; some code divides by m, a difference
-    of 0.02 dB at m = 250). A sample whose code is all zero is measured as zero.
+    where std takes the ``m`` entries of that sample, subtracts their mean and divides
+    by ``m - 1``. This is the convention of the field: Chen, Liu, Wang and Yin 2018
+    (LISTA-CPSS), section 4; Liu, Chen, Wang and Yin 2019 (ALISTA). Some code divides by
+    ``m``: 0.02 dB at m = 250. A sample whose code is all zero is measured as zero.
 
     Args:
         A: Dictionary. Shape ``(m, n)``.
@@ -39,6 +39,7 @@ class SparseCoding:
             ``snr_db`` is not finite.
 
     Example:
+        >>> import torch
         >>> problem = SparseCoding(torch.eye(4), density=0.5, snr_db=None)
         >>> b, x = problem.sample(3, torch.Generator().manual_seed(0))
         >>> torch.equal(b, x)
@@ -90,6 +91,7 @@ class SparseCoding:
             ValueError: If ``m`` or ``n`` is not positive; and as the class.
 
         Example:
+            >>> import torch
             >>> SparseCoding.gaussian(250, 500).A.shape
             torch.Size([250, 500])
         """
@@ -119,6 +121,7 @@ class SparseCoding:
             ValueError: If ``batch`` is not positive.
 
         Example:
+            >>> import torch
             >>> b, x = SparseCoding(torch.eye(4)).sample(3)
             >>> b.shape, x.shape
             (torch.Size([3, 4]), torch.Size([3, 4]))
@@ -145,9 +148,10 @@ def image_patches(
     """Cut square patches at random places out of a photograph.
 
     The photographs ship inside scikit-learn (``china``: a temple, ``flower``: a dahlia;
-    427 x 640 pixels, both under a free licence); nothing is downloaded. Grey is the mean
-    of red, green and blue, 0 is black and 1 is white, and nothing is subtracted: remove
-    each patch's mean before sparse-coding it, as Elad and Aharon 2006 do.
+    427 x 640 pixels, both under a free licence); nothing is downloaded. Grey is the
+    mean of red, green and blue; 0 is black and 1 is white. Nothing is subtracted:
+    remove each patch's mean before sparse-coding it, or keep a constant atom for it
+    (Elad and Aharon 2006, IEEE Trans. Image Process. 15(12)).
 
     Args:
         size: Pixels per side.
@@ -156,8 +160,8 @@ def image_patches(
         photograph: ``"china"`` or ``"flower"``.
 
     Returns:
-        Patches in torch's default dtype, one per row, row after row of its pixels. Shape
-        ``(count, size * size)``.
+        Patches in torch's default dtype, each flattened row by row.
+        Shape ``(count, size * size)``.
 
     Raises:
         TypeError: If ``size`` or ``count`` is not an int.
@@ -165,6 +169,7 @@ def image_patches(
             photograph or ``photograph`` is unknown.
 
     Example:
+        >>> import torch
         >>> patches = image_patches(8, torch.Generator().manual_seed(0), count=5)
         >>> patches.shape
         torch.Size([5, 64])
@@ -172,7 +177,8 @@ def image_patches(
     check_count("size", size, least=1)
     check_count("count", count, least=1)
     if photograph not in _PHOTOGRAPHS:
-        raise ValueError(f"photograph is {photograph!r}: expected one of {_PHOTOGRAPHS}")
+        known = " or ".join(map(repr, _PHOTOGRAPHS))
+        raise ValueError(f"photograph is {photograph!r}: expected {known}")
     from sklearn.datasets import load_sample_image  # heavy, and needed only here
 
     pixels = torch.tensor(load_sample_image(f"{photograph}.jpg"))
@@ -200,10 +206,10 @@ def dct_dictionary(
     .. math:: d_j(i) = \cos(\pi (i + \tfrac12) j / p), \quad 0 \le i < \text{size},
               \; 0 \le j < p,
 
-    less their mean for ``j > 0`` and scaled to norm 1; the two-dimensional ones are their
-    Kronecker products. For ``atoms = size * size`` this is the orthonormal DCT-II. Elad
-    and Aharon 2006, IEEE Trans. Image Process. 15(12), section IV (they sample the cosine
-    at ``i``, we at ``i + 1/2``, so that the complete case is orthonormal).
+    less their mean for ``j > 0`` and scaled to norm 1; the two-dimensional ones are
+    their Kronecker products. For ``atoms = size * size`` it is the orthonormal DCT-II.
+    Elad and Aharon 2006, IEEE Trans. Image Process. 15(12), section V, sample the
+    cosine at ``i``; we at ``i + 1/2``, so that the complete case is orthonormal.
 
     Args:
         size: Pixels per side of a patch.
@@ -217,10 +223,11 @@ def dct_dictionary(
 
     Raises:
         TypeError: If ``size`` or ``atoms`` is not an int.
-        ValueError: If ``size`` is not positive, or ``atoms`` is not a perfect square of at
-            least ``size * size``.
+        ValueError: If ``size`` is not positive, or ``atoms`` is not a perfect square of
+            at least ``size * size``.
 
     Example:
+        >>> import torch
         >>> D = dct_dictionary(8, 256)
         >>> D.shape, torch.allclose(D.norm(dim=0), torch.ones(256))
         (torch.Size([64, 256]), True)

@@ -14,6 +14,7 @@ import matplotlib.pyplot as plt
 from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 
 _TAGS = re.compile(r"<[^>]+>")
 
@@ -63,11 +64,17 @@ def figure(fig: Figure, caption: str, alt: str) -> None:
     if not fig.axes:
         raise ValueError("fig has no axes: draw something before showing it")
     drawn = [_describe(number, ax) for number, ax in enumerate(fig.axes)]
-    buffer = io.BytesIO()
-    fig.savefig(buffer, format="png", metadata={"Software": None})
+    display(_Shown(_png(fig), caption, alt, "\n".join(filter(None, drawn))))
+
+
+def _png(fig: Figure) -> bytes:
+    """Draw a figure in 256 colours, a third of the bytes and the same to the eye."""
+    full, small = io.BytesIO(), io.BytesIO()
+    fig.savefig(full, format="png")
     plt.close(fig)
-    shown = _Shown(buffer.getvalue(), caption, alt, "\n".join(filter(None, drawn)))
-    display(shown)
+    palette = Image.open(full).convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    palette.save(small, format="png", optimize=True)
+    return small.getvalue()
 
 
 def _check_text(caption: str, alt: str) -> None:

@@ -29,30 +29,31 @@ class LassoResult:
 
     The duality gap bounds how far the objective is above its minimum,
     ``objective[-1] - min F <= gap``, whatever the solver did. With the residual
-    ``r = b - A x`` and ``g = A^T r``, the point ``s r``, ``s = min(1, lam / ||g||_inf)``,
-    satisfies the constraint ``||A^T (s r)||_inf <= lam`` of the dual problem, and
+    ``r = b - A x``, ``g = A^T r`` and ``s = min(1, lam / ||g||_inf)``, the point
+    ``s r`` satisfies the constraint ``||A^T (s r)||_inf <= lam`` of the dual, and
 
     .. math:: \mathrm{gap} = \tfrac12 (1 - s)^2 \|r\|^2 + \lambda \|x\|_1 - s \, x^T g.
 
     Kim, Koh, Lustig, Boyd and Gorinevsky 2007, IEEE J. Sel. Top. Signal Process. 1(4),
-    section III; Massias, Gramfort and Salmon 2018 (celer), section 2. Both subtract two
-    objectives as large as ``||b||^2``; the form above is the same number with the large
-    parts cancelled on paper, so that tiny gaps are not lost to rounding.
-    With ``lam = 0`` the only such point is 0 (unless ``g = 0``) and the gap is
-    ``1/2 ||r||^2``: it certifies a solution of ``A x = b`` and nothing weaker.
+    section III; Massias, Gramfort and Salmon 2018 (celer), section 2. They write it as
+    the difference of two objectives; this is the same number as a sum of two terms that
+    are not negative. It is rounded to about ``eps ||b||^2``: a ``tol`` below that (1e-7
+    ``||b||^2`` in float32) may never be reached. With ``lam = 0`` the only such point
+    is 0 (unless ``g = 0``) and the gap is ``1/2 ||r||^2``: it certifies a solution of
+    ``A x = b`` and nothing weaker.
 
     Args:
         x: Solution. Shape ``(batch, n)``.
-        objective: ``F`` of every iterate, the start included. Shape ``(iterations + 1,
-            batch)``. A sample that reached ``tol`` rests: its value is repeated.
+        objective: ``F`` of every iterate, the start included. A sample that reached
+            ``tol`` rests: its value is repeated. Shape ``(iterations + 1, batch)``.
         gap: Duality gap at ``x``. Shape ``(batch,)``.
-        lam: Weight of the Lasso that ``objective`` and ``gap`` speak of. Shape
-            ``(batch,)``.
-        converged: Whether the gap is at most ``tol``; all False if no ``tol`` was given.
+        lam: Weight of the Lasso that ``objective`` and ``gap`` speak of.
+            Shape ``(batch,)``.
+        converged: Whether the gap reached ``tol``; all False if no ``tol`` was given.
             Shape ``(batch,)``.
         iterations: Iterations done (by the sample that needed most).
-        iterates: Every iterate, or None unless asked for. Shape ``(iterations + 1,
-            batch, n)``.
+        iterates: Every iterate, the start included; None unless asked for. Shape
+            ``(iterations + 1, batch, n)``.
     """
 
     x: Tensor
@@ -102,13 +103,13 @@ class Lasso:
         return x0.clone()
 
     def residual(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return ``r = b - A x`` as ``(batch, m)`` and ``g = A^T r`` as ``(batch, n)``."""
+        """Return ``r = b - A x``, ``(batch, m)``, and ``g = A^T r``, ``(batch, n)``."""
         r = torch.addmm(self.b, x, self.A.T, alpha=-1)
         return r, r @ self.A
 
     def objective(self, x: Tensor, r: Tensor) -> Tensor:
         """Return ``F(x)`` as ``(batch,)`` from the residual."""
-        l1 = torch.linalg.vector_norm(x, 1, dim=1)
+        l1 = x.abs().sum(dim=1)
         return 0.5 * torch.linalg.vecdot(r, r) + self.lam[:, 0] * l1
 
     def gap(self, x: Tensor, r: Tensor, g: Tensor) -> Tensor:
@@ -116,7 +117,7 @@ class Lasso:
         lam, largest = self.lam[:, 0], g.abs().amax(dim=1)
         s = torch.where(largest > lam, lam / largest, 1.0)
         quadratic = 0.5 * (1 - s) ** 2 * torch.linalg.vecdot(r, r)
-        l1 = torch.linalg.vector_norm(x, 1, dim=1)
+        l1 = x.abs().sum(dim=1)
         linear = lam * l1 - s * torch.linalg.vecdot(x, g)
         return quadratic + linear.clamp(min=0)  # negative only by rounding
 

@@ -30,17 +30,19 @@ def amp(
     standard deviation ``||v_k|| / sqrt(m)``: Donoho, Maleki and Montanari 2009, PNAS
     106(45), eqs. (1) and (2). For other matrices AMP may diverge, to NaN in the end.
 
-    AMP is given no ``lam``. Its fixed points solve the Lasso with
-    ``lam = theta (1 - ||x||_0 / m)`` (same authors 2011, IEEE Trans. Inf. Theory 57(10),
-    on the noise-sensitivity phase transition, proposition 5.1): the result speaks of that
-    Lasso, with ``lam`` taken at the last iterate, and its gap says how near it is.
+    AMP is given no ``lam``, but each of its fixed points solves a Lasso: there
+    ``b - A x = (1 - ||x||_0 / m) v``, so ``x = soft(x + A^T v, theta)`` is the
+    optimality condition for ``lam = theta (1 - ||x||_0 / m)`` (Donoho, Maleki and
+    Montanari 2011, IEEE Trans. Inf. Theory 57(10)). The result speaks of that Lasso,
+    with ``lam`` taken at the last iterate; its gap says how near a solution it is.
 
     Args:
         A: Dictionary with columns of unit norm. Shape ``(m, n)``.
         b: Measurements, one sample per row. Shape ``(batch, m)``.
         iterations: Iterations.
-        alpha: Threshold in units of the estimated noise. 1.1402 is the minimax value for
-            density 0.1 at m = n / 2 (Borgerding, Schniter and Rangan 2017).
+        alpha: Threshold in units of the estimated noise. 1.1402 has the least risk on
+            the worst code of density 0.1 (Donoho et al. 2009, supplement; Borgerding,
+            Schniter and Rangan 2017 use it too).
         keep_iterates: Whether to keep every iterate.
 
     Returns:
@@ -48,12 +50,14 @@ def amp(
 
     Raises:
         TypeError: If a tensor is not floating-point, or dtypes differ.
-        ValueError: If shapes do not fit, the batch is empty, an entry is NaN or infinite,
-            devices differ, ``iterations`` is negative or ``alpha`` is not positive.
+        ValueError: If shapes do not fit, the batch is empty, an entry is NaN or
+            infinite, devices differ, ``iterations`` is negative or ``alpha`` is not
+            positive.
 
     Example:
-        >>> result = amp(torch.eye(2), torch.tensor([[4.0, 0.0]]), iterations=1, alpha=0.5)
-        >>> result.x  # theta = 0.5 * 4 / sqrt(2)
+        >>> import torch
+        >>> b = torch.tensor([[4.0, 0.0]])
+        >>> amp(torch.eye(2), b, iterations=1, alpha=0.5).x  # theta = 0.5 * 4 / sqrt(2)
         tensor([[2.5858, 0.0000]])
     """
     check_count("iterations", iterations, least=0)
@@ -64,20 +68,22 @@ def amp(
     def threshold(v: Tensor) -> Tensor:
         return alpha * torch.linalg.vector_norm(v, dim=1, keepdim=True) / m**0.5
 
+    def occupancy(x: Tensor) -> Tensor:
+        return (x != 0).to(x).sum(dim=1, keepdim=True) / m
+
     x = lasso.start(None)
     r = v = b
     data_terms, l1_norms, iterates = [], [], []
     for k in range(iterations + 1):
         if k > 0:
             x = soft_threshold(torch.addmm(x, v, A), threshold(v))
-            density = torch.count_nonzero(x, dim=1)[:, None] / m
             r = torch.addmm(b, x, A.T, alpha=-1)
-            v = r + v * density  # the Onsager correction
+            v = r + v * occupancy(x)  # the Onsager correction
         data_terms.append(0.5 * torch.linalg.vecdot(r, r))
-        l1_norms.append(torch.linalg.vector_norm(x, 1, dim=1))
+        l1_norms.append(x.abs().sum(dim=1))
         if keep_iterates:
             iterates.append(x)
-    lam = threshold(v) * (1 - torch.count_nonzero(x, dim=1)[:, None] / m).clamp(min=0)
+    lam = threshold(v) * (1 - occupancy(x)).clamp(min=0)
     lasso = Lasso(A, b, lam)
     gap = lasso.gap(x, r, r @ A)
     return LassoResult(

@@ -13,32 +13,33 @@ class _FISTAStep:
     """One FISTA iteration; remembers the last iterate and the momentum of each sample.
 
     The textbook extrapolates the iterate, z = x + beta (x - x_last), and takes the
-    gradient there. The gradient of the data term is affine, so the gradient step at z is
-    the same extrapolation of the gradient steps ``w`` at x and x_last: one product with
-    ``A`` and one with ``A^T`` give the step at z *and* the exact gap at x.
+    gradient there. The gradient of the data term is affine, so the gradient step at z
+    is the same extrapolation of the gradient steps ``w`` at x and x_last: one product
+    with ``A`` and one with ``A^T`` give the step at z *and* the exact gap at x.
     """
 
     def __init__(self, x: Tensor, restart: bool) -> None:
         self.restart = restart
-        self.t = torch.ones_like(x[:, :1])
-        self.x_last, self.w_last = x, x  # beta is 0 in the first iteration
+        self.t, self.beta = torch.ones_like(x[:, :1]), torch.zeros_like(x[:, :1])
+        self.x_last, self.w_last = x, x  # not looked at while beta is 0
 
     def __call__(self, x: Tensor, w: Tensor, theta: Tensor) -> Tensor:
         """Return the next iterate; eqs. (4.1) to (4.3) of Beck and Teboulle 2009."""
-        t_next = (1 + (1 + 4 * self.t**2).sqrt()) / 2
-        reach = 1 + (self.t - 1) / t_next  # 1 + beta
+        reach = 1 + self.beta
         x_next = soft_threshold(torch.lerp(self.w_last, w, reach), theta)
+        t_next = (1 + (1 + 4 * self.t**2).sqrt()) / 2
+        beta = (self.t - 1) / t_next
         if self.restart:
             z = torch.lerp(self.x_last, x, reach)
-            uphill = torch.linalg.vecdot(z - x_next, x_next - x) > 0
-            t_next = t_next.masked_fill(uphill[:, None], 1)
-        self.t, self.x_last, self.w_last = t_next, x, w
+            uphill = torch.linalg.vecdot(z - x_next, x_next - x)[:, None] > 0
+            t_next, beta = t_next.masked_fill(uphill, 1), beta.masked_fill(uphill, 0)
+        self.t, self.beta, self.x_last, self.w_last = t_next, beta, x, w
         return x_next
 
     def keep(self, rows: Tensor) -> None:
         """Forget the other samples."""
-        self.t, self.x_last = self.t[rows], self.x_last[rows]
-        self.w_last = self.w_last[rows]
+        self.t, self.beta = self.t[rows], self.beta[rows]
+        self.x_last, self.w_last = self.x_last[rows], self.w_last[rows]
 
 
 def fista(  # noqa: PLR0913 - one list of options for all solvers
@@ -62,18 +63,18 @@ def fista(  # noqa: PLR0913 - one list of options for all solvers
 
     ``F(x_k) - min F <= 2 L ||x_0 - x*||^2 / (k + 1)^2`` for ``t <= 1/L``,
     ``L = ||A||_2^2``: Beck and Teboulle 2009, SIAM J. Imaging Sci. 2(1), eqs. (4.1) to
-    (4.3) and theorem 4.4. The objective is not monotone. With ``restart`` a sample drops
-    its momentum whenever ``(z_k - x_{k+1})^T (x_{k+1} - x_k) > 0``: the gradient scheme of
-    O'Donoghue and Candes 2015, Found. Comput. Math. 15(3), section 3.2. Then the linear
-    convergence near the solution needs no tuning: use it whenever ``tol`` is small.
+    (4.3) and theorem 4.4. The objective is not monotone. With ``restart`` a sample
+    drops its momentum whenever ``(z_k - x_{k+1})^T (x_{k+1} - x_k) > 0``: the gradient
+    scheme of O'Donoghue and Candes 2015, Found. Comput. Math. 15(3), section 3.2. Then
+    it converges linearly near the solution: use it whenever ``tol`` is small.
     scikit-learn's ``Lasso(alpha, fit_intercept=False)`` is ``lam = m * alpha``. Runs
     without gradients: to learn through the iterations, use a network.
 
     Args:
         A: Dictionary. Shape ``(m, n)``.
         b: Measurements, one sample per row. Shape ``(batch, m)``.
-        lam: Weight of the l1 norm, at least 0; a number, or one per sample of shape
-            ``(batch,)``.
+        lam: Weight of the l1 norm, at least 0; a number, or one per sample. Shape
+            ``()`` or ``(batch,)``.
         iterations: Iterations at most.
         tol: Stop when every sample's duality gap is at most this, absolutely; a sample
             rests from then on. None: do all iterations.
@@ -87,13 +88,15 @@ def fista(  # noqa: PLR0913 - one list of options for all solvers
 
     Raises:
         TypeError: If a tensor is not floating-point, or dtypes differ.
-        ValueError: If shapes do not fit, the batch is empty, an entry is NaN or infinite,
-            devices differ, ``lam`` or ``tol`` or ``iterations`` is negative, or
+        ValueError: If shapes do not fit, the batch is empty, an entry is NaN or
+            infinite, devices differ, ``lam``, ``tol`` or ``iterations`` is negative, or
             ``step_size`` is not positive.
 
     Example:
+        >>> import torch
         >>> A = torch.tensor([[1.0, 1.0], [0.0, 1.0]])
-        >>> result = fista(A, torch.tensor([[2.0, 1.0]]), lam=0.1, tol=1e-6, restart=True)
+        >>> b = torch.tensor([[2.0, 1.0]])
+        >>> result = fista(A, b, lam=0.1, tol=1e-6, restart=True)
         >>> result.x, bool(result.converged)
         (tensor([[0.9000, 1.0000]]), True)
     """

@@ -35,22 +35,23 @@ def ista(  # noqa: PLR0913 - one list of options for all solvers
     .. math:: F(x) = \tfrac12 \|b - A x\|^2 + \lambda \|x\|_1, \qquad
               x_{k+1} = \eta_{t \lambda}(x_k + t A^T (b - A x_k))
 
-    The objective never increases for ``t <= 1/L``, ``L = ||A||_2^2``, and
-    ``F(x_k) - min F <= L ||x_0 - x*||^2 / (2 k)``: Beck and Teboulle 2009, SIAM J. Imaging
-    Sci. 2(1), eq. (1.4) and theorem 3.1; Daubechies, Defrise and De Mol 2004.
+    Daubechies, Defrise and De Mol 2004, Comm. Pure Appl. Math. 57(11), eq. (1.5). For
+    ``t <= 1/L``, ``L = ||A||_2^2``, the objective never increases, and for ``t = 1/L``
+    ``F(x_k) - min F <= L ||x_0 - x*||^2 / (2 k)``: Beck and Teboulle 2009, SIAM J.
+    Imaging Sci. 2(1), theorem 3.1.
     scikit-learn's ``Lasso(alpha, fit_intercept=False)`` is ``lam = m * alpha``. Runs
     without gradients: to learn through the iterations, use a network.
 
     Args:
         A: Dictionary. Shape ``(m, n)``.
         b: Measurements, one sample per row. Shape ``(batch, m)``.
-        lam: Weight of the l1 norm, at least 0; a number, or one per sample of shape
-            ``(batch,)``.
+        lam: Weight of the l1 norm, at least 0; a number, or one per sample. Shape
+            ``()`` or ``(batch,)``.
         iterations: Iterations at most.
         tol: Stop when every sample's duality gap is at most this, absolutely; a sample
             rests from then on. None: do all iterations.
-        step_size: Step ``t``; None is ``1 / ||A||_2^2``. From ``2 / ||A||_2^2`` on it
-            diverges.
+        step_size: Step ``t``; None is ``1 / ||A||_2^2``. Beyond
+            ``2 / ||A||_2^2`` it may diverge.
         x0: Start; None is zero. Shape ``(batch, n)``.
         keep_iterates: Whether to keep every iterate.
 
@@ -59,11 +60,12 @@ def ista(  # noqa: PLR0913 - one list of options for all solvers
 
     Raises:
         TypeError: If a tensor is not floating-point, or dtypes differ.
-        ValueError: If shapes do not fit, the batch is empty, an entry is NaN or infinite,
-            devices differ, ``lam`` or ``tol`` or ``iterations`` is negative, or
+        ValueError: If shapes do not fit, the batch is empty, an entry is NaN or
+            infinite, devices differ, ``lam``, ``tol`` or ``iterations`` is negative, or
             ``step_size`` is not positive.
 
     Example:
+        >>> import torch
         >>> result = ista(torch.eye(2), torch.tensor([[3.0, 0.5]]), lam=1.0, tol=1e-6)
         >>> result.x, result.iterations
         (tensor([[2., 0.]]), 1)

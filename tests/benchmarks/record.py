@@ -1,0 +1,49 @@
+"""Write what a benchmark measured as JSON, with the facts that make it comparable.
+
+A record has no host name, user or path: it says what was measured, with which versions,
+on how many CPUs of which kind, and when.
+"""
+
+import datetime
+import json
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def cpu_name() -> str:
+    """Return the model of the CPU as the operating system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = (line.split(":")[1].strip() for line in lines if "model name" in line)
+    return next(names, platform.machine())
+
+
+def machine(packages: tuple[str, ...]) -> dict[str, Any]:
+    """Return versions, CPU, threads, GPU and date."""
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return {
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in packages},
+        "cpu": cpu_name(),
+        "cpu_count": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "gpu": gpu,
+    }
+
+
+def write(name: str, record: dict[str, Any]) -> Path:
+    """Write ``results/<name>.json``, keys in the order given."""
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    path.write_text(json.dumps(record, indent=2) + "\n")
+    return path

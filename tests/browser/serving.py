@@ -1,0 +1,119 @@
+"""A copy of the course folder, served by JupyterLab the way ``make lab`` serves it."""
+
+import re
+import shutil
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+
+from course.lab import command, environment, is_root
+from course.release import prepare_work
+from course.syllabus import FOLDER, Chapter, chapters
+
+TOKEN = "opensesame"
+START_SECONDS = 120
+
+_GENERATED = shutil.ignore_patterns(
+    "__pycache__", "work", "release", "submitted", "autograded", "feedback", "_build"
+)
+_MARKER = re.compile(r"^\s*### (BEGIN|END) SOLUTION\n?", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Course:
+    """A course folder of which tests may do what they like."""
+
+    folder: Path
+
+    def chapter(self, name: str) -> Chapter:
+        """The chapter ``name`` of this folder."""
+        return next(c for c in chapters(self.folder) if c.id == name)
+
+    def solved(self, chapter: Chapter) -> Path:
+        """The student's copy with all the solutions in it, and no outputs."""
+        source = nbformat.read(chapter.source, as_version=4)
+        solutions = {_id(c): _MARKER.sub("", c.source) for c in source.cells}
+        notebook = nbformat.read(chapter.work, as_version=4)
+        for cell in notebook.cells:
+            if cell.metadata.get("nbgrader", {}).get("solution"):
+                cell.source = solutions[_id(cell)].rstrip("\n")
+        path = chapter.work.with_stem(f"{chapter.slug}_solved")
+        nbformat.write(notebook, path)
+        return path
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running JupyterLab."""
+
+    url: str
+    course: Course
+    home: Path
+
+    def address(self, path: Path | str = "", workspace: str = "") -> str:
+        """The address at which a file of the course opens, or the start page."""
+        if not path:
+            return f"{self.url}/?token={TOKEN}"
+        if isinstance(path, Path):
+            path = path.relative_to(self.course.folder).as_posix()
+        return f"{self.url}/lab/workspaces/{workspace}/tree/{path}?token={TOKEN}"
+
+
+def copy_course(folder: Path) -> Course:
+    """Copy the course, without anybody's work, and prepare a student's copies."""
+    shutil.copytree(FOLDER, folder, ignore=_GENERATED)
+    prepare_work(folder)
+    return Course(folder)
+
+
+@contextmanager
+def serve(course: Course, home: Path) -> Iterator[Server]:
+    """Serve a course from a fresh home folder while the context lasts."""
+    port = free_port()
+    argv = [f"--port={port}", "--ServerApp.port_retries=0"]
+    argv += [f"--IdentityProvider.token={TOKEN}"]
+    line = command(argv, folder=course.folder, as_root=is_root(), opens_browser=False)
+    variables = {**environment(course.folder), "HOME": str(home)}
+    variables.pop("MPLBACKEND", None)  # which the tests set, and students do not
+    log = home / "jupyterlab.log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            line, cwd=course.folder, env=variables, stdout=output, stderr=output
+        )
+        try:
+            wait_until_served(process, f"http://localhost:{port}/api", log)
+            yield Server(f"http://localhost:{port}", course, home)
+        finally:
+            process.terminate()
+            process.wait(timeout=60)
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as s:
+        s.bind(("localhost", 0))
+        return s.getsockname()[1]
+
+
+def wait_until_served(process: subprocess.Popen, url: str, log: Path) -> None:
+    """Wait until ``url`` answers; fail with the server's log if it never does."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=10):
+                return
+        except (urllib.error.URLError, TimeoutError):
+            time.sleep(0.2)
+    raise AssertionError(f"no answer from {url}; the server said:\n{log.read_text()}")
+
+
+def _id(cell: nbformat.NotebookNode) -> str:
+    return cell.metadata.get("nbgrader", {}).get("grade_id", "")

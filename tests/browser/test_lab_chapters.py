@@ -1,0 +1,126 @@
+"""What a student sees and presses, in every chapter of the syllabus."""
+
+import re
+from urllib.parse import urlsplit
+
+import nbformat
+import pytest
+from playwright.sync_api import Response, expect
+
+from course.syllabus import FOLDER, Chapter, chapters
+from tests.browser.lab_page import LabPage
+from tests.browser.serving import Server
+
+pytestmark = pytest.mark.browser
+
+_RADIO = ".widget-radio"
+
+every_chapter = pytest.mark.parametrize("name", [c.id for c in chapters()])
+
+
+def test_the_course_page_opens_rendered_and_leads_to_the_first_chapter(
+    server: Server, lab_page: LabPage
+) -> None:
+    lab_page.open(server.address())
+    title = lab_page.course_page.get_by_role("heading", level=1)
+    expect(title).to_contain_text(_first_heading())
+    assert title.evaluate(
+        """e => {
+            const box = e.getBoundingClientRect();
+            return e.contains(document.elementFromPoint(box.x + 5, box.y + 5));
+        }"""
+    ), "something covers the heading"
+    lab_page.take_picture("course_page")
+
+    first = server.course.chapter(chapters()[0].id)
+    link = lab_page.course_page.locator(f'a[href*="work/{first.slug}/"]').first
+    with lab_page.page.expect_response(_remembers_tabs):
+        link.click()
+        lab_page.wait_for_kernel()
+    expect(lab_page.notebook.get_by_role("heading", level=1)).to_contain_text(first.id)
+    assert lab_page.popups.all_text_contents() == []
+    assert lab_page.script_errors == []
+    hosts = {urlsplit(url).hostname for url in lab_page.visited} - {None}
+    assert hosts == {"localhost"}, "the page asks the internet for something"
+    assert list((server.course.folder / ".jupyter/workspaces").iterdir())
+    assert not (server.home / ".jupyter/lab/workspaces").exists()
+
+
+@every_chapter
+def test_validate_names_each_failing_cell_of_the_untouched_copy(
+    server: Server, lab_page: LabPage, name: str
+) -> None:
+    chapter = server.course.chapter(name)
+    lab_page.open_notebook(server.address(chapter.work, f"untouched-{name}"))
+    lab_page.take_picture(f"{chapter.slug}_untouched")
+    results = lab_page.validate()
+    lab_page.take_picture(f"{chapter.slug}_untouched_validated")
+    shown = results.locator("pre").all_text_contents()
+    failed, reasons = shown[0::2], shown[1::2]
+    assert [_squeezed(source) for source in failed] == _tests(chapter)
+    assert all("NotImplementedError" in reason for reason in reasons)
+
+
+@every_chapter
+def test_a_solved_copy_runs_without_errors_and_validates(
+    server: Server, lab_page: LabPage, name: str
+) -> None:
+    chapter = server.course.chapter(name)
+    solved = server.course.solved(chapter)
+    lab_page.open_notebook(server.address(solved, f"solved-{name}"))
+    assert lab_page.pictures() == []
+    lab_page.run_all()
+    assert lab_page.complaints.all_text_contents() == []
+    _check_pictures(lab_page, chapter)
+    _check_quiz(lab_page)
+    lab_page.take_pictures_of_notebook(f"{chapter.slug}_solved")
+    assert "Success! Your notebook passes all the tests." in (
+        lab_page.validate().inner_text()
+    )
+    lab_page.take_picture(f"{chapter.slug}_solved_validated")
+    assert lab_page.script_errors == []
+
+
+def _remembers_tabs(response: Response) -> bool:
+    return response.request.method == "PUT" and "/api/workspaces/" in response.url
+
+
+def _check_pictures(lab_page: LabPage, chapter: Chapter) -> None:
+    pictures = lab_page.pictures()
+    assert len(pictures) == chapter.source.read_text().count("data:image/png;base64")
+    for number, picture in enumerate(pictures):
+        assert picture.width > 100 and picture.height > 50, (number, picture)
+        assert picture.shown > 100, (number, picture)
+        assert picture.variance > 1, (number, picture)
+        assert picture.alt and picture.caption, (number, picture)
+        assert picture.alt != picture.caption, (number, picture)
+
+
+def _check_quiz(lab_page: LabPage) -> None:
+    """Its buttons are there, and a choice is marked at once."""
+    quiz = lab_page.notebook.locator(".widget-vbox", has=lab_page.page.locator(_RADIO))
+    expect(quiz.locator(_RADIO).first).to_be_visible()
+    quiz.locator(_RADIO).first.locator("input").first.check()
+    verdict = quiz.locator(".widget-html-content").filter(
+        has_text=re.compile(r"^(Correct\.|Not yet\.)")
+    )
+    expect(verdict).to_have_count(1)
+
+
+def _tests(chapter: Chapter) -> list[str]:
+    """The test cells of a student's copy, in order."""
+    notebook = nbformat.read(chapter.work, as_version=4)
+    return [
+        _squeezed(cell.source)
+        for cell in notebook.cells
+        if cell.metadata.get("nbgrader", {}).get("grade")
+    ]
+
+
+def _squeezed(text: str) -> str:
+    return "".join(text.split())
+
+
+def _first_heading() -> str:
+    lines = (FOLDER / "README.md").read_text().splitlines()
+    return next(line for line in lines if line.startswith("# ")).removeprefix("# ")

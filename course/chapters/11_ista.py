@@ -1204,9 +1204,10 @@ print(f"lambda = 0.003, 300 iterations: {curves[0.003][300]:.0f} dB")
 # %% [markdown]
 # With λ = 0.4 the solver arrives within 16 iterations, at the biased solution of a Lasso that
 # nobody should want. An honest baseline states its λ and how it was chosen, and shows the
-# exact Lasso and the oracle as lines. `unroll.recovery_bounds` computes these lines; chapter 12 draws them behind
-# every learned network. Note also that for a *small* budget of iterations a larger λ is
-# better: at 30 iterations the order of the curves is not that at 300.
+# exact Lasso and the oracle as lines. `unroll.recovery_bounds` computes these lines;
+# chapter 12 draws them behind every learned network. Note also that for a *small* budget
+# of iterations a larger λ is better: at 30 iterations the order of the curves is not that
+# at 300.
 
 # %% [markdown]
 # ## 6. The photograph again
@@ -1442,9 +1443,9 @@ for name, (mine, theirs) in runs.items():
 
 # %% [markdown]
 # Here is how the library writes the soft threshold: what is left of $v$ after subtracting its
-# *clipped* copy. The clip is the projection onto $\{u : \|u\|_\infty \le \theta\}$, the very set
-# that the dual problem speaks of. That a prox and a projection add up to the identity is
-# called Moreau's decomposition.
+# *clipped* copy. The clip is the projection onto $\{u : \|u\|_\infty \le \theta\}$, the set
+# that the dual problem speaks of when $A$ is the identity. That a prox and a projection add
+# up to the identity is called Moreau's decomposition.
 
 # %%
 print(inspect.getsource(unroll.soft_threshold))
@@ -1455,8 +1456,8 @@ print(inspect.getsource(unroll.soft_threshold))
 # Look at ISTA once more, in the standard problem. The step is short, $1/L$ with
 # $L \approx (1 + \sqrt{n/m})^2 \approx 5.8$, because some direction is stretched that much. Yet
 # the columns of $A$ have unit norm and are nearly orthogonal on average. It is tempting to
-# use step 1, far beyond $2/L$. With one extra term, that works. **Approximate message passing** (Donoho, Maleki and
-# Montanari 2009) is
+# use step 1, far beyond $2/L$. With one extra term, that works. **Approximate message
+# passing** (Donoho, Maleki and Montanari 2009) is
 #
 # $$ \begin{aligned}
 #    x_{k+1} &= \eta_{\theta_k}(x_k + A^\top v_k), \qquad \theta_k = \alpha \, \|v_k\| / \sqrt m, \\
@@ -1474,7 +1475,7 @@ print(inspect.getsource(unroll.soft_threshold))
 # reached by AMP at iteration 25, by FISTA at 202, by ISTA at 3420. We repeat it: AMP on five
 # draws of 500 samples, because the count depends on the draw; on the first draw also FISTA
 # (200 samples) and ISTA (50 samples, it is that slow), both with the λ that AMP ended at.
-# (They average the samples' error ratios; ours is the ratio of sums.)
+# (The published script averages the samples' error ratios; ours is the ratio of sums.)
 
 
 # %%

@@ -93,14 +93,21 @@ def _describe(number: int, ax: Axes) -> str:
     if not ax.axison or ax.get_label() == "<colorbar>":
         return f"  {_content(ax)}" if ax.has_data() else ""
     if not ax.images:
-        for name, label in (("x", ax.get_xlabel()), ("y", ax.get_ylabel())):
-            if not label:
+        for name in ("x", "y"):
+            if not _label(ax, name):
                 raise ValueError(
                     f"axes {number} has no {name} label: every axis says what it "
                     "shows and its unit"
                 )
-    labels = f"{ax.get_ylabel()} against {ax.get_xlabel()}" if ax.get_xlabel() else ""
+    labels = f"{_label(ax, 'y')} against {_label(ax, 'x')}" if ax.get_xlabel() else ""
     return f"  {labels}: {_content(ax)}" if labels else f"  {_content(ax)}"
+
+
+def _label(ax: Axes, name: str) -> str:
+    """The label of an axis, which panels that share the axis may leave to one."""
+    siblings = getattr(ax, f"get_shared_{name}_axes")().get_siblings(ax)
+    labels = [getattr(panel, f"get_{name}label")() for panel in (ax, *siblings)]
+    return next(filter(None, labels), "")
 
 
 def _content(ax: Axes) -> str:

@@ -100,6 +100,16 @@ def test_images_and_bare_axes_need_no_labels(shown: list) -> None:
     assert shown[0]["text/plain"] == "Figure: An image.\n  1 image"
 
 
+def test_panels_that_share_an_axis_may_share_its_label(shown: list) -> None:
+    fig, axes = plt.subplots(1, 2, sharey=True)
+    for ax in axes:
+        ax.plot([0, 1], [0, 1])
+        ax.set_xlabel("time")
+    axes[0].set_ylabel("distance")
+    figure(fig, caption="Twice.", alt="Two rising lines.")
+    assert shown[0]["text/plain"].count("distance against time: 1 line") == 2
+
+
 @pytest.mark.parametrize(
     ("caption", "alt", "text"),
     [

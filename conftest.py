@@ -1,4 +1,4 @@
-"""One thread per process, no spinning, quiet backends: before anything imports torch."""
+"""One thread per process, no spinning, before anything imports torch."""
 
 import os
 

@@ -80,7 +80,7 @@ def diagnose() -> Iterator[Finding]:
     for check in CHECKS:
         try:
             yield check()
-        except (ImportError, metadata.PackageNotFoundError) as error:
+        except ImportError as error:  # also when a distribution is not installed
             yield Finding("problem", f"{error} (in {check.__name__})", INSTALL)
 
 

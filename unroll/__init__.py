@@ -34,6 +34,7 @@ from unroll.networks import (
 from unroll.problems import SparseCoding, dct_dictionary, image_patches
 from unroll.prox import soft_threshold, support_select
 from unroll.recipe import Recipe
+from unroll.safeguard import SafeguardedSolver, SafeguardResult, safeguard
 from unroll.solvers import LassoResult, amp, fista, ista
 from unroll.training import History, train
 from unroll.weights import (
@@ -90,4 +91,8 @@ __all__ = [
     "History",
     "Recipe",
     "train",
+    # certificates
+    "SafeguardResult",
+    "SafeguardedSolver",
+    "safeguard",
 ]

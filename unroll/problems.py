@@ -25,7 +25,7 @@ class SparseCoding:
 
     where std takes the ``m`` entries of that sample, subtracts their mean and divides
     by ``m - 1``. This is the convention of the field: Chen, Liu, Wang and Yin 2018
-    (LISTA-CPSS), section 4; Liu, Chen, Wang and Yin 2019 (ALISTA). Some code divides by
+    (LISTA-CPSS); Liu, Chen, Wang and Yin 2019 (ALISTA). Some code divides by
     ``m``: 0.02 dB at m = 250. A sample whose code is all zero is measured as zero.
 
     Args:
@@ -71,8 +71,7 @@ class SparseCoding:
     ) -> "SparseCoding":
         """Draw a dictionary of independent normal entries, columns scaled to norm 1.
 
-        The standard benchmark is ``m=250, n=500, density=0.1`` (Chen et al. 2018,
-        section 4).
+        The standard benchmark is ``m=250, n=500, density=0.1`` (Chen et al. 2018).
 
         Args:
             m: Measurements.
@@ -208,7 +207,7 @@ def dct_dictionary(
 
     less their mean for ``j > 0`` and scaled to norm 1; the two-dimensional ones are
     their Kronecker products. For ``atoms = size * size`` it is the orthonormal DCT-II.
-    Elad and Aharon 2006, IEEE Trans. Image Process. 15(12), section V, sample the
+    Elad and Aharon 2006, IEEE Trans. Image Process. 15(12), sample the
     cosine at ``i``; we at ``i + 1/2``, so that the complete case is orthonormal.
 
     Args:

@@ -12,7 +12,7 @@ def soft_threshold(v: Tensor, theta: float | Tensor) -> Tensor:
     .. math:: \eta_\theta(v) = \operatorname{sign}(v) \max(|v| - \theta, 0)
               = \arg\min_x \theta \|x\|_1 + \tfrac12 \|x - v\|^2
 
-    Daubechies, Defrise and De Mol 2004, Comm. Pure Appl. Math. 57(11), section 1.
+    Daubechies, Defrise and De Mol 2004, Comm. Pure Appl. Math. 57(11).
     Written as ``v - clip(v, -theta, theta)``, which is equal and takes two passes over
     memory instead of five. Differentiable in ``v`` and in ``theta``.
 
@@ -58,7 +58,8 @@ def support_select(v: Tensor, theta: float | Tensor, keep: int | Tensor) -> Tens
 
     Args:
         v: What to shrink. Shape ``(batch, n)``.
-        theta: Threshold, at least 0, as in :func:`soft_threshold`.
+        theta: Threshold, at least 0, as in :func:`soft_threshold`. Shape ``()``,
+            ``(batch, 1)`` or ``(n,)``.
         keep: How many entries may pass, at least 0 (more than n is n); an int, or one
             per sample, an integer tensor of shape ``(batch, 1)``.
 

@@ -92,8 +92,17 @@ def serve(course: Course, home: Path) -> Iterator[Server]:
             wait_until_served(process, f"http://localhost:{port}/api", log)
             yield Server(f"http://localhost:{port}", course, home)
         finally:
-            process.terminate()
-            process.wait(timeout=60)
+            stop(process)
+
+
+def stop(process: subprocess.Popen) -> None:
+    """Ask a server to stop, and make it stop if it does not."""
+    process.terminate()
+    try:
+        process.wait(timeout=60)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
 
 
 def free_port() -> int:

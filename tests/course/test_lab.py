@@ -187,14 +187,27 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     variables = {**os.environ, "HOME": str(home), "PYTHONPATH": str(root)}
     with log.open("w") as output:
         process = subprocess.Popen(
-            line, cwd=root, env=variables, stdout=output, stderr=output
+            line,
+            cwd=root,
+            env=variables,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
         )
         try:
             wait_until_served(process, f"http://localhost:{port}/api", log)
             yield Running(process, chapter, home, port, log, _token(log))
         finally:
-            process.terminate()
-            process.wait(timeout=60)
+            _stop(process)
+
+
+def _stop(process: subprocess.Popen) -> None:
+    process.terminate()
+    try:
+        process.wait(timeout=60)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)  # with the server, its own child
+        raise
 
 
 def _write_tiny_chapter(folder: Path) -> Chapter:

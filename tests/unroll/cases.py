@@ -4,35 +4,85 @@ Sizes differ from one another, so that a documented shape cannot be right by cha
 """
 
 import torch
+from torch import nn
 
-from unroll import (
-    SparseCoding,
-    amp,
-    dct_dictionary,
-    fista,
-    image_patches,
-    ista,
-    nmse_db,
-    recovery_bounds,
-    soft_threshold,
-)
+import unroll as u
 
-A, b, x = torch.rand(4, 5), torch.rand(3, 4), torch.rand(3, 5)
-problem = SparseCoding(A, density=0.5, snr_db=20.0)
+m, n = 4, 7
+generator = torch.Generator().manual_seed(0)
+A, b, x = (torch.rand(shape, generator=generator) for shape in ((m, n), (3, m), (3, n)))
+keep = torch.tensor([[1], [2], [0]])
+problem = u.SparseCoding(A, density=0.5, snr_db=20.0)
 lasso = {"A": A, "b": b, "lam": 0.1, "x0": x, "iterations": 6, "keep_iterates": True}
+counts = torch.tensor([[0], [1], [2]])
+seed = torch.Generator().manual_seed(0)
+net = {"A": A, "depth": 2}
+weighted = net | {"weight": u.analytic_weight(A)}
+pair = {"W": weighted["weight"], "A": A}
+grid = {"b": b, "x": x, "c1": (0.1, 0.2), "c2": (0.0,), "c3": (1.0, 2.0, 3.0)}
+recipe = u.Recipe(steps=2, batch=5, validation=6, every=1)
+
+
+def plain():
+    return u.Unrolled.from_step(lambda x, b, A, *, t: t * x, {"t": 0.5}, 2, A=A)
+
+
+steps = {"step": lambda x, b, A, *, t: t * x, "parameters": {"t": 0.5}, "depth": 2}
+identity = u.Unrolled(A, 2, nn.Identity)
+certified = {"net": plain(), "A": A, "lam": 0.1}
+training = {"net": plain(), "problem": problem, "recipe": recipe}
 
 CALLS = {
-    "soft_threshold": lambda: (soft_threshold, {"v": x, "theta": torch.rand(3, 1)}),
-    "SparseCoding": lambda: (SparseCoding, {"A": A}),
-    "SparseCoding.gaussian": lambda: (SparseCoding.gaussian, {"m": 4, "n": 5}),
+    "soft_threshold": lambda: (u.soft_threshold, {"v": x, "theta": torch.rand(3, 1)}),
+    "support_select": lambda: (u.support_select, {"v": x, "theta": 0.1, "keep": keep}),
+    "SparseCoding": lambda: (u.SparseCoding, {"A": A}),
+    "SparseCoding.gaussian": lambda: (u.SparseCoding.gaussian, {"m": m, "n": n}),
     "SparseCoding.sample": lambda: (problem.sample, {"batch": 3}),
-    "dct_dictionary": lambda: (dct_dictionary, {"size": 2, "atoms": 9}),
-    "image_patches": lambda: (image_patches, {"size": 2, "count": 3}),
-    "LassoResult": lambda: (ista, lasso | {"lam": torch.rand(3)}),
-    "amp": lambda: (amp, {"A": A, "b": b, "iterations": 6, "keep_iterates": True}),
-    "fista": lambda: (fista, lasso),
-    "ista": lambda: (ista, lasso),
-    "RecoveryBounds": lambda: (recovery_bounds, {"problem": problem, "batch": 3}),
-    "nmse_db": lambda: (nmse_db, {"x_hat": torch.rand(6, 3, 5), "x": x}),
-    "recovery_bounds": lambda: (recovery_bounds, {"problem": problem, "batch": 3}),
+    "dct_dictionary": lambda: (u.dct_dictionary, {"size": 2, "atoms": 9}),
+    "image_patches": lambda: (u.image_patches, {"size": 2, "count": 3}),
+    "LassoResult": lambda: (u.ista, lasso | {"lam": torch.rand(3)}),
+    "amp": lambda: (u.amp, {"A": A, "b": b, "iterations": 6, "keep_iterates": True}),
+    "fista": lambda: (u.fista, lasso),
+    "ista": lambda: (u.ista, lasso),
+    "RecoveryBounds": lambda: (u.recovery_bounds, {"problem": problem, "batch": 3}),
+    "nmse_db": lambda: (u.nmse_db, {"x_hat": torch.rand(6, 3, n), "x": x}),
+    "recovery_bounds": lambda: (u.recovery_bounds, {"problem": problem, "batch": 3}),
+    "analytic_weight": lambda: (u.analytic_weight, {"A": A}),
+    "coherence_weight": lambda: (u.coherence_weight, {"A": A}),
+    "generalized_coherence": lambda: (u.generalized_coherence, pair),
+    "mutual_coherence": lambda: (u.mutual_coherence, {"A": A}),
+    "symmetric_weight": lambda: (
+        u.symmetric_weight,
+        {"A": u.SparseCoding.gaussian(m, n, seed).A},
+    ),
+    "AGLISTA": lambda: (u.AGLISTA, weighted),
+    "ALISTA": lambda: (u.ALISTA, weighted),
+    "ALISTAAT": lambda: (u.ALISTAAT, weighted),
+    "GLISTA": lambda: (u.GLISTA, net),
+    "HyperLISTA": lambda: (u.HyperLISTA, net),
+    "HyperLISTA.search": lambda: (u.HyperLISTA(A, 2).search, grid),
+    "HyperSearch": lambda: (u.HyperLISTA(A, 2).search, grid),
+    "LAMP": lambda: (u.LAMP, net),
+    "LISTA": lambda: (u.LISTA, net),
+    "LISTACP": lambda: (u.LISTACP, net),
+    "LISTACPSS": lambda: (u.LISTACPSS, net),
+    "LISTASS": lambda: (u.LISTASS, net),
+    "NAALISTA": lambda: (u.NAALISTA, net),
+    "Positive": lambda: (u.Positive, {"value": 0.3}),
+    "RidgeALISTA": lambda: (u.RidgeALISTA, net),
+    "StepLISTA": lambda: (u.StepLISTA, net),
+    "TISTA": lambda: (u.TISTA, net),
+    "TiLISTA": lambda: (u.TiLISTA, weighted),
+    "Unrolled": lambda: (u.Unrolled, net | {"layer": nn.Identity}),
+    "Unrolled.start": lambda: (identity.start, {"b": b}),
+    "Unrolled.given": lambda: (plain().given, {"b": b, "k": 0}),
+    "Unrolled.iterates": lambda: (plain().iterates, {"b": b, "depth": 2}),
+    "Unrolled.constants": lambda: (plain().constants, {}),
+    "Unrolled.from_step": lambda: (u.Unrolled.from_step, steps | {"A": A}),
+    "History": lambda: (u.train, training),
+    "Recipe": lambda: (u.Recipe, {}),
+    "train": lambda: (u.train, training),
+    "SafeguardResult": lambda: (u.safeguard(**certified).__call__, {"b": b}),
+    "SafeguardedSolver": lambda: (u.safeguard, certified),
+    "safeguard": lambda: (u.safeguard, certified),
 }

@@ -21,7 +21,7 @@ def deficient():
 MATRICES = [dictionary, deficient, lambda: dictionary(20, 12)]  # made in float64
 
 
-def iterated(A, ridge=0.0, iterations=20_000):
+def iterated(A, ridge=0.0, iterations=6000):
     """Projected gradient descent, as in Liu et al. 2019, appendix E.1."""
     W = A / A.square().sum(dim=0)
     step = 0.9 / (torch.linalg.matrix_norm(A, 2) ** 2 + ridge)

@@ -34,13 +34,13 @@ class LassoResult:
 
     .. math:: \mathrm{gap} = \tfrac12 (1 - s)^2 \|r\|^2 + \lambda \|x\|_1 - s \, x^T g.
 
-    Kim, Koh, Lustig, Boyd and Gorinevsky 2007, IEEE J. Sel. Top. Signal Process. 1(4),
-    section III; Massias, Gramfort and Salmon 2018 (celer), section 2. They write it as
-    the difference of two objectives; this is the same number as a sum of two terms that
-    are not negative. It is rounded to about ``eps ||b||^2``: a ``tol`` below that (1e-7
-    ``||b||^2`` in float32) may never be reached. With ``lam = 0`` the only such point
-    is 0 (unless ``g = 0``) and the gap is ``1/2 ||r||^2``: it certifies a solution of
-    ``A x = b`` and nothing weaker.
+    Kim, Koh, Lustig, Boyd and Gorinevsky 2007, IEEE J. Sel. Top. Signal Process. 1(4);
+    Massias, Gramfort and Salmon 2018, ICML (celer). They write it as the difference of
+    two objectives; this is the same number as a sum of two terms that are not negative,
+    the second being ``lam ||x||_1 - s x^T g``. It is rounded to about ``eps ||b||^2``:
+    a ``tol`` below that (1e-7 ``||b||^2`` in float32) may never be reached. With
+    ``lam = 0`` the only such point is 0 (unless ``g = 0``) and the gap is
+    ``1/2 ||r||^2``: it certifies a solution of ``A x = b`` and nothing weaker.
 
     Args:
         x: Solution. Shape ``(batch, n)``.

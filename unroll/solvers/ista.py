@@ -35,7 +35,7 @@ def ista(  # noqa: PLR0913 - one list of options for all solvers
     .. math:: F(x) = \tfrac12 \|b - A x\|^2 + \lambda \|x\|_1, \qquad
               x_{k+1} = \eta_{t \lambda}(x_k + t A^T (b - A x_k))
 
-    Daubechies, Defrise and De Mol 2004, Comm. Pure Appl. Math. 57(11), eq. (1.5). For
+    Daubechies, Defrise and De Mol 2004, Comm. Pure Appl. Math. 57(11). For
     ``t <= 1/L``, ``L = ||A||_2^2``, the objective never increases, and for ``t = 1/L``
     ``F(x_k) - min F <= L ||x_0 - x*||^2 / (2 k)``: Beck and Teboulle 2009, SIAM J.
     Imaging Sci. 2(1), theorem 3.1.

@@ -88,7 +88,7 @@ def tista(A, b, density=0.2, snr_db=30.0) -> Tensor:
     return torch.stack(x)
 
 
-def hyper(A, b, c1=0.3, c2=0.005, c3=3.0) -> Tensor:
+def hyper(A, b, c1=0.1, c2=0.01, c3=5.0) -> Tensor:
     W, pinv = u.analytic_weight(A), torch.linalg.pinv(A)
     C = (W.T @ A).abs()
     mu = (C - torch.diag(C.diag())).max()
@@ -174,6 +174,11 @@ NETWORKS = [
         lambda A, b: ista(A, b, KEEP),
     ),
     Case(
+        "RidgeALISTA",
+        lambda A: u.RidgeALISTA(A, DEPTH, lam=LAM, keep=KEEP, ridge=1e-16),
+        whitened_ista,
+    ),
+    Case(
         "NAALISTA",
         lambda A: u.NAALISTA(
             A, DEPTH, lam=LAM, keep=KEEP, hidden=4, generator=seeded()
@@ -184,7 +189,7 @@ NETWORKS = [
     Case("LAMP", lambda A: u.LAMP(A, DEPTH), amp),
     Case("LAMP tied", lambda A: u.LAMP(A, DEPTH, tied=True), amp),
     Case("TISTA", lambda A: u.TISTA(A, DEPTH, density=0.2, snr_db=30.0), tista),
-    Case("HyperLISTA", lambda A: u.HyperLISTA(A, DEPTH, c3=3.0), hyper),
+    Case("HyperLISTA", lambda A: u.HyperLISTA(A, DEPTH), hyper),
 ]
 
 

@@ -1,0 +1,122 @@
+"""What a training asks of a network: the objective, and the rates of its parameters."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from unroll._checks import check_count, check_positive
+from unroll.networks.base import Unrolled
+
+__all__ = ["Recipe", "objective_of", "parameter_groups", "set_rates"]
+
+_OBJECTIVES = ("deep-log-nmse", "last", "stagewise")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    r"""Everything that decides what a training results in, beside network and samples.
+
+    The objectives, with ``e_k`` the "ratio" NMSE of iterate ``k`` on the batch
+    (:func:`~unroll.metrics.nmse_db`, not in dB):
+
+    - ``"deep-log-nmse"``: the mean over all layers of ``10 log10 e_k``;
+    - ``"last"``: ``e_K``, as in most of the literature;
+    - ``"stagewise"``: the layers one after the other, ``e_k`` for stage ``k``: in the
+      first third of a stage the new layer alone, in the second all so far at 0.2 times
+      the rate, in the last at 0.02 times (Chen, Liu, Wang and Yin 2018). Layers that
+      are ``a`` stages old learn at ``age_decay ** a`` times the rate: a true rate,
+      where the published code scales gradients, which Adam undoes.
+
+    Args:
+        objective: One of the three.
+        steps: Steps in all; of a stage, ``steps // depth``.
+        batch: Fresh samples per step.
+        lr: Adam's rate for numbers (tensors with less than two axes).
+        lr_matrices: Adam's rate for matrices, whose entries are small and many.
+        decay: Whether rates fall to 0 over the steps along a half cosine; the stages of
+            ``"stagewise"`` have their own.
+        clip: Largest norm of the gradient; None does not clip.
+        age_decay: Factor per stage of age; only ``"stagewise"`` uses it.
+        validation: Samples in the fixed validation set, drawn before the first batch.
+        every: Steps between validations, and between checkpoints.
+
+    Raises:
+        TypeError: If a count is not an int.
+        ValueError: If a number is not positive, or ``objective`` is unknown.
+
+    Example:
+        >>> Recipe(objective="last", steps=200).batch
+        128
+    """
+
+    objective: str = "deep-log-nmse"
+    steps: int = 600
+    batch: int = 128
+    lr: float = 5e-2
+    lr_matrices: float = 1e-3
+    decay: bool = True
+    clip: float | None = None
+    age_decay: float = 0.3
+    validation: int = 1000
+    every: int = 20
+
+    def __post_init__(self) -> None:
+        if self.objective not in _OBJECTIVES:
+            raise ValueError(
+                f"objective is {self.objective!r}: expected one of {_OBJECTIVES}"
+            )
+        for name in ("steps", "batch", "validation", "every"):
+            check_count(name, getattr(self, name), least=1)
+        for name in ("lr", "lr_matrices", "age_decay"):
+            check_positive(name, getattr(self, name))
+        if self.clip is not None:
+            check_positive("clip", self.clip)
+
+
+def objective_of(iterates: Tensor, x: Tensor, objective: str) -> Tensor:
+    """Return the objective of a batch whose last iterate is that of the stage."""
+    energy = x.square().sum()
+    if objective == "deep-log-nmse":
+        tiny = torch.finfo(x.dtype).tiny  # an exact code has a finite loss
+        errors = (iterates[1:] - x).square().sum(dim=(1, 2))
+        return 10 * torch.log10(errors / energy + tiny).mean()
+    return (iterates[-1] - x).square().sum() / energy
+
+
+def parameter_groups(net: Unrolled, recipe: Recipe) -> list[dict]:
+    """Return one parameter group per layer and kind; layer None is what all share."""
+    groups: dict[tuple, dict] = {}
+    owners = {
+        id(parameter): k
+        for k, layer in enumerate(net.layers)
+        for parameter in layer.parameters()
+    }
+    for parameter in net.parameters():
+        layer = owners.get(id(parameter)) if len(net.layers) > 1 else None
+        rate = recipe.lr_matrices if parameter.ndim >= 2 else recipe.lr
+        group = groups.setdefault((layer, rate), {"params": []})
+        group["params"].append(parameter)
+        group.update(layer=layer, rate=rate, lr=rate)
+    if not groups:
+        raise ValueError("net has no parameters: expected something to learn")
+    return list(groups.values())
+
+
+def set_rates(groups: list[dict], step: int, depth: int, recipe: Recipe) -> int:
+    """Set the rate of every group; return how many layers this step runs."""
+    if recipe.objective != "stagewise":
+        fraction = torch.tensor(step / recipe.steps, dtype=torch.float64)
+        factor = 0.5 * (1 + torch.cos(torch.pi * fraction)).item()
+        for group in groups:
+            group["lr"] = group["rate"] * (factor if recipe.decay else 1.0)
+        return depth
+    length = max(recipe.steps // depth, 1)
+    stage = min(step // length, depth - 1)  # the newest layer
+    third = min(3 * (step - stage * length) // length, 2)
+    for group in groups:
+        layer = stage if group["layer"] is None else group["layer"]
+        factor = (1.0, 0.2, 0.02)[third] * recipe.age_decay ** (stage - layer)
+        asleep = layer > stage or (third == 0 and layer < stage)
+        group["lr"] = 0.0 if asleep else group["rate"] * factor
+    return stage + 1

@@ -10,8 +10,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from course.syllabus import FOLDER, chapter, chapters
-
+# Nothing else is imported up here: the doctor must speak when packages are missing.
+FOLDER = Path(__file__).resolve().parent
 ROOT = FOLDER.parent
 
 
@@ -75,6 +75,7 @@ def _work(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     from course.check import check, report
+    from course.syllabus import chapter
 
     chosen = chapter(options.chapter)
     verdicts = check(chosen)
@@ -84,6 +85,7 @@ def _check(options: argparse.Namespace) -> int:
 
 def _bake(options: argparse.Namespace) -> int:
     from course.bake import bake
+    from course.syllabus import chapter, chapters
 
     for chosen in [chapter(name) for name in options.chapter] or chapters():
         print(bake(chosen).relative_to(ROOT))

@@ -33,7 +33,8 @@ class _Shown:
             "text/html": (
                 f'<figure style="margin: 0"><img src="data:image/png;base64,{data}" '
                 f'alt="{html.escape(self.alt)}" style="max-width: 100%">'
-                f"<figcaption>{self.caption}</figcaption></figure>"
+                f'<figcaption style="font-size: 90%; opacity: 0.8">{self.caption}'
+                "</figcaption></figure>"
             ),
             "text/plain": f"Figure: {_TAGS.sub('', self.caption)}\n{self.drawn}",
         }

@@ -75,7 +75,7 @@ def test_a_figure_is_shown_with_caption_and_alt_text(shown: list) -> None:
     fig = line()
     figure(fig, caption="One <i>walk</i>.", alt='A line, "rising".')
     (bundle,) = shown
-    assert "<figcaption>One <i>walk</i>.</figcaption>" in bundle["text/html"]
+    assert ">One <i>walk</i>.</figcaption>" in bundle["text/html"]
     assert 'alt="A line, &quot;rising&quot;."' in bundle["text/html"]
     assert not plt.fignum_exists(fig.number)
     data = bundle["text/html"].split("base64,")[1].split('"')[0]

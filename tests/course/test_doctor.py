@@ -129,10 +129,10 @@ def test_a_kernel_of_this_python_is_fine(
 def test_a_kernel_of_another_python_is_a_problem(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _use_kernel(tmp_path, "/opt/other/bin/python", monkeypatch)
+    _use_kernel(tmp_path, "/elsewhere/other/bin/python", monkeypatch)
     finding = doctor.check_kernel()
     assert finding.level == "problem"
-    assert "/opt/other/bin/python" in finding.what
+    assert "/elsewhere/other/bin/python" in finding.what
     assert str(tmp_path) in finding.what
     assert "ipykernel install --sys-prefix" in finding.cure
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from unroll._checks import check_positive
 from unroll.networks.analytic import Analytic
-from unroll.networks.base import Positive
+from unroll.networks.positive import Positive
 from unroll.prox import support_select
 
 __all__ = ["ALISTAAT"]
@@ -39,7 +39,7 @@ class ALISTAAT(Analytic):
     Kim and Park 2020, IEEE Access 8 (element-wise adaptive thresholds); ``g`` with
     ``epsilon = 0.1`` is the form in which Behrens, Sauder and Jung 2021 (NA-ALISTA)
     compare with it, and was taken from there. Parent: ISTA for the Lasso reweighted in
-    every iteration (Candes, Wakin and Boyd 2008), whose l1 weights are the same ``g``;
+    every iteration (Candes et al. 2008), whose l1 weights are the same ``g``;
     ALISTA for ``epsilon`` to infinity.
 
     Args:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from unroll.networks.analytic import Analytic
-from unroll.networks.base import Positive
+from unroll.networks.positive import Positive
 from unroll.prox import support_select
 
 __all__ = ["ALISTA", "TiLISTA"]

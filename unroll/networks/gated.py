@@ -7,8 +7,9 @@ from torch import Tensor, nn
 
 from unroll._checks import check_positive
 from unroll.networks.analytic import Analytic
-from unroll.networks.base import Positive, Unrolled
+from unroll.networks.base import Unrolled
 from unroll.networks.initial import gradient_step, support_counts
+from unroll.networks.positive import Positive
 from unroll.prox import support_select
 
 __all__ = ["AGLISTA", "GLISTA"]

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from unroll._checks import check_positive
-from unroll.networks.base import Positive, Unrolled
+from unroll.networks.base import Unrolled
 from unroll.networks.initial import gradient_step, support_counts
+from unroll.networks.positive import Positive
 from unroll.prox import support_select
 
 __all__ = ["LISTA", "LISTASS"]

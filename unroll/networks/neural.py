@@ -8,7 +8,8 @@ from torch.nn.functional import softplus
 
 from unroll._checks import check_count
 from unroll.networks.analytic import Analytic
-from unroll.networks.base import Positive, State
+from unroll.networks.base import State
+from unroll.networks.positive import Positive
 from unroll.prox import support_select
 
 __all__ = ["NAALISTA"]

@@ -4,8 +4,9 @@ import torch
 from torch import Tensor, nn
 
 from unroll._checks import check_positive
-from unroll.networks.base import Positive, Unrolled
+from unroll.networks.base import Unrolled
 from unroll.networks.initial import gradient_step
+from unroll.networks.positive import Positive
 from unroll.prox import soft_threshold
 
 __all__ = ["StepLISTA"]

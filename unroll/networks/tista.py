@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from unroll._checks import check_dictionary
-from unroll.networks.base import Positive, Unrolled
+from unroll.networks.base import Unrolled
+from unroll.networks.positive import Positive
 
 __all__ = ["TISTA"]
 

@@ -160,6 +160,10 @@ def test_says_when_it_has_not_converged(solve):
     assert result.iterations == 3 and not result.converged.any()
     assert (result.gap > 1e-12).all()
     assert not solve(A, b, 0.01, iterations=3).converged.any()  # no tol, no claim
+    lam = torch.tensor([0.01] * 6 + [100.0])  # the last one's solution is zero
+    result = solve(A, b, lam, tol=1e-12, iterations=3)
+    assert result.converged.tolist() == [False] * 6 + [True]
+    assert result.gap[6] == 0 and (result.gap[:6] > 1e-12).all()
 
 
 @every_solver

@@ -140,11 +140,13 @@ def proximal_gradient(
     step: Step,
     *,
     step_size: float | None,
-    iterations: int,
+    iterations: int | None,
     tol: float | None,
     keep_iterates: bool,
 ) -> LassoResult:
     """Repeat ``step``; let each sample rest once its gap is at most ``tol``."""
+    if iterations is None:
+        iterations = 1000 if tol is None else 100_000
     check_count("iterations", iterations, least=0)
     if tol is not None and not tol >= 0:
         raise ValueError(f"tol is {tol}: expected a number >= 0, or None")

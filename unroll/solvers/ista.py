@@ -24,7 +24,7 @@ def ista(  # noqa: PLR0913 - one list of options for all solvers
     b: Tensor,
     lam: float | Tensor,
     *,
-    iterations: int = 1000,
+    iterations: int | None = None,
     tol: float | None = None,
     step_size: float | None = None,
     x0: Tensor | None = None,
@@ -47,7 +47,7 @@ def ista(  # noqa: PLR0913 - one list of options for all solvers
         b: Measurements, one sample per row. Shape ``(batch, m)``.
         lam: Weight of the l1 norm, at least 0; a number, or one per sample. Shape
             ``()`` or ``(batch,)``.
-        iterations: Iterations at most.
+        iterations: At most; None is 1000, or 100 000 where ``tol`` ends them.
         tol: Stop when every sample's duality gap is at most this, absolutely; a sample
             rests from then on. None: do all iterations.
         step_size: Step ``t``; None is ``1 / ||A||_2^2``. Beyond

@@ -26,7 +26,7 @@ bake: .venv/.course  ## run chapters, store their outputs: make bake CHAPTER=11,
 grade: .venv/.course  ## grade submissions: make grade SUBMISSIONS=folder
 	@$(python) -m course grade $(SUBMISSIONS)
 
-site: .venv/.docs  ## build the web site in course/site/_build
+site: .venv/.docs  ## build the web site in course/site/_build/html
 	@$(python) -m course site
 
 doctor: .venv/.course  ## check this installation and say what to do about it

@@ -124,7 +124,8 @@ def _bench(options: argparse.Namespace) -> int:
 
 def _site(options: argparse.Namespace) -> int:
     site = FOLDER / "site"
-    return _python("-m", "sphinx", "-W", "-q", str(site), str(site / "_build"))
+    pages = site / "_build" / "html"
+    return _python("-m", "sphinx", "-W", "-q", str(site), str(pages))
 
 
 def _clean(options: argparse.Namespace) -> int:

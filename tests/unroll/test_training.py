@@ -31,7 +31,7 @@ class Interrupted:
     def sample(self, batch, generator=None):
         self.after -= 1
         if self.after < 0:
-            signal.raise_signal(signal.SIGINT)
+            signal.default_int_handler(signal.SIGINT, None)
         return self.problem.sample(batch, generator)
 
 

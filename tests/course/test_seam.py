@@ -61,9 +61,10 @@ def damaged(folder: Path) -> Path:
     execute(notebook, folder)
     notebook.cells[2].outputs[0].text = "3\n"
     notebook.cells[3].source = show.format(top=0.3)
-    notebook.cells[
-        4
-    ].source = f"import time\nwhile time.process_time() < {9}:\n    pass"
+    notebook.cells[4].source = (
+        "import time\nstart = time.process_time()\n"
+        "while time.process_time() < start + 12:\n    pass"
+    )
     path = folder / "damaged.ipynb"
     write(notebook, path)
     return path

@@ -1,0 +1,108 @@
+"""What public functions refuse at the door: what came, and what was expected."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+
+def check_tensor(name: str, value: Tensor) -> None:
+    """Refuse anything but a tensor."""
+    if not isinstance(value, Tensor):
+        kind = type(value).__name__
+        raise TypeError(f"{name} is of type {kind}: expected a torch.Tensor")
+
+
+def check_count(name: str, value: int, least: int) -> None:
+    """Refuse anything but an integer of at least ``least``."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} is {value!r}: expected an int")
+    if value < least:
+        raise ValueError(f"{name} is {value}: expected at least {least}")
+
+
+def check_positive(name: str, value: float) -> None:
+    """Refuse numbers that are not positive and finite."""
+    if not 0 < value < float("inf"):
+        raise ValueError(f"{name} is {value}: expected a positive number")
+
+
+def check_not_negative(name: str, value: float) -> None:
+    """Refuse numbers that are negative, infinite or NaN."""
+    if not 0 <= value < float("inf"):
+        raise ValueError(f"{name} is {value}: expected a finite number >= 0")
+
+
+def check_choice(name: str, value: str, choices: Iterable[str]) -> None:
+    """Refuse a name that is not in the list, and list it."""
+    choices = list(choices)
+    if value not in choices:
+        raise ValueError(f"{name} is {value!r}: expected one of {choices}")
+
+
+def check_finite(name: str, value: Tensor) -> None:
+    """Refuse NaN and infinite entries, naming the first one."""
+    if not torch.isfinite(value.sum()):  # one pass; the rare rest below
+        bad = ~value.isfinite()
+        if bad.any():
+            index = bad.nonzero()[0].tolist()
+            entry = value[tuple(index)].item()
+            raise ValueError(f"{name}{index} is {entry}: expected finite entries")
+
+
+def check_labels(name: str, target: Tensor, classes: int) -> None:
+    """Refuse labels outside ``0 .. classes - 1``; other targets are left alone."""
+    check_tensor(name, target)
+    if target.is_floating_point():
+        return
+    if target.dtype != torch.int64 or target.ndim != 1:
+        raise ValueError(
+            f"{name} has dtype {target.dtype} and shape {tuple(target.shape)}: "
+            "expected int64 labels of shape (batch,)"
+        )
+    lowest, highest = int(target.min()), int(target.max())
+    if lowest < 0 or highest >= classes:
+        wrong = lowest if lowest < 0 else highest
+        raise ValueError(
+            f"{name} contains the label {wrong}: expected 0 to {classes - 1}, because "
+            f"the model has {classes} outputs"
+        )
+
+
+def check_batch(x: Tensor, target: Tensor, like: Tensor, classes: int) -> None:
+    """Refuse a batch that does not fit ``like``, one row of the sample."""
+    check_tensor("x", x)
+    check_tensor("target", target)
+    if x.ndim == 0 or x.shape[1:] != like.shape[1:]:
+        expected = ", ".join(["batch", *map(str, like.shape[1:])])
+        raise ValueError(f"x has shape {tuple(x.shape)}: expected ({expected})")
+    if len(x) == 0:
+        raise ValueError("x has 0 rows: expected a batch of at least one")
+    if x.dtype != like.dtype:
+        raise TypeError(
+            f"x has dtype {x.dtype} but the partition was made for {like.dtype}: "
+            f"expected x.to({like.dtype})"
+        )
+    if x.device != like.device:
+        raise ValueError(f"x is on {x.device}: expected {like.device}, as the sample")
+    if len(target) != len(x):
+        raise ValueError(
+            f"target has {len(target)} rows but x has {len(x)}: expected one per row"
+        )
+    if x.is_floating_point():
+        check_finite("x", x)
+    check_labels("target", target, classes)
+
+
+def check_batch_norm(net: nn.Module, rows: int, name: str) -> None:
+    """Refuse to train BatchNorm layers on a batch of one."""
+    if rows > 1:
+        return
+    for layer_name, layer in net.named_modules():
+        if isinstance(layer, _BatchNorm):
+            raise ValueError(
+                f"the batch has 1 row but {name} holds a {type(layer).__name__} "
+                f"({layer_name!r}), whose variance needs at least 2: use larger "
+                "batches, or drop_last=True in the loader"
+            )

@@ -1,0 +1,226 @@
+"""The objective of one module: ``(h_in, h_out, head, target) -> scalar``.
+
+A module sees nothing but its own input, its own output, its own head and the targets.
+That is the whole meaning of local.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from modular.heads import Head
+
+__all__ = ["Objective", "Pred"]
+
+
+class Objective(ABC):
+    """What one module minimises.
+
+    A subclass is a frozen dataclass with ``__call__``; the other methods have defaults.
+    Objectives add and scale: ``0.01 * Pred() + 0.99 * Sim()``.
+    """
+
+    rows = 1  # rows that one sample takes in the network while training
+    predicts = False  # whether it trains the head to predict
+
+    @abstractmethod
+    def __call__(
+        self, h_in: Tensor, h_out: Tensor, head: Head, target: Tensor
+    ) -> Tensor:
+        """Return the loss, a mean over the batch.
+
+        Args:
+            h_in: What the module takes. Shape ``(batch, ...)``.
+            h_out: What it returns. Shape ``(batch, ...)``.
+            head: Its head, with the parts that ``attach`` made.
+            target: Labels. Shape ``(batch,)``.
+
+        Returns:
+            The loss. Shape ``()``.
+        """
+
+    def attach(  # noqa: B027 - most objectives need no layers
+        self, head: Head, h_in: Tensor, h_out: Tensor
+    ) -> None:
+        """Add the layers this objective trains to ``head.parts``; most need none.
+
+        Args:
+            head: The module's head.
+            h_in: One row of what the module takes. Shape ``(1, ...)``.
+            h_out: One row of what it returns. Shape ``(1, ...)``.
+        """
+
+    def at(self, module: int, modules: int) -> "Objective":
+        """Return the objective of one module of ``modules``.
+
+        Args:
+            module: Which, from 0.
+            modules: How many there are.
+
+        Returns:
+            The true loss for the last one, which returns the scores; this for the
+            others.
+        """
+        return self.final() if module == modules - 1 else self.hidden(module, modules)
+
+    def hidden(self, module: int, modules: int) -> "Objective":
+        """Return the objective of a module that is not the last."""
+        return self
+
+    def final(self) -> "Objective":
+        """Return the true loss, that of the whole network's scores."""
+        return Pred()
+
+    def enter(
+        self,
+        x: Tensor,
+        target: Tensor,
+        classes: int,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Return the data as they enter the network while training."""
+        return x
+
+    def neutral(self, x: Tensor, classes: int) -> Tensor:
+        """Return the data as they enter the network at test time."""
+        return x
+
+    def __add__(self, other: "Objective") -> "Objective":
+        return Sum((self, other))
+
+    def __mul__(self, factor: float) -> "Objective":
+        return Scaled(self, factor)
+
+    __rmul__ = __mul__
+
+
+@dataclass(frozen=True)
+class Pred(Objective):
+    """Predict the target from the module's own output: ``loss(a_k(h_k), y)``.
+
+    Nokland and Eidnes 2019, the loss "pred"; Belilovsky et al. 2019 and 2020.
+
+    Args:
+        loss: Compares scores with targets, a mean over the batch. The true loss of the
+            whole network is this as well.
+
+    Example:
+        >>> h, y = torch.tensor([[0.0, 0.0]]), torch.tensor([1])
+        >>> Pred()(h, h, Head(torch.nn.Identity(), 2), y)  # log 2
+        tensor(0.6931)
+    """
+
+    loss: Callable[..., Any] = field(default_factory=lambda: functional.cross_entropy)
+    predicts = True
+
+    def __repr__(self) -> str:
+        # No address: it would differ between processes, and checkpoints compare it.
+        given = self.loss is not functional.cross_entropy
+        return f"Pred({getattr(self.loss, '__name__', '...') if given else ''})"
+
+    def __call__(
+        self, h_in: Tensor, h_out: Tensor, head: Head, target: Tensor
+    ) -> Tensor:
+        """Return the loss of the head's scores. Shapes as in :class:`Objective`."""
+        return self.loss(head(h_out), target)
+
+    def final(self) -> Objective:
+        """Return itself: one loss for all."""
+        return self
+
+
+@dataclass(frozen=True)
+class Sum(Objective):
+    """The sum of objectives.
+
+    Args:
+        terms: The objectives.
+    """
+
+    terms: tuple[Objective, ...]
+
+    def __post_init__(self) -> None:
+        for term in self.terms:
+            if not isinstance(term, Objective):
+                raise TypeError(f"cannot add {term!r}: expected an Objective")
+            if term.rows != self.terms[0].rows:
+                raise TypeError(
+                    f"cannot add {self.terms[0]!r} and {term!r}: they feed the network "
+                    f"{self.terms[0].rows} and {term.rows} rows per sample"
+                )
+
+    @property
+    def rows(self) -> int:
+        """Rows per sample, the same for all terms."""
+        return self.terms[0].rows
+
+    @property
+    def predicts(self) -> bool:
+        """Whether any term trains the head to predict."""
+        return any(term.predicts for term in self.terms)
+
+    def __call__(
+        self, h_in: Tensor, h_out: Tensor, head: Head, target: Tensor
+    ) -> Tensor:
+        """Return the sum of the terms."""
+        return sum(term(h_in, h_out, head, target) for term in self.terms)
+
+    def attach(self, head: Head, h_in: Tensor, h_out: Tensor) -> None:
+        """Attach the parts of every term."""
+        for term in self.terms:
+            term.attach(head, h_in, h_out)
+
+    def hidden(self, module: int, modules: int) -> Objective:
+        """Return the sum of the terms' objectives for this module."""
+        return Sum(tuple(term.hidden(module, modules) for term in self.terms))
+
+    def final(self) -> Objective:
+        """Return the true loss, that of the first term."""
+        return self.terms[0].final()
+
+
+@dataclass(frozen=True)
+class Scaled(Objective):
+    """An objective times a number. The true loss of the last module is not scaled.
+
+    Args:
+        term: The objective.
+        factor: The number.
+    """
+
+    term: Objective
+    factor: float
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.factor, int | float) or not 0 <= self.factor < 1e300:
+            raise ValueError(f"factor is {self.factor!r}: expected a number >= 0")
+        if self.term.rows > 1:
+            raise TypeError(f"cannot scale {self.term!r}: scale its learning rate")
+
+    @property
+    def predicts(self) -> bool:
+        """Whether the term trains the head to predict."""
+        return self.term.predicts and self.factor > 0
+
+    def __call__(
+        self, h_in: Tensor, h_out: Tensor, head: Head, target: Tensor
+    ) -> Tensor:
+        """Return the scaled loss."""
+        return self.factor * self.term(h_in, h_out, head, target)
+
+    def attach(self, head: Head, h_in: Tensor, h_out: Tensor) -> None:
+        """Attach the term's parts."""
+        self.term.attach(head, h_in, h_out)
+
+    def hidden(self, module: int, modules: int) -> Objective:
+        """Scale the term's objective for this module."""
+        return Scaled(self.term.hidden(module, modules), self.factor)
+
+    def final(self) -> Objective:
+        """Return the term's true loss, unscaled."""
+        return self.term.final()

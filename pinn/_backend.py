@@ -1,0 +1,47 @@
+"""DeepXDE on PyTorch: imported here and nowhere else in the package.
+
+Importing DeepXDE by itself writes a file into the home folder, talks on stderr, moves
+torch's default device to a GPU if there is one, and computes in float32. Here it is
+told its backend, kept quiet, put back where it found torch, and set to float64.
+"""
+
+import contextlib
+import importlib
+import io
+import os
+import sys
+from types import ModuleType
+
+import torch
+
+__all__ = ["dde"]
+
+_BACKEND = "pytorch"
+
+
+def _load() -> ModuleType:
+    """Import DeepXDE with the PyTorch backend; leave torch's defaults alone."""
+    if "deepxde" not in sys.modules:
+        asked = os.environ.setdefault("DDE_BACKEND", _BACKEND)
+        if asked != _BACKEND:
+            raise ImportError(
+                f"DDE_BACKEND is {asked!r} but pinn needs {_BACKEND!r}: "
+                f"set DDE_BACKEND={_BACKEND} before importing pinn"
+            )
+    device = torch.get_default_device()
+    with contextlib.redirect_stderr(io.StringIO()):
+        deepxde = importlib.import_module("deepxde")
+    if torch.get_default_device() != device:
+        torch.set_default_device(None if device.type == "cpu" else device)
+    if deepxde.backend.backend_name != _BACKEND:
+        raise ImportError(
+            f"deepxde was imported with the backend {deepxde.backend.backend_name!r} "
+            f"but pinn needs {_BACKEND!r}: import pinn first, or set "
+            f"DDE_BACKEND={_BACKEND}"
+        )
+    # Not set_default_float: that one also changes torch's default dtype, and prints.
+    deepxde.config.real.set_float64()
+    return deepxde
+
+
+dde = _load()

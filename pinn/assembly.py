@@ -1,0 +1,90 @@
+"""What the weak form needs to know of its mesh and of its problem, computed once."""
+
+import warnings
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from pinn.basis import RuleOf, gauss_legendre, gauss_lobatto, lobatto
+from pinn.mesh import Mesh
+from pinn.problem import Problem
+
+__all__ = ["active_tests", "leading_part", "place", "unit_norm", "warn_if_few"]
+
+
+def place(mesh: Mesh, along: Sequence[Tensor]) -> Tensor:
+    """Map a tensor grid of [-1, 1]^dim into all elements: ``(points, dim)``."""
+    grid = torch.cartesian_prod(*along).view(-1, len(along))
+    lower, upper = mesh.lower[:, None], mesh.upper[:, None]
+    return (lower + (upper - lower) * (grid + 1) / 2).reshape(-1, len(along))
+
+
+def _axis_view(values: Tensor, axis: int, dim: int) -> Tensor:
+    """Put ``(rows, tests)`` along a test axis of ``(elements, tests, tests, ...)``."""
+    shape = [values.shape[0]] + [1] * dim
+    shape[1 + axis] = values.shape[1]
+    return values.view(shape)
+
+
+def active_tests(mesh: Mesh, *, hats: bool) -> Tensor:
+    """Tell which tests an element of lower degree than the highest uses."""
+    extra = 2 if hats else 0
+    number = torch.arange(int(mesh.degrees.max()) + extra, device="cpu") - extra
+    enough = number < mesh.degrees[:, None]  # hats always
+    dim = mesh.lower.shape[1]
+    active = torch.ones(1, dtype=torch.bool, device="cpu")
+    for axis in range(dim):
+        active = active & _axis_view(enough, axis, dim)
+    return active
+
+
+def unit_norm(mesh: Mesh, *, hats: bool) -> Tensor:
+    """Return the factor that makes ``int |grad v|^2 = 1`` for every test."""
+    bubbles, h = int(mesh.degrees.max()), mesh.upper - mesh.lower
+    dim = h.shape[1]
+    exact = gauss_legendre(bubbles + 2)
+    tests = lobatto(bubbles, exact.nodes, hats=hats)
+    mass, stiffness = (
+        (f**2 @ exact.weights)[None] for f in (tests.values, tests.first)
+    )
+    total = torch.zeros(1, dtype=torch.float64, device="cpu")
+    for axis in range(dim):
+        factor = (2 / h[:, axis]) ** 2 * (h / 2).prod(1)
+        product = _axis_view(factor[:, None], 0, dim)
+        for other in range(dim):
+            gram = stiffness if other == axis else mass
+            product = product * _axis_view(gram, other, dim)
+        total = total + product
+    return total.rsqrt()
+
+
+def warn_if_few(points: int, bubbles: int, rule: RuleOf) -> None:
+    """Warn when a rule cannot integrate products of the tests' slopes."""
+    needed = bubbles + (2 if rule is gauss_lobatto else 1)
+    if points < needed:
+        warnings.warn(
+            f"{points} quadrature points are too few for {bubbles} tests: at least "
+            f"{needed} per axis and element are needed, or the network can fulfil the "
+            "sums without fulfilling the integrals",
+            stacklevel=3,
+        )
+
+
+def leading_part(problem: Problem) -> Tensor:
+    """Return ``A`` of ``F = G(x, u) + A grad u``, or refuse a flux that is not so."""
+    x, u, p = problem.probes()
+
+    def one(x: Tensor, u: Tensor, p: Tensor) -> Tensor:
+        return problem.flux(x[None], u[None], p[None])[0]
+
+    slopes = torch.func.vmap(torch.func.jacrev(one, argnums=2))(x, u, p)
+    A = slopes.mean(0)  # (equations, dim, components, dim)
+    spread = (slopes - A).abs().max().item()
+    if not spread <= 1e-12 * max(1.0, A.abs().max().item()):
+        raise ValueError(
+            "integrations is 2 but the flux is not linear in the gradient with "
+            f"constant coefficients (its slope varies by {spread:.2g}): "
+            "expected integrations=1"
+        )
+    return A

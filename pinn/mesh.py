@@ -1,0 +1,284 @@
+"""Boxes that tile a domain: elements of the weak form, subdomains of the networks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pinn._checks import check_count, check_shape
+
+__all__ = ["Interface", "Mesh", "Partition", "box_of", "inside_of"]
+
+_CORNER = 1e-6
+
+
+def box_of(geometry: object) -> tuple[np.ndarray, np.ndarray]:
+    """Lower and upper corner of a DeepXDE geometry's bounding box, time last."""
+    if hasattr(geometry, "timedomain"):
+        lower, upper = box_of(geometry.geometry)
+        time = geometry.timedomain
+        return np.append(lower, float(time.t0)), np.append(upper, float(time.t1))
+    lower, upper = geometry.bbox
+    return np.array(lower, dtype=float), np.array(upper, dtype=float)
+
+
+def inside_of(geometry: object, x: np.ndarray) -> np.ndarray:
+    """Tell which points lie in the geometry."""
+    if hasattr(geometry, "timedomain"):
+        return geometry.geometry.inside(x[:, :-1]) & geometry.timedomain.inside(
+            x[:, -1:]
+        )
+    return geometry.inside(x)
+
+
+def _edges(axis: int, given: int | Sequence[float], lo: float, hi: float) -> np.ndarray:
+    """Make the element edges along one axis from a count or from positions."""
+    if isinstance(given, int):
+        check_count(f"elements[{axis}]", given, least=1)
+        return np.linspace(lo, hi, given + 1)
+    edges = np.asarray(given, dtype=float)
+    if edges.ndim != 1 or len(edges) < 2 or (np.diff(edges) <= 0).any():
+        raise ValueError(
+            f"elements[{axis}] is {given}: expected a count, or rising edges"
+        )
+    if edges[0] < lo - 1e-12 or edges[-1] > hi + 1e-12:
+        raise ValueError(
+            f"elements[{axis}] runs from {edges[0]} to {edges[-1]} but the domain from "
+            f"{lo} to {hi}: expected edges inside the domain"
+        )
+    return edges
+
+
+def _boxes(edges: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """List all boxes of a tensor grid: lower and upper corners, last axis fastest."""
+    lows = np.meshgrid(*[e[:-1] for e in edges], indexing="ij")
+    highs = np.meshgrid(*[e[1:] for e in edges], indexing="ij")
+    return (
+        np.stack([g.ravel() for g in lows], axis=1),
+        np.stack([g.ravel() for g in highs], axis=1),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Mesh:
+    """Elements that tile a box, or a union of boxes such as an L, and their degrees.
+
+    Args:
+        geometry: A ``deepxde.geometry`` object, in time or not.
+        elements: Per axis, a number of equal elements or the positions of the edges;
+            one number stands for all axes. Time is the last axis.
+        degree: Bubble test functions per axis and element.
+
+    Raises:
+        TypeError: If a count is not an int.
+        ValueError: If edges do not rise or leave the domain, no element lies in the
+            domain, or one lies in it only in part.
+
+    Example:
+        >>> import deepxde as dde
+        >>> mesh = Mesh(dde.geometry.Interval(-1, 1), [[-1, -0.1, 0.1, 1]], degree=60)
+        >>> len(mesh), mesh.upper.flatten().tolist()
+        (3, [-0.1, 0.1, 1.0])
+    """
+
+    geometry: object
+    elements: int | Sequence[int | Sequence[float]] = 1
+    degree: int = 5
+    lower: Tensor = None
+    upper: Tensor = None
+    degrees: Tensor = None
+
+    def __post_init__(self) -> None:
+        check_count("degree", self.degree, least=1)
+        if self.lower is not None:
+            return  # made by refine
+        lo, hi = box_of(self.geometry)
+        given = self.elements
+        given = [given] * len(lo) if isinstance(given, int) else list(given)
+        if len(given) != len(lo):
+            raise ValueError(
+                f"elements has {len(given)} entries but the domain {len(lo)} axes: "
+                "expected one entry per axis"
+            )
+        edges = [_edges(a, given[a], lo[a], hi[a]) for a in range(len(lo))]
+        lower, upper = self._within(*_boxes(edges))
+        object.__setattr__(self, "lower", lower)
+        object.__setattr__(self, "upper", upper)
+        degrees = torch.full((len(lower),), self.degree, device="cpu")
+        object.__setattr__(self, "degrees", degrees)
+
+    def __len__(self) -> int:
+        return len(self.lower)
+
+    def _within(self, lower: np.ndarray, upper: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Keep the boxes in the domain; refuse those that are in it only in part."""
+        centre, half = (lower + upper) / 2, (upper - lower) / 2
+        kept = inside_of(self.geometry, centre)
+        if not kept.any():
+            raise ValueError(
+                f"mesh has no elements: none of the {len(kept)} boxes of elements="
+                f"{self.elements} lies in the geometry"
+            )
+        signs = np.stack(
+            np.meshgrid(*[[-1.0, 1.0]] * lower.shape[1], indexing="ij"), axis=-1
+        ).reshape(-1, lower.shape[1])
+        for sign in signs:  # corners, drawn in a little
+            corner = centre + (1 - _CORNER) * sign * half
+            split = inside_of(self.geometry, corner) != kept
+            if split.any():
+                k = int(np.flatnonzero(split)[0])
+                raise ValueError(
+                    f"element {k}, from {lower[k].tolist()} to {upper[k].tolist()}, "
+                    "lies in the geometry only in part: expected edges along its border"
+                )
+        as_tensor = torch.as_tensor
+        return as_tensor(lower[kept], device="cpu"), as_tensor(
+            upper[kept], device="cpu"
+        )
+
+    def refine(self, marks: Tensor, *, degree: int = 0) -> "Mesh":
+        """Split the marked elements in half along each axis, or raise their degree.
+
+        Args:
+            marks: Which elements. Shape ``(elements,)``, boolean.
+            degree: 0 splits (h-refinement); otherwise it is added to the degree
+                (p-refinement).
+
+        Returns:
+            A new mesh.
+
+        Raises:
+            TypeError: If ``marks`` is not boolean, or ``degree`` not an int.
+            ValueError: If the shape does not fit, or ``degree`` is negative.
+
+        Example:
+            >>> import deepxde as dde
+            >>> mesh = Mesh(dde.geometry.Interval(0, 1), 2, degree=4)
+            >>> finer = mesh.refine(torch.tensor([False, True]))
+            >>> finer.lower.flatten().tolist()
+            [0.0, 0.5, 0.75]
+            >>> mesh.refine(torch.tensor([False, True]), degree=2).degrees.tolist()
+            [4, 6]
+        """
+        if marks.dtype != torch.bool:
+            raise TypeError(f"marks has dtype {marks.dtype}: expected torch.bool")
+        check_shape("marks", marks, (len(self),))
+        check_count("degree", degree, least=0)
+        marks = marks.cpu()
+        if degree:
+            degrees = self.degrees + degree * marks
+            return replace(self, degree=int(degrees.max()), degrees=degrees)
+        lower, upper = self.lower[marks], self.upper[marks]
+        degrees = self.degrees[marks]
+        for axis in range(self.lower.shape[1]):
+            middle = (lower[:, axis] + upper[:, axis]) / 2
+            left, right = upper.clone(), lower.clone()
+            left[:, axis] = right[:, axis] = middle
+            lower, upper = torch.cat([lower, right]), torch.cat([left, upper])
+            degrees = degrees.repeat(2)
+        return replace(
+            self,
+            lower=torch.cat([self.lower[~marks], lower]),
+            upper=torch.cat([self.upper[~marks], upper]),
+            degrees=torch.cat([self.degrees[~marks], degrees]),
+        )
+
+
+@dataclass(frozen=True)
+class Interface:
+    """A face that two subdomains share.
+
+    Args:
+        left: Subdomain before the face.
+        right: Subdomain behind it.
+        axis: Axis that the face is normal to.
+        lower: Lower corner of the face, ``dim`` numbers.
+        upper: Upper corner of the face, ``dim`` numbers.
+    """
+
+    left: int
+    right: int
+    axis: int
+    lower: tuple[float, ...]
+    upper: tuple[float, ...]
+
+
+class Partition:
+    """A domain cut into subdomains by planes.
+
+    Args:
+        geometry: A ``deepxde.geometry`` object that is a box, in time or not.
+        cuts: Per axis, the positions of the cuts; missing trailing axes are not cut.
+            Time is the last axis.
+
+    Raises:
+        ValueError: If a cut lies outside the domain, cuts do not rise, or there are
+            more lists than axes.
+
+    Example:
+        >>> import deepxde as dde
+        >>> partition = Partition(dde.geometry.Interval(-1, 1), [[-0.6, 0.2, 0.5]])
+        >>> len(partition), partition.locate(torch.tensor([[0.3]])).item()
+        (4, 2)
+    """
+
+    def __init__(self, geometry: object, cuts: Sequence[Sequence[float]] = ()) -> None:
+        self.geometry = geometry
+        lo, hi = box_of(geometry)
+        if len(cuts) > len(lo):
+            raise ValueError(
+                f"cuts has {len(cuts)} entries but the domain {len(lo)} axes: "
+                "expected one list per axis at most"
+            )
+        self.cuts = [list(c) for c in cuts] + [[]] * (len(lo) - len(cuts))
+        for axis, positions in enumerate(self.cuts):
+            for cut in positions:
+                if not lo[axis] < cut < hi[axis]:
+                    raise ValueError(
+                        f"cuts[{axis}] has {cut} but the domain runs from "
+                        f"{lo[axis]} to {hi[axis]}: expected cuts inside it"
+                    )
+        edges = [
+            _edges(axis, [lo[axis], *positions, hi[axis]], lo[axis], hi[axis])
+            for axis, positions in enumerate(self.cuts)
+        ]
+        lower, upper = _boxes(edges)
+        self.lower = torch.as_tensor(lower, device="cpu")
+        self.upper = torch.as_tensor(upper, device="cpu")
+        self._grid = tuple(len(e) - 1 for e in edges)
+
+    def __len__(self) -> int:
+        return len(self.lower)
+
+    def locate(self, x: Tensor) -> Tensor:
+        """Find each point's subdomain; on a cut, the one behind it.
+
+        Args:
+            x: Points. Shape ``(batch, dim)``.
+
+        Returns:
+            Indices. Shape ``(batch,)``.
+        """
+        index = torch.zeros(len(x), dtype=torch.int64, device=x.device)
+        for axis, positions in enumerate(self.cuts):
+            cuts = torch.tensor(positions, dtype=x.dtype, device=x.device)
+            along = torch.bucketize(x[:, axis].contiguous(), cuts, right=True)
+            index = index * self._grid[axis] + along
+        return index
+
+    @property
+    def interfaces(self) -> list[Interface]:
+        """All faces between two neighbours, axis by axis."""
+        numbers = np.arange(len(self)).reshape(self._grid)
+        found = []
+        for axis in range(len(self._grid)):
+            before = numbers.take(range(self._grid[axis] - 1), axis=axis)
+            behind = numbers.take(range(1, self._grid[axis]), axis=axis)
+            for left, right in zip(before.ravel(), behind.ravel(), strict=True):
+                low, high = self.lower[right].clone(), self.upper[right].clone()
+                high[axis] = low[axis]
+                face = tuple(low.tolist()), tuple(high.tolist())
+                found.append(Interface(int(left), int(right), axis, *face))
+        return found

@@ -1,0 +1,217 @@
+"""A network that computes its derivatives along with its values.
+
+Values, first and second derivatives are stacked, so that each layer is one matrix
+product, and no automatic differentiation is nested inside the loss: Taylor mode, as in
+Griewank and Walther 2008, chapter 13. ``torch.compile`` can then work on all of it.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from pinn._backend import dde
+from pinn._checks import check_callable, check_count
+from pinn.activations import Activation, LocallyAdaptive, tanh
+from pinn.composition import Memo, transform_jet
+from pinn.jets import Jet, Wanted
+
+__all__ = ["JetFNN", "check_sizes", "propagate", "seed_stack", "unstack"]
+
+_CHANNEL = -3  # stacks are (..., channel, point, width); channel 0 holds the values
+
+
+def check_sizes(layer_sizes: Sequence[int]) -> tuple[int, ...]:
+    """Refuse layer sizes that make no network."""
+    sizes = tuple(layer_sizes)
+    if len(sizes) < 2:
+        raise ValueError(
+            f"layer_sizes is {list(sizes)}: expected inputs, hidden widths and outputs"
+        )
+    for k, size in enumerate(sizes):
+        check_count(f"layer_sizes[{k}]", size, least=1)
+    return sizes
+
+
+def seed_stack(x: Tensor, features: Jet | None, wanted: Wanted, dim: int) -> Tensor:
+    """Stack the inputs of a network: values, then the wanted derivatives.
+
+    Args:
+        x: Points, possibly scaled. Shape ``(..., points, dim)``.
+        features: Jet of a feature transform, or None: then first derivatives are unit
+            vectors and second ones zero.
+        wanted: Derivatives to stack.
+        dim: Coordinates.
+
+    Returns:
+        Shape ``(..., channels, points, features)``.
+    """
+    if features is not None:
+        first = [features.p[..., i] for i in wanted.first]
+        second = [features.H[..., i, j] for i, j in wanted.second]
+        return torch.stack([features.u, *first, *second], dim=_CHANNEL)
+    units = torch.eye(dim, dtype=x.dtype, device=x.device)
+    first = [units[i].expand_as(x) for i in wanted.first]
+    second = [torch.zeros_like(x) for _ in wanted.second]
+    return torch.stack([x, *first, *second], dim=_CHANNEL)
+
+
+def propagate(
+    stack: Tensor,
+    weights: Sequence[Tensor],
+    biases: Sequence[Tensor],
+    activations: Sequence[Activation],
+    wanted: Wanted,
+) -> Tensor:
+    """Send a stack through all layers, one matrix product each.
+
+    Args:
+        stack: Shape ``(..., channels, points, inputs)``.
+        weights: Per layer, shape ``(..., inputs, outputs)``.
+        biases: Per layer, shape ``(..., outputs)``.
+        activations: Per hidden layer.
+        wanted: Derivatives in the stack.
+
+    Returns:
+        Shape ``(..., channels, points, outputs)``.
+    """
+    count = len(wanted.first)
+    where = {axis: k for k, axis in enumerate(wanted.first)}
+    rows = [where[i] for i, _ in wanted.second]
+    columns = [where[j] for _, j in wanted.second]
+    last = len(weights) - 1
+    for k, (W, b) in enumerate(zip(weights, biases, strict=True)):
+        sizes = stack.shape[_CHANNEL:-1]
+        product = stack.flatten(_CHANNEL, -2) @ W
+        stack = product.unflatten(-2, sizes)
+        value = stack.narrow(_CHANNEL, 0, 1) + b[..., None, None, :]
+        rest = stack.narrow(_CHANNEL, 1, stack.shape[_CHANNEL] - 1)
+        if k == last:
+            return torch.cat([value, rest], dim=_CHANNEL)
+        value, slope, bend = activations[k](value)
+        first = rest.narrow(_CHANNEL, 0, count)
+        parts = [value, slope * first]
+        if rows:
+            second = rest.narrow(_CHANNEL, count, len(rows))
+            split = first.unbind(_CHANNEL)
+            products = torch.stack(
+                [split[i] * split[j] for i, j in zip(rows, columns, strict=True)],
+                dim=_CHANNEL,
+            )
+            parts.append(bend * products + slope * second)
+        stack = torch.cat(parts, dim=_CHANNEL)
+    return stack
+
+
+def unstack(stack: Tensor, wanted: Wanted, dim: int) -> Jet:
+    """Turn ``(channels, points, components)`` into a jet."""
+    count = len(wanted.first)
+    first = {axis: stack[1 + k] for k, axis in enumerate(wanted.first)}
+    second = {pair: stack[1 + count + k] for k, pair in enumerate(wanted.second)}
+    return Jet.assemble(stack[0], first, second, dim)
+
+
+def complete(wanted: Wanted) -> Wanted:
+    """Add the first derivatives that the second ones are computed from."""
+    axes = {*wanted.first, *(axis for pair in wanted.second for axis in pair)}
+    return Wanted(tuple(sorted(axes)), wanted.second)
+
+
+class JetFNN(dde.nn.NN):
+    """A fully connected network that knows its derivatives.
+
+    Use it as any ``deepxde.nn.NN``; feature and output transforms apply to jets too.
+
+    Args:
+        layer_sizes: Inputs, hidden widths, outputs.
+        activation: ``tanh``, ``sin``, ``swish`` from ``pinn.activations``.
+        adaptive: Scale ``n`` of locally adaptive slopes; None for fixed ones.
+        compiled: Whether the layers run through ``torch.compile``; pays for large
+            batches.
+        generator: Source of randomness of the Glorot normal weights; None is torch's
+            global one.
+
+    Raises:
+        TypeError: If a size is not an int, or ``activation`` not a function.
+        ValueError: If there are fewer than two sizes, or one is not positive.
+
+    Example:
+        >>> from pinn import Wanted
+        >>> net = JetFNN([2, 20, 20, 1])
+        >>> x = torch.rand(5, 2, dtype=torch.float64)
+        >>> jet = net.jet(x, Wanted.all(2))
+        >>> torch.allclose(jet.u, net(x)), jet.H.shape
+        (True, torch.Size([5, 1, 2, 2]))
+    """
+
+    def __init__(
+        self,
+        layer_sizes: Sequence[int],
+        activation: Activation = tanh,
+        *,
+        adaptive: float | None = None,
+        compiled: bool = False,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        sizes = check_sizes(layer_sizes)
+        check_callable("activation", activation)
+        self.layer_sizes = sizes
+        dtype = dde.config.real(torch)
+        self.linears = torch.nn.ModuleList()
+        for inputs, outputs in zip(sizes[:-1], sizes[1:], strict=True):
+            linear = torch.nn.Linear(inputs, outputs, dtype=dtype)
+            torch.nn.init.xavier_normal_(linear.weight, generator=generator)
+            torch.nn.init.zeros_(linear.bias)
+            self.linears.append(linear)
+        hidden = len(sizes) - 2
+        self.activations = [activation] * hidden
+        if adaptive is not None:
+            made = [
+                LocallyAdaptive(activation, adaptive).to(dtype) for _ in range(hidden)
+            ]
+            self.activations = torch.nn.ModuleList(made)
+        self._memo = Memo()
+        self._run = torch.compile(propagate, dynamic=True) if compiled else propagate
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Evaluate the network.
+
+        Args:
+            inputs: Points. Shape ``(batch, dim)``.
+
+        Returns:
+            Values. Shape ``(batch, components)``.
+        """
+        return self._evaluate(inputs, Wanted(), propagate).u
+
+    def jet(self, x: Tensor, wanted: Wanted) -> Jet:
+        """Evaluate values and derivatives in one pass.
+
+        Args:
+            x: Points. Shape ``(batch, dim)``.
+            wanted: Derivatives to compute.
+
+        Returns:
+            The jet, differentiable in the parameters.
+        """
+        return self._evaluate(x, complete(wanted), self._run)
+
+    def _evaluate(self, x: Tensor, wanted: Wanted, run: object) -> Jet:
+        """Features, layers, output transform."""
+        dim, features = x.shape[1], None
+        if self._input_transform is not None:
+            features = transform_jet(self._input_transform, x, None, wanted, self._memo)
+        stack = seed_stack(x, features, wanted, dim)
+        if stack.shape[-1] != self.layer_sizes[0]:
+            raise ValueError(
+                f"the first layer gets {stack.shape[-1]} inputs but has "
+                f"{self.layer_sizes[0]}: expected layer_sizes[0] = {stack.shape[-1]}"
+            )
+        weights = [linear.weight.T for linear in self.linears]
+        biases = [linear.bias for linear in self.linears]
+        out = run(stack, weights, biases, self.activations, wanted)
+        jet = unstack(out, wanted, dim)
+        if self._output_transform is None:
+            return jet
+        return transform_jet(self._output_transform, x, jet, wanted, self._memo)

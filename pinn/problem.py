@@ -1,0 +1,257 @@
+"""One statement of a problem, from which every discretisation is derived.
+
+The statement is a balance law over space-time, ``div F(x, u, grad u) = s(x, u)``: time
+is one more coordinate, the last, and what flows along it is ``u``.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pinn._checks import check_callable, check_count, check_points, check_shape
+from pinn.jets import Flux, Jet, Wanted, divergence
+from pinn.mesh import box_of, inside_of
+
+__all__ = ["Problem"]
+
+_PROBES = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    r"""A balance law, its domain and its conditions.
+
+    .. math:: \operatorname{div} F(x, u, \nabla u) = s(x, u)
+
+    For a problem in time, ``x`` holds the space coordinates and, last, the time; the
+    flux along time is ``u``: Burgers' equation has
+    ``F = (u^2 / 2 - nu u_x, u)``. From this follow the strong residual ``div F - s``,
+    the flux ``F . n`` through an interface, and the weak form (:class:`pinn.WeakForm`).
+
+    Args:
+        geometry: A ``deepxde.geometry`` object, or ``GeometryXTime``.
+        flux: ``flux(x, u, p)`` with ``x`` of shape ``(batch, dim)``, ``u`` of shape
+            ``(batch, components)`` and ``p`` of shape ``(batch, components, dim)``;
+            returns shape ``(batch, equations, dim)``. None if ``residual`` is given.
+        source: ``source(x, u)`` of shape ``(batch, equations)``; None is zero.
+        conditions: ``deepxde.icbc`` objects.
+        exact: The solution, ``exact(x)`` of shape ``(batch, components)``, or None.
+        residual: For a PDE that is not a balance law: DeepXDE's own ``pde(x, y)``. Only
+            the strong methods take it.
+        components: Unknown functions.
+        hard: A constraint that fulfils the conditions by construction
+            (:class:`pinn.HardConstraint`), or None.
+
+    Raises:
+        TypeError: If an argument is of the wrong kind.
+        ValueError: If neither or both of ``flux`` and ``residual`` are given, the flux
+            or the source returns a wrong shape, or a condition names a component that
+            does not exist.
+
+    Example:
+        >>> import deepxde as dde
+        >>> line = dde.geometry.Interval(0, 1)
+        >>> problem = Problem(line, lambda x, u, p: -p, lambda x, u: 2 + 0 * x)
+        >>> x = torch.rand(5, 1, dtype=torch.float64)
+        >>> from pinn import Wanted, jet_of
+        >>> jet = jet_of(lambda x: x * (1 - x), x, Wanted.all(1))
+        >>> problem.strong_residual(x, jet).abs().max().item()
+        0.0
+    """
+
+    geometry: object
+    flux: Flux | None = None
+    source: Callable[[Tensor, Tensor], Tensor] | None = None
+    conditions: Sequence[object] = ()
+    exact: Callable[[Tensor], Tensor] | None = None
+    residual: Callable[[Tensor, Tensor], Tensor] | None = None
+    components: int = 1
+    hard: Callable[[Tensor, Tensor], Tensor] | None = None
+    equations: int = field(init=False, default=0)
+    wanted: Wanted = field(init=False, default=Wanted())
+    flux_wanted: Wanted = field(init=False, default=Wanted())
+    source_uses_u: bool = field(init=False, default=False)
+
+    def __post_init__(self) -> None:
+        self._check_arguments()
+        if self.flux is None:
+            object.__setattr__(self, "wanted", Wanted.all(self.dim))
+            return
+        x, u, p = self.probes()
+        F = self.flux(x, u, p)
+        check_shape("flux(x, u, p)", F, (_PROBES, "equations", self.dim))
+        learned = {"equations": F.shape[1], "flux_wanted": self._first_wanted(x, u, p)}
+        if self.source is not None:
+            s = self.source(x, u)
+            check_shape("source(x, u)", s, (_PROBES, F.shape[1]))
+            blind = self.source(x, torch.full_like(u, torch.nan))
+            learned["source_uses_u"] = bool(blind.isnan().any())
+        for name, value in learned.items():
+            object.__setattr__(self, name, value)
+        object.__setattr__(self, "wanted", self._second_wanted(x, u, p))
+
+    @property
+    def dim(self) -> int:
+        """Coordinates, time included."""
+        return self.geometry.dim
+
+    @property
+    def in_time(self) -> bool:
+        """Whether the last coordinate is time."""
+        return hasattr(self.geometry, "timedomain")
+
+    @property
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lower and upper corner of the domain's bounding box, each ``(dim,)``."""
+        return box_of(self.geometry)
+
+    def inside(self, x: Tensor) -> Tensor:
+        """Tell which points lie in the domain, its boundary included.
+
+        Args:
+            x: Points. Shape ``(batch, dim)``.
+
+        Returns:
+            Booleans. Shape ``(batch,)``.
+        """
+        return torch.as_tensor(inside_of(self.geometry, x.detach().cpu().numpy()))
+
+    def strong_residual(self, x: Tensor, jet: Jet) -> Tensor:
+        """Evaluate ``div F - s`` at points.
+
+        Args:
+            x: Points. Shape ``(batch, dim)``.
+            jet: Values and derivatives there (``pinn.jet_of(net, x, problem.wanted)``).
+
+        Returns:
+            The residual. Shape ``(batch, equations)``.
+
+        Raises:
+            ValueError: If the problem is not a balance law.
+        """
+        self.check_balance_law("strong_residual")
+        r = divergence(self.flux, x, jet)
+        return r if self.source is None else r - self.source(x, jet.u)
+
+    def normal_flux(self, x: Tensor, jet: Jet, normal: Tensor) -> Tensor:
+        """Evaluate ``F . n`` at points of an interface or of the boundary.
+
+        Args:
+            x: Points. Shape ``(batch, dim)``.
+            jet: Values and first derivatives there.
+            normal: Unit normals. Shape ``(batch, dim)``.
+
+        Returns:
+            The flux through the interface. Shape ``(batch, equations)``.
+
+        Raises:
+            ValueError: If the problem is not a balance law.
+        """
+        self.check_balance_law("normal_flux")
+        check_shape("normal", normal, (len(x), self.dim))
+        return (self.flux(x, jet.u, jet.p) * normal[:, None, :]).sum(-1)
+
+    def check_balance_law(self, who: str) -> None:
+        """Refuse to go on without a flux.
+
+        Args:
+            who: Name of the method that needs one.
+
+        Raises:
+            ValueError: If the problem was stated by a residual.
+        """
+        if self.flux is None:
+            raise ValueError(
+                f"{who} needs a balance law, but this problem was stated by "
+                "residual=...: expected Problem(geometry, flux, source, ...)"
+            )
+
+    def exact_numpy(self, x: np.ndarray) -> np.ndarray:
+        """Evaluate the exact solution as DeepXDE wants it: arrays in and out.
+
+        Args:
+            x: Points, ``(batch, dim)``.
+
+        Returns:
+            Values, ``(batch, components)``.
+        """
+        points = torch.as_tensor(x, device="cpu")
+        check_points("x", points, self.dim)
+        with torch.no_grad():
+            return self.exact(points).numpy()
+
+    def _check_arguments(self) -> None:
+        """Refuse what no later step could make sense of."""
+        if not isinstance(getattr(self.geometry, "dim", None), int):
+            kind = type(self.geometry).__name__
+            raise TypeError(
+                f"geometry is of type {kind}: expected a deepxde.geometry object"
+            )
+        if (self.flux is None) == (self.residual is None):
+            given = "neither" if self.flux is None else "both"
+            raise ValueError(
+                f"{given} of flux and residual given: expected one of them"
+            )
+        for name in ("flux", "source", "exact", "residual", "hard"):
+            if getattr(self, name) is not None:
+                check_callable(name, getattr(self, name))
+        check_count("components", self.components, least=1)
+        for k, condition in enumerate(self.conditions):
+            if not hasattr(condition, "error"):
+                raise TypeError(
+                    f"conditions[{k}] is {condition!r}: expected a deepxde.icbc object"
+                )
+            for component in np.atleast_1d(getattr(condition, "component", 0)):
+                if not 0 <= component < self.components:
+                    raise ValueError(
+                        f"conditions[{k}] is on component {component} but the problem "
+                        f"has {self.components}: expected 0 to {self.components - 1}"
+                    )
+
+    def probes(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Draw points of the domain and values to try the flux and the source on."""
+        generator = torch.Generator("cpu").manual_seed(0)
+        lower, upper = (torch.as_tensor(c, device="cpu") for c in self.bounds)
+
+        def draw(*shape: int) -> Tensor:
+            return torch.randn(
+                *shape, generator=generator, dtype=torch.float64, device="cpu"
+            )
+
+        share = torch.special.ndtr(draw(200 * _PROBES, self.dim))
+        x = lower + (upper - lower) * share
+        x = x[self.inside(x)]
+        if len(x) < _PROBES:
+            raise ValueError(
+                f"geometry has {len(x)} of {200 * _PROBES} points of its bounding box "
+                "inside: expected a domain that is not empty"
+            )
+        return (
+            x[:_PROBES],
+            draw(_PROBES, self.components),
+            draw(_PROBES, self.components, self.dim),
+        )
+
+    def _first_wanted(self, x: Tensor, u: Tensor, p: Tensor) -> Wanted:
+        """Find which first derivatives the flux reads: those whose NaN shows."""
+        read = []
+        for i in range(self.dim):
+            hidden = p.clone()
+            hidden[..., i] = torch.nan
+            if self.flux(x, u, hidden).isnan().any():
+                read.append(i)
+        return Wanted(tuple(read))
+
+    def _second_wanted(self, x: Tensor, u: Tensor, p: Tensor) -> Wanted:
+        """Find which second derivatives ``div F`` reads: those whose NaN shows."""
+        everything = Wanted.all(self.dim)
+        read = []
+        for i, j in everything.second:
+            H = torch.ones(*p.shape, self.dim, dtype=p.dtype, device="cpu")
+            H[..., i, j] = H[..., j, i] = torch.nan
+            if divergence(self.flux, x, Jet(u, p, H)).isnan().any():
+                read.append((i, j))
+        return Wanted(everything.first, tuple(read))

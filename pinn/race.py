@@ -1,0 +1,94 @@
+"""Race methods against each other in CPU seconds."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pinn.methods import FEM
+from pinn.plot import plot_race
+from pinn.problem import Problem
+from pinn.solution import Solution
+from pinn.solve import solve
+
+__all__ = ["Race", "race"]
+
+
+@dataclass(frozen=True, eq=False)
+class Race:
+    """What :func:`pinn.race` found: per method, one solution per seed."""
+
+    solutions: Mapping[str, Sequence[Solution]]
+
+    def table(self) -> str:
+        """Tell median error, spread, CPU seconds and parameters.
+
+        Returns:
+            A table in Markdown.
+        """
+        rows = [
+            "| method | error, median | worst | CPU seconds | parameters |",
+            "|---|---|---|---|---|",
+        ]
+        for name, runs in self.solutions.items():
+            errors = [float(run.history.error[-1]) for run in runs]
+            seconds = np.median([run.seconds for run in runs])
+            rows.append(
+                f"| {name} | {np.median(errors):.1e} | {max(errors):.1e} | "
+                f"{seconds:.2g} | {runs[0].parameters} |"
+            )
+        return "\n".join(rows)
+
+    def plot(self) -> object:
+        """Draw error against CPU seconds: median, band, and a line for finite elements.
+
+        Returns:
+            A matplotlib figure.
+        """
+        return plot_race(self.solutions)
+
+
+def race(
+    problem: Problem,
+    methods: Mapping[str, object],
+    seconds: float,
+    seeds: Sequence[int] = (0, 1, 2),
+    *,
+    progress: bool = False,
+) -> Race:
+    """Give every method the same CPU seconds, several times.
+
+    Args:
+        problem: The problem, with an exact solution.
+        methods: Methods by name.
+        seconds: CPU seconds per run.
+        seeds: One run per seed; finite elements run once.
+        progress: Whether to show a bar per run.
+
+    Returns:
+        All solutions.
+
+    Raises:
+        ValueError: If there is no method or no seed, or no exact solution.
+
+    Example:
+        >>> from pinn import FEM, HPVPINN, zoo
+        >>> methods = {"FEM": FEM(8), "VPINN": HPVPINN(1, hidden=(6,))}
+        >>> found = race(zoo.heat(), methods, seconds=0.2, seeds=[0])
+        >>> len(found.table().splitlines())
+        4
+    """
+    if not methods or not seeds:
+        raise ValueError(
+            f"there are {len(methods)} methods and {len(seeds)} seeds: expected some"
+        )
+    if problem.exact is None:
+        raise ValueError("the problem has no exact solution: expected exact=...")
+    found = {}
+    for name, method in methods.items():
+        own = seeds[:1] if isinstance(method, FEM) else seeds
+        found[name] = [
+            solve(problem, method, seconds=seconds, seed=seed, progress=progress)
+            for seed in own
+        ]
+    return Race(found)

@@ -1,0 +1,110 @@
+"""What a run leaves behind: the solution, and how it got there."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pinn.metrics import flux_jump, mass_defect, relative_error
+from pinn.plot import animate_solution, plot_solution
+from pinn.problem import Problem
+
+__all__ = ["History", "Solution"]
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """How a run went, look by look.
+
+    Args:
+        seconds: CPU seconds of training, looking left out. Shape ``(looks,)``.
+        loss: Training loss, summed. Shape ``(looks,)``.
+        error: Relative L2 error; NaN without an exact solution. Shape ``(looks,)``.
+    """
+
+    seconds: Tensor
+    loss: Tensor
+    error: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """What :func:`pinn.solve` found.
+
+    Args:
+        problem: The problem.
+        net: The network, or the finite-element function.
+        parameters: Its parameters, or degrees of freedom.
+        seconds: CPU seconds of training, or of the solver.
+        history: How it went.
+        model: The ``deepxde.Model``; None for finite elements.
+    """
+
+    problem: Problem
+    net: Callable[[Tensor], Tensor]
+    parameters: int
+    seconds: float
+    history: History
+    model: object = None
+
+    def predict(self, x: Tensor) -> Tensor:
+        """Evaluate the solution.
+
+        Args:
+            x: Points. Shape ``(batch, dim)``.
+
+        Returns:
+            Values. Shape ``(batch, components)``.
+        """
+        with torch.no_grad():
+            return self.net(x)
+
+    def error(self, x: Tensor | None = None) -> float:
+        """Compare with the exact solution.
+
+        Args:
+            x: Points; None is an even grid. Shape ``(batch, dim)``.
+
+        Returns:
+            The relative L2 error.
+        """
+        return relative_error(self.problem, self.net, x)
+
+    def flux_jump(self) -> float:
+        """Measure the largest jump of the flux between subdomains.
+
+        Returns:
+            The jump; 0 for one network.
+        """
+        partition = getattr(self.net, "partition", None)
+        return (
+            0.0 if partition is None else flux_jump(self.problem, self.net, partition)
+        )
+
+    def mass_defect(self) -> float:
+        """Measure how far the solution is from conserving.
+
+        Returns:
+            Largest defect over time, see :func:`pinn.mass_defect`.
+        """
+        return mass_defect(self.problem, self.net)
+
+    def plot(self) -> object:
+        """Draw the solution, and its error if that is known.
+
+        Returns:
+            A matplotlib figure.
+        """
+        return plot_solution(self.problem, self.predict)
+
+    def animate(self, frames: int = 30) -> object:
+        """Animate the solution in time.
+
+        Args:
+            frames: Pictures.
+
+        Returns:
+            A matplotlib animation.
+        """
+        return animate_solution(self.problem, self.predict, frames)

@@ -1,0 +1,104 @@
+"""VPINN and hp-VPINN: the balance law against test functions on elements."""
+
+import torch
+from torch import Tensor
+
+from pinn.basis import RuleOf, gauss_legendre
+from pinn.collocation import Collocation
+from pinn.jets import jet_of
+from pinn.mesh import Mesh
+from pinn.problem import Problem
+from pinn.weak import WeakForm
+
+__all__ = ["Variational"]
+
+
+class Variational(Collocation):
+    r"""Mean square of the weak residuals, one loss per equation.
+
+    .. math:: L = \frac1K \sum_{e, k} R_{e,k}^2, \qquad
+              R_{e,k} = -\int_e F \cdot \nabla v_k + \oint_{\partial e} v_k F \cdot n
+              - \int_e s \, v_k
+
+    over the elements ``e`` and tests ``k``, each test scaled to ``int |grad v|^2 = 1``;
+    then one loss per condition. One element is the VPINN of Kharazmi, Zhang and
+    Karniadakis 2019 (arXiv:1912.00873), several the hp-VPINN of 2021 (CMAME 374,
+    113547). They sum over elements and do not scale the tests. One network covers all
+    elements.
+
+    Args:
+        problem: The balance law.
+        mesh: Elements and degrees.
+        num_boundary: Points on the boundary in space.
+        num_initial: Points at the first time.
+        points: Quadrature points per axis and element; None is the highest degree + 10.
+        rule: ``gauss_legendre`` or ``gauss_lobatto``.
+        hats: Whether to test with hats too.
+        integrations: Integrations by parts, 0, 1 or 2.
+        hard: Whether the network fulfils the conditions by construction.
+
+    Raises:
+        ValueError: If the problem is not a balance law, or as :class:`pinn.WeakForm`.
+
+    Warns:
+        UserWarning: If there are too few quadrature points for the tests.
+
+    Example:
+        >>> from pinn import JetFNN, Mesh, zoo
+        >>> problem = zoo.poisson_1d_steep()
+        >>> mesh = Mesh(problem.geometry, [[-1, -0.1, 0.1, 1]], degree=60)
+        >>> data = Variational(problem, mesh, num_boundary=2, points=80)
+        >>> data.residual_vector(JetFNN([1, 20, 1])).shape  # 3 * 60 tests, 2 ends
+        torch.Size([182])
+    """
+
+    def __init__(  # noqa: PLR0913 - the conditions' points and the weak form's options
+        self,
+        problem: Problem,
+        mesh: Mesh,
+        num_boundary: int = 0,
+        num_initial: int = 0,
+        *,
+        points: int | None = None,
+        rule: RuleOf = gauss_legendre,
+        hats: bool = False,
+        integrations: int = 1,
+        hard: bool = False,
+    ) -> None:
+        self.form = WeakForm(
+            problem,
+            mesh,
+            points=points,
+            rule=rule,
+            hats=hats,
+            integrations=integrations,
+        )
+        super().__init__(problem, 0, num_boundary, num_initial, hard=hard)
+
+    def blocks(self, net: torch.nn.Module, x: Tensor) -> list[Tensor]:
+        """Evaluate the weak residuals; the points are the form's own.
+
+        Args:
+            net: The network.
+            x: Points, of which only dtype and device matter. Shape ``(batch, dim)``.
+
+        Returns:
+            Residuals, one per equation, each of shape ``(tests, 1)``.
+        """
+        form = self.form.to(x)
+        R = form.residual(jet_of(net, form.x, form.wanted))
+        return list(R.split(1, dim=1))
+
+    def element_norm(self, net: torch.nn.Module) -> Tensor:
+        """Estimate the error per element, to drive ``mesh.refine``.
+
+        Args:
+            net: The network.
+
+        Returns:
+            Dual norm of the residual on each element's tests. Shape ``(elements,)``.
+        """
+        form = self.form.to(next(net.parameters()))
+        with torch.no_grad():
+            R = form.residual(jet_of(net, form.x, form.wanted))
+        return form.element_norm(R.detach())

@@ -1,0 +1,316 @@
+"""Strong, conservative, extended and variational: what makes each what it is."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from pinn import (
+    Conservative,
+    Extended,
+    Interfaces,
+    Jet,
+    JetFNN,
+    Mesh,
+    Partition,
+    Problem,
+    Strong,
+    SubdomainFNN,
+    Variational,
+    Wanted,
+    jet_of,
+    zoo,
+)
+from pinn import derivatives as derivatives_module
+from pinn._backend import dde
+from pinn.derivatives import cache_works, fill_cache
+from tests.pinn.test_problem import burgers_pde, kovasznay_pde
+
+BURGERS = zoo.burgers()
+CUTS = Partition(BURGERS.geometry, [[-0.6, 0.2, 0.5]])
+
+
+def smooth(sizes: tuple = (2, 10, 10, 1)) -> JetFNN:
+    return JetFNN(sizes, generator=torch.Generator().manual_seed(0))
+
+
+def pieces(partition: Partition = CUTS) -> SubdomainFNN:
+    generator = torch.Generator().manual_seed(0)
+    net = SubdomainFNN(partition, [2, 10, 10, 1], generator=generator)
+    with torch.no_grad():
+        for p in net.parameters():  # biases too, or every network would be odd
+            p += 0.1 * torch.randn(p.shape, generator=generator, dtype=p.dtype)
+    return net
+
+
+class Pieces(torch.nn.Module):
+    """Any functions as the networks of the subdomains."""
+
+    def __init__(self, partition: Partition, functions: list) -> None:
+        super().__init__()
+        self.partition, self.functions = partition, functions
+
+    def jet(self, x: Tensor, wanted: Wanted) -> object:
+        return self.traces(x, self.partition.locate(x), wanted)
+
+    def traces(self, x: Tensor, index: Tensor, wanted: Wanted) -> object:
+        def piecewise(x: Tensor) -> Tensor:
+            values = torch.stack([f(x) for f in self.functions])  # (parts, batch, 1)
+            return values[index, torch.arange(len(x))]
+
+        return jet_of(piecewise, x, wanted)
+
+
+def test_the_losses_are_those_of_deepxdes_own_data() -> None:
+    net = smooth()
+    dde.config.set_random_seed(0)
+    ours = Strong(BURGERS, 200, 40, 40)
+    dde.config.set_random_seed(0)
+    theirs = dde.data.TimePDE(
+        BURGERS.geometry, burgers_pde, BURGERS.conditions, 200, 40, 40
+    )
+    found = []
+    for data in (ours, theirs):
+        model = dde.Model(data, net)
+        model.compile("adam", lr=1e-3, verbose=0)
+        found.append(model.train(iterations=0, verbose=0)[1].loss_train)
+    assert np.allclose(*found, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "problem, pde", [(BURGERS, burgers_pde), (zoo.kovasznay(), kovasznay_pde)]
+)
+def test_a_filled_cache_equals_autograd(problem: Problem, pde: object) -> None:
+    assert cache_works()
+    net = smooth((2, 10, problem.components))
+    x = problem.probes()[0].requires_grad_()
+    y = net(x)
+    by_autograd = pde(x, y)
+    dde.grad.clear()
+    from_cache = pde(x, fill_cache(x, net.jet(x, Wanted.all(2))))
+    dde.grad.clear()
+    pairs = [(by_autograd, from_cache)]
+    if isinstance(by_autograd, list):
+        pairs = zip(by_autograd, from_cache, strict=True)
+    for a, b in pairs:
+        assert torch.allclose(a, b, rtol=1e-11, atol=1e-12)
+        grads = [torch.autograd.grad(t.square().sum(), list(net.parameters()),
+                 retain_graph=True, allow_unused=True) for t in (a, b)]  # fmt: skip
+        for g, h in zip(*grads, strict=True):
+            g = torch.zeros_like(h) if g is None else g  # the last bias drops out
+            assert torch.allclose(g, h, rtol=1e-9, atol=1e-10)
+
+
+def test_third_derivatives_fall_through_to_autograd() -> None:
+    net = smooth()
+    x = BURGERS.probes()[0].requires_grad_()
+
+    def third(y: Tensor) -> Tensor:
+        return dde.grad.jacobian(dde.grad.hessian(y, x, i=0, j=0), x, i=0, j=0)
+
+    by_autograd = third(net(x))
+    dde.grad.clear()
+    from_cache = third(fill_cache(x, net.jet(x, Wanted.all(2))))
+    dde.grad.clear()
+    assert torch.allclose(by_autograd, from_cache, rtol=1e-9, atol=1e-11)
+
+
+def test_a_pde_of_deepxde_is_taken_as_it_is(monkeypatch) -> None:
+    stated = Problem(BURGERS.geometry, conditions=BURGERS.conditions,
+                     residual=burgers_pde)  # fmt: skip
+    net = smooth()
+    x = BURGERS.probes()[0]
+    law = Strong(BURGERS, 50, 10, 10).blocks(net, x)
+    pde = Strong(stated, 50, 10, 10).blocks(net, x)
+    assert torch.allclose(law[0], pde[0], rtol=1e-11, atol=1e-12)
+    monkeypatch.setattr("pinn.strong.cache_works", lambda: False)
+    fallen_back = Strong(stated, 50, 10, 10).blocks(net, x)
+    assert torch.allclose(law[0], fallen_back[0], rtol=1e-11, atol=1e-12)
+
+
+def test_an_untested_release_of_deepxde_is_not_trusted(monkeypatch) -> None:
+    monkeypatch.setattr(dde, "__version__", "3.0.1")
+    cache_works.cache_clear()
+    assert not cache_works()
+    monkeypatch.undo()
+    cache_works.cache_clear()
+    wrong = Jet(torch.zeros(2, 2), torch.ones(2, 2, 2), torch.ones(2, 2, 2, 2))
+    wrong = Jet(wrong.u.double(), wrong.p.double(), wrong.H.double())
+    monkeypatch.setattr(derivatives_module, "_by_hand", lambda x: wrong)
+    assert not cache_works(), "the self-test compares with autograd"
+    monkeypatch.undo()
+    cache_works.cache_clear()
+    assert cache_works()
+
+
+def test_a_solution_cut_to_pieces_couples_without_error() -> None:
+    exact = Pieces(CUTS, [BURGERS.exact] * 4)
+    x = BURGERS.probes()[0]
+    for method in (Conservative, Extended):
+        data = method(BURGERS, CUTS, 20, 10, 10, num_interface=20)
+        assert max(b.abs().max() for b in data.blocks(exact, x)) < 1e-8
+
+
+def test_the_flux_has_u_x_on_both_sides() -> None:
+    nu = 0.3
+    problem = zoo.burgers(nu=nu)
+    partition = Partition(problem.geometry, [[0.2]])
+
+    def left(x: Tensor) -> Tensor:
+        return x[:, :1] ** 2 * x[:, 1:]
+
+    def right(x: Tensor) -> Tensor:
+        return x[:, :1] ** 3 + x[:, 1:]
+
+    data = Conservative(problem, partition, 10, 10, 10, num_interface=5)
+    net = Pieces(partition, [left, right])
+    _, jump, average = data.blocks(net, problem.probes()[0])
+    x, t = 0.2, data.interfaces.x[:, 1:]
+    flux_left = (x**2 * t) ** 2 / 2 - nu * 2 * x * t
+    flux_right = (x**3 + t) ** 2 / 2 - nu * 3 * x**2
+    assert torch.allclose(jump, flux_left - flux_right, atol=1e-14)
+    half = (x**2 * t - x**3 - t) / 2
+    assert torch.allclose(average, torch.cat([half, -half]), atol=1e-14)
+
+
+def test_the_residual_jump_is_that_of_the_strong_residual() -> None:
+    problem = zoo.heat()
+    partition = Partition(problem.geometry, [[], [0.5]])  # a cut in time
+    data = Extended(problem, partition, 10, 10, 10, num_interface=5)
+    net = Pieces(partition, [lambda x: x[:, :1] ** 2, lambda x: x[:, 1:] ** 2])
+    jump = data.blocks(net, problem.probes()[0])[1]
+    assert torch.allclose(jump, torch.full_like(jump, -0.8 - 1.0), atol=1e-14)
+
+
+@pytest.mark.parametrize("method", [Conservative, Extended])
+def test_one_subdomain_is_the_vanilla_pinn(method: type) -> None:
+    whole = Partition(BURGERS.geometry)
+    net = pieces(whole)
+    x = BURGERS.probes()[0]
+    coupled = method(BURGERS, whole, 50, 10, 10).blocks(net, x)
+    vanilla = Strong(BURGERS, 50, 10, 10).blocks(net, x)
+    assert len(coupled) == len(vanilla) == 1
+    assert torch.equal(coupled[0], vanilla[0])
+
+
+def test_fluxes_over_subdomains_telescope() -> None:
+    """What leaves all subdomains leaves the domain, up to the jumps between them."""
+    net, faces = pieces(), Interfaces(CUTS, 400)
+    wanted = BURGERS.flux_wanted
+    t = faces.x[faces.left == 0][:, 1:]
+
+    def through(side: float, subdomain: int) -> Tensor:
+        x = torch.cat([torch.full_like(t, side), t], dim=1)
+        index = torch.full((len(x),), subdomain)
+        normal = torch.tensor([[1.0, 0.0]], dtype=torch.float64).expand_as(x)
+        jet = net.traces(x, index, wanted)
+        return BURGERS.normal_flux(x, jet, normal).mean()
+
+    edges = [-1.0, -0.6, 0.2, 0.5, 1.0]
+    out = sum(through(edges[q + 1], q) - through(edges[q], q) for q in range(4))
+    left, right = faces.sides(net, wanted)
+    flux = BURGERS.normal_flux
+    jumps = flux(faces.x, left, faces.normal) - flux(faces.x, right, faces.normal)
+    total = through(1.0, 3) - through(-1.0, 0) + (jumps[:, 0] * faces.area).sum()
+    assert out.item() == pytest.approx(total.item(), abs=1e-13)
+
+
+def test_interfaces_of_a_square_are_evenly_covered() -> None:
+    partition = Partition(zoo.poisson_2d_steep().geometry, [[0.0], [0.0]])
+    faces = Interfaces(partition, 10)
+    assert faces.x.shape == (40, 2)
+    assert faces.area.sum().item() == pytest.approx(4.0)
+    assert torch.equal(faces.normal.abs().sum(1), torch.ones(40).double())
+
+
+def test_cuts_and_networks_that_do_not_fit_are_refused() -> None:
+    in_time = Partition(BURGERS.geometry, [[0.0], [0.5]])
+    with pytest.raises(ValueError, match=r"time is cut at \[0.5\]"):
+        Conservative(BURGERS, in_time)
+    Extended(BURGERS, in_time, 10, 10, 10)
+    with pytest.raises(TypeError, match="net is a JetFNN: Conservative expects"):
+        Conservative(BURGERS, CUTS, 9, 9, 9).blocks(
+            smooth(), torch.zeros(1, 2).double()
+        )
+    stated = Problem(BURGERS.geometry, residual=burgers_pde)
+    with pytest.raises(ValueError, match="Extended needs a balance law"):
+        Extended(stated, CUTS)
+    with pytest.raises(ValueError, match="Conservative needs a balance law"):
+        Conservative(stated, CUTS)
+    with pytest.raises(ValueError, match="count is 0"):
+        Interfaces(CUTS, 0)
+    with pytest.raises(ValueError, match="2 conditions but no points"):
+        Strong(BURGERS)
+
+
+def looped(problem: Problem, mesh: Mesh, net: JetFNN, points: int) -> Tensor:
+    """Element by element, test by test, by the definition: int (div F - s) v."""
+    q, w = np.polynomial.legendre.leggauss(points)
+    P = np.polynomial.Legendre.basis
+    rows = []
+    for low, high in zip(mesh.lower, mesh.upper, strict=True):
+        centre, half = (low + high) / 2, (high - low) / 2
+        for j in range(1, mesh.degree + 1):
+            for k in range(1, mesh.degree + 1):
+                v = [P(j + 1) - P(j - 1), P(k + 1) - P(k - 1)]
+                total, norm = 0.0, 0.0
+                for a in range(points):
+                    xi = torch.tensor([[q[a], q[b]] for b in range(points)])
+                    x = centre + half * xi
+                    jet = net.jet(x, problem.wanted)
+                    r = problem.strong_residual(x, jet)[:, 0]
+                    weight = torch.tensor(w[a] * w) * half.prod()
+                    along = torch.tensor(v[1](q)), torch.tensor(v[1].deriv()(q))
+                    total = total + (weight * r * along[0]).sum() * float(v[0](q[a]))
+                    gx = float(v[0].deriv()(q[a])) * along[0] / half[0]
+                    gy = float(v[0](q[a])) * along[1] / half[1]
+                    norm = norm + (weight * (gx**2 + gy**2)).sum()
+                rows.append(total / norm**0.5)
+    return torch.stack(rows)[:, None]
+
+
+def test_the_assembly_equals_loops_over_elements_and_tests() -> None:
+    problem = zoo.helmholtz_2d()
+    mesh = Mesh(problem.geometry, [[0, 0.3, 1], [0, 0.6, 1]], degree=2)
+    net = smooth()
+    data = Variational(problem, mesh, 8, points=12)
+    (R,) = data.blocks(net, torch.zeros(1, 2).double())
+    assert torch.allclose(R, looped(problem, mesh, net, 12), atol=1e-11)
+
+
+@pytest.mark.parametrize("integrations", [0, 1, 2])
+def test_one_element_is_the_vpinn(integrations: int) -> None:
+    problem = zoo.poisson_1d_steep()
+    net = smooth((1, 10, 1))
+    one = Mesh(problem.geometry, 1, degree=5)
+    also = Mesh(problem.geometry, [[-1.0, 1.0]], degree=5)
+    a, b = (
+        Variational(problem, m, 2, points=60, integrations=integrations)
+        for m in (one, also)
+    )
+    x = torch.zeros(1, 1).double()
+    assert torch.equal(a.blocks(net, x)[0], b.blocks(net, x)[0])
+
+
+def test_a_quadrature_that_misses_the_layer_is_fooled_and_a_mesh_is_not() -> None:
+    """The sums of one element vanish for a smooth function that is far from u."""
+    problem = zoo.poisson_1d_steep()
+    one = Variational(problem, Mesh(problem.geometry, 1, degree=60), 2, points=80)
+    three = Mesh(problem.geometry, [[-1, -0.1, 0.1, 1]], degree=60)
+    three = Variational(problem, three, 2, points=80)
+    x = torch.zeros(1, 1).double()
+
+    def size(data: Variational) -> float:
+        return data.blocks(problem.exact, x)[0].square().mean().sqrt().item()
+
+    assert size(three) < 1e-6
+    assert size(one) > 1e-3, "80 points cannot integrate the layer even for u itself"
+
+
+def test_the_estimator_asks_for_elements_at_the_layer() -> None:
+    problem = zoo.poisson_1d_steep()
+    mesh = Mesh(problem.geometry, 8, degree=4)
+    data = Variational(problem, mesh, 2, points=40, hats=True)
+    norm = data.element_norm(smooth((1, 10, 1)))
+    assert sorted(norm.topk(2).indices.tolist()) == [3, 4]
+    assert len(mesh.refine(norm > 0.5 * norm.max())) == 10

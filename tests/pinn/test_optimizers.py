@@ -1,0 +1,214 @@
+"""Second-order optimisers: theory, SciPy, resume, refusals."""
+
+import pytest
+import scipy.optimize
+import torch
+from torch import Tensor
+
+from pinn import SSBFGS, JetFNN, LevenbergMarquardt, SSBroyden, Strong, zoo
+from pinn._backend import dde
+
+QUASI_NEWTON = [SSBFGS, SSBroyden]
+
+
+def closure_of(optimizer: torch.optim.Optimizer, loss: object) -> object:
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        value = loss()
+        value.backward()
+        closure.calls += 1
+        return value
+
+    closure.calls = 0
+    return closure
+
+
+def rosenbrock(x: Tensor) -> Tensor:
+    return (100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2).sum()
+
+
+def start(n: int) -> Tensor:
+    return torch.full((n,), -1.2, dtype=torch.float64, requires_grad=True)
+
+
+@pytest.mark.parametrize("make", QUASI_NEWTON)
+@pytest.mark.parametrize("n", [2, 10])
+def test_rosenbrock_takes_about_what_scipy_takes(make: type, n: int) -> None:
+    x = start(n)
+    optimizer = make([x], max_iter=1)
+    closure = closure_of(optimizer, lambda: rosenbrock(x))
+    for _ in range(400):
+        if optimizer.step(closure) < 1e-16:
+            break
+    iterations = optimizer.state[x]["n_iter"]
+    scipy_s = scipy.optimize.minimize(
+        lambda v: rosenbrock(torch.tensor(v)).item(),
+        start(n).detach().numpy(),
+        jac=lambda v: torch.func.grad(rosenbrock)(torch.tensor(v)).numpy(),
+        method="BFGS",
+        options={"gtol": 1e-8},
+    )
+    assert rosenbrock(x) < 1e-16
+    assert iterations < 2 * scipy_s.nit
+    assert (x - 1).abs().max() < 1e-7 or n > 2  # for n > 3 there are two minima
+
+
+@pytest.mark.parametrize("make", QUASI_NEWTON)
+def test_a_quadratic_is_finished_in_few_iterations(make: type) -> None:
+    generator = torch.Generator().manual_seed(0)
+    n = 8
+    root = torch.randn(n, n, generator=generator, dtype=torch.float64)
+    A = root @ root.T + torch.eye(n)
+    x = torch.randn(n, generator=generator, dtype=torch.float64).requires_grad_()
+    optimizer = make([x], max_iter=1)
+    closure = closure_of(optimizer, lambda: x @ A @ x / 2)
+    for _ in range(5 * n):
+        optimizer.step(closure)
+    assert x.abs().max() < 1e-8
+    if make is SSBFGS:  # its inverse Hessian has become the inverse
+        assert torch.allclose(
+            optimizer.state[x]["H"] @ A, torch.eye(n).double(), atol=0.5
+        )
+
+
+@pytest.mark.parametrize("make", QUASI_NEWTON)
+def test_the_secant_equation_holds_and_the_matrix_stays_positive(make: type) -> None:
+    x = start(5)
+    optimizer = make([x], max_iter=1)
+    closure = closure_of(optimizer, lambda: rosenbrock(x))
+    for _ in range(30):
+        before = x.detach().clone()
+        g0 = torch.func.grad(rosenbrock)(before)
+        optimizer.step(closure)
+        s = x.detach() - before
+        y = torch.func.grad(rosenbrock)(x.detach()) - g0
+        H = optimizer.state[x]["H"]
+        assert torch.allclose(H @ y, s, atol=1e-9 * s.norm().item() + 1e-14)
+        assert torch.allclose(H, H.T, atol=1e-9 * H.abs().max().item())
+        assert torch.linalg.eigvalsh(H).min() > 0
+
+
+@pytest.mark.parametrize("make", QUASI_NEWTON)
+def test_the_loss_never_rises(make: type) -> None:
+    x = start(6)
+    optimizer = make([x], max_iter=1)
+    closure = closure_of(optimizer, lambda: rosenbrock(x))
+    losses = [optimizer.step(closure).item() for _ in range(40)]
+    assert all(b <= a for a, b in zip(losses[:-1], losses[1:], strict=True))
+
+
+def run(make: object, breaks: bool, tmp_path: object) -> Tensor:
+    """Twelve steps, with or without a break in which all is saved and read."""
+
+    def fresh() -> tuple:
+        net = JetFNN([2, 6, 1], generator=torch.Generator().manual_seed(0))
+        dde.config.set_random_seed(0)
+        data = Strong(zoo.heat(), 40, 10, 10)
+        return net, data, make(net, data)
+
+    net, data, optimizer = fresh()
+
+    def loss() -> Tensor:
+        return data.residual_vector(net).square().sum()
+
+    for k in range(6):
+        if breaks and k == 3:
+            state = {"net": net.state_dict(), "optimizer": optimizer.state_dict()}
+            torch.save(state, tmp_path / "state.pt")
+            net, data, optimizer = fresh()
+            state = torch.load(tmp_path / "state.pt", weights_only=True)
+            net.load_state_dict(state["net"])
+            optimizer.load_state_dict(state["optimizer"])
+        optimizer.step(closure_of(optimizer, loss))
+    return torch.cat([p.detach().flatten() for p in net.parameters()])
+
+
+MAKERS = {
+    "SSBFGS": lambda net, data: SSBFGS(net.parameters(), max_iter=2),
+    "SSBroyden": lambda net, data: SSBroyden(net.parameters(), max_iter=2),
+    "LM": lambda net, data: LevenbergMarquardt(
+        net.parameters(), lambda: data.residual_vector(net)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_an_interrupted_run_goes_on_exactly(name: str, tmp_path) -> None:
+    whole = run(MAKERS[name], False, tmp_path)
+    assert torch.equal(whole, run(MAKERS[name], True, tmp_path))
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_plain_deepxde_takes_them(name: str) -> None:
+    net = JetFNN([2, 6, 1], generator=torch.Generator().manual_seed(0))
+    data = Strong(zoo.heat(), 40, 10, 10)
+    model = dde.Model(data, net)
+    model.compile(MAKERS[name](net, data), verbose=0)
+    history, _ = model.train(iterations=10, display_every=10, verbose=0)
+    assert history.loss_train[-1].sum() < 0.1 * history.loss_train[0].sum()
+
+
+def test_levenberg_marquardt_solves_linear_least_squares_in_one_step() -> None:
+    generator = torch.Generator().manual_seed(0)
+    for rows, columns in ((12, 5), (5, 12)):  # either of the two systems
+        A = torch.randn(rows, columns, generator=generator, dtype=torch.float64)
+        b = torch.randn(rows, generator=generator, dtype=torch.float64)
+        x = torch.zeros(columns, dtype=torch.float64, requires_grad=True)
+        optimizer = LevenbergMarquardt(
+            [x], lambda A=A, b=b, x=x: A @ x - b, damping=1e-12
+        )
+        optimizer.step()
+        assert torch.allclose(x, torch.linalg.pinv(A) @ b, atol=1e-8)
+
+
+def test_levenberg_marquardt_solves_the_damped_equations() -> None:
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(4, generator=generator, dtype=torch.float64).requires_grad_()
+    x0 = x.detach().clone()
+
+    def residuals(x: Tensor) -> Tensor:
+        return torch.cat([torch.sin(x), x[:2] * x[2:]])
+
+    J, r = torch.func.jacrev(residuals)(x0), residuals(x0)
+    optimizer = LevenbergMarquardt([x], lambda: residuals(x), damping=0.5)
+    optimizer.step()
+    d = torch.linalg.solve(J.T @ J + 0.5 * torch.eye(4).double(), -J.T @ r)
+    assert torch.allclose(x - x0, d, atol=1e-12)
+
+
+@pytest.mark.parametrize("make", QUASI_NEWTON)
+def test_bad_input_is_refused(make: type) -> None:
+    single = torch.zeros(2, requires_grad=True)
+    with pytest.raises(TypeError, match="in torch.float32: expected torch.float64"):
+        make([single])
+    many = torch.zeros(4001, dtype=torch.float64, requires_grad=True)
+    with pytest.raises(
+        ValueError, match="4001 entries, .* 122 MiB: expected at most 4000"
+    ):
+        make([many])
+    make([many], max_params=5000)
+    groups = [{"params": [many]}, {"params": [start(2)]}]
+    with pytest.raises(ValueError, match="params has 2 groups"):
+        make(groups)
+    with pytest.raises(ValueError, match="max_iter is 0"):
+        make([start(2)], max_iter=0)
+    x = torch.full((2,), torch.nan, dtype=torch.float64, requires_grad=True)
+    optimizer = make([x])
+    with pytest.raises(FloatingPointError, match="the loss is nan at iteration 0"):
+        optimizer.step(closure_of(optimizer, lambda: rosenbrock(x)))
+
+
+def test_bad_input_of_levenberg_marquardt_is_refused() -> None:
+    x = start(3)
+    with pytest.raises(TypeError, match="torch.float32"):
+        LevenbergMarquardt([torch.zeros(1, requires_grad=True)], lambda: x)
+    with pytest.raises(TypeError, match="residuals is 3"):
+        LevenbergMarquardt([x], 3)
+    with pytest.raises(ValueError, match="damping is -1"):
+        LevenbergMarquardt([x], lambda: x, damping=-1)
+    with pytest.raises(ValueError, match="3 residuals by 3 parameters has 9 entries"):
+        LevenbergMarquardt([x], lambda: x * 2, max_entries=8).step()
+    with pytest.raises(
+        FloatingPointError, match="sum of squares is nan at iteration 1"
+    ):
+        LevenbergMarquardt([x], lambda: x * torch.nan).step()

@@ -1,0 +1,196 @@
+"""Solving, racing, measuring and drawing."""
+
+import matplotlib.pyplot as plt
+import pytest
+import torch
+
+from pinn import (
+    CPINN,
+    FEM,
+    HPVPINN,
+    SSBFGS,
+    VPINN,
+    XPINN,
+    HardPINN,
+    JetFNN,
+    Mesh,
+    Partition,
+    Problem,
+    SubdomainFNN,
+    Vanilla,
+    flux_jump,
+    mass_defect,
+    race,
+    relative_error,
+    solve,
+    zoo,
+)
+from pinn import solve as solve_function
+from pinn.plot import plot_mesh, plot_points
+
+HEAT = zoo.heat()
+SMALL = {"num_domain": 150, "num_sides": 20, "hidden": (10, 10)}
+METHODS = {
+    "vanilla": Vanilla(**SMALL, resample=3),
+    "hard": HardPINN(**SMALL),
+    "cPINN": CPINN([[0.4]], num_interface=10, **SMALL),
+    "XPINN": XPINN([[], [0.5]], num_interface=10, **SMALL),
+    "VPINN": VPINN(degree=4, num_sides=20, hidden=(12, 12)),
+    "hp-VPINN": HPVPINN(2, degree=3, num_sides=20, hidden=(12, 12), hats=True),
+    "hp-VPINN, hard": HPVPINN(2, degree=3, hidden=(12, 12), hard=True),
+    "FEM": FEM(16),
+}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_solves_the_heat_equation(name: str) -> None:
+    solution = solve(HEAT, METHODS[name], iterations=40)
+    assert solution.error() < 0.1
+    errors = solution.history.error
+    assert name == "FEM" or errors[-1] < 0.2 * errors[0]
+    assert solution.mass_defect() < 0.3 and solution.parameters > 10
+    x = torch.rand(5, 2, dtype=torch.float64)
+    assert solution.predict(x).shape == (5, 1)
+    assert (solution.flux_jump() > 0) == (name in ("cPINN", "XPINN"))
+
+
+def test_the_same_seed_gives_the_same_solution_and_disturbs_nobody() -> None:
+    torch.manual_seed(5)
+    before = torch.rand(1)
+    torch.manual_seed(5)
+    a, b, c = (solve(HEAT, METHODS["vanilla"], iterations=4, seed=s) for s in (1, 1, 2))
+    assert torch.equal(before, torch.rand(1)), "the global generator is put back"
+    x = torch.rand(9, 2, dtype=torch.float64)
+    assert torch.equal(a.predict(x), b.predict(x))
+    assert not torch.equal(a.predict(x), c.predict(x))
+
+
+def test_a_network_and_an_optimiser_of_ones_own() -> None:
+    net = JetFNN([2, 5, 1], generator=torch.Generator().manual_seed(0))
+    made = []
+
+    def optimizer(net: torch.nn.Module, data: object) -> torch.optim.Optimizer:
+        made.append(SSBFGS(net.parameters()))
+        return made[0]
+
+    solution = solve(
+        HEAT, METHODS["vanilla"], net=net, optimizer=optimizer, iterations=3
+    )
+    assert solution.net is net and solution.model.opt is made[0]
+
+
+def test_a_limit_in_seconds_is_kept_and_looked_at() -> None:
+    solution = solve(HEAT, METHODS["vanilla"], seconds=0.3)
+    assert solution.seconds >= 0.3
+    assert (solution.history.seconds.diff() >= 0).all()
+    assert len(solution.history.loss) > 3
+
+
+def test_an_interrupt_returns_what_there_is(monkeypatch) -> None:
+    class Impatient(Vanilla):
+        def callbacks(self, seed: int) -> list:
+            from pinn._backend import dde
+
+            class Interrupt(dde.callbacks.Callback):
+                def on_epoch_end(self) -> None:
+                    if self.model.train_state.step == 3:
+                        raise KeyboardInterrupt
+
+            return [Interrupt()]
+
+    solution = solve(HEAT, Impatient(**SMALL), iterations=50)
+    assert solution.model.train_state.step == 3
+    assert solution.history.loss[-1] < solution.history.loss[0]
+
+
+def test_a_race_has_a_table_and_a_picture() -> None:
+    found = race(HEAT, {"FEM": FEM(8), "VPINN": METHODS["VPINN"]}, 0.2, seeds=[0, 1])
+    assert [len(runs) for runs in found.solutions.values()] == [1, 2]
+    table = found.table().splitlines()
+    assert table[2].startswith("| FEM |") and table[3].startswith("| VPINN |")
+    (panel,) = found.plot().axes
+    assert panel.get_xlabel() == "CPU seconds" and panel.get_yscale() == "log"
+    assert len(panel.lines) == 2 and len(panel.collections) == 1
+    plt.close("all")
+
+
+def test_pictures() -> None:
+    solution = solve(HEAT, METHODS["VPINN"], iterations=2)
+    assert [axis.get_title() for axis in solution.plot().axes[:2]] == ["u", "error"]
+    animation = solution.animate(frames=3)
+    animation._draw_frame(2)
+    line = solution.plot().axes
+    assert len(line) == 4
+    steep = zoo.poisson_1d_steep()
+    from pinn.plot import plot_solution
+
+    assert len(plot_solution(steep, steep.exact).axes) == 2
+    corner = zoo.l_shape()
+    mesh = Mesh(corner.geometry, 4)
+    picture = plot_mesh(mesh, torch.arange(12.0))
+    assert len(picture.axes[0].patches) == 12
+    data = METHODS["vanilla"].data(HEAT)
+    assert len(plot_points(data).axes[0].lines[0].get_xdata()) == len(data.train_x_all)
+    with pytest.raises(ValueError, match="1 coordinates and in_time=False"):
+        from pinn.plot import animate_solution
+
+        animate_solution(steep, steep.exact)
+    plt.close("all")
+
+
+def test_the_mass_defect_by_hand() -> None:
+    # u = t: int u_t = 1; the flux -0.4 u_x is 0.
+    assert mass_defect(HEAT, lambda x: x[:, 1:]) == pytest.approx(1.0, abs=1e-12)
+    # u = x^2: flux out of both ends is -0.8.
+    assert mass_defect(HEAT, lambda x: x[:, :1] ** 2) == pytest.approx(0.8, abs=1e-12)
+    square = zoo.poisson_2d_steep()
+    assert mass_defect(square, square.exact) < 1e-9
+    flow = zoo.kovasznay()
+    assert mass_defect(flow, flow.exact) < 1e-12
+    with pytest.raises(ValueError, match="mass_defect needs a balance law"):
+        mass_defect(Problem(HEAT.geometry, residual=lambda x, y: y), HEAT.exact)
+
+
+def test_the_flux_jump_sees_a_jump() -> None:
+    partition = Partition(HEAT.geometry, [[0.4]])
+    net = SubdomainFNN(partition, [2, 4, 1], generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        for p in net.parameters():
+            p.zero_()
+    assert flux_jump(HEAT, net, partition) == 0
+    with torch.no_grad():
+        net.groups[0].weights[0].fill_(0.1)
+        net.groups[0].weights[1][0].fill_(1.0)
+    assert flux_jump(HEAT, net, partition) > 0.1
+
+
+def test_errors_are_relative() -> None:
+    assert relative_error(HEAT, lambda x: 1.25 * HEAT.exact(x)) == pytest.approx(0.25)
+    with pytest.raises(ValueError, match="no exact solution"):
+        relative_error(Problem(HEAT.geometry, HEAT.flux), HEAT.exact)
+    with pytest.raises(ValueError, match=r"net\(x\) has shape"):
+        relative_error(HEAT, lambda x: x)
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: solve(HEAT, Vanilla()), "neither seconds nor iterations"),
+        (lambda: solve(HEAT, Vanilla(), seconds=-1.0), "seconds is -1.0"),
+        (lambda: solve(HEAT, Vanilla(), iterations=0), "iterations is 0"),
+        (lambda: solve(HEAT, Vanilla(), iterations=1, seed=-1), "seed is -1"),
+        (
+            lambda: solve(zoo.kovasznay(), HardPINN(), iterations=1),
+            "no hard constraint",
+        ),
+        (lambda: race(HEAT, {}, 1.0), "0 methods and 3 seeds"),
+        (
+            lambda: race(Problem(HEAT.geometry, HEAT.flux), {"a": FEM()}, 1.0),
+            "no exact solution",
+        ),
+    ],
+)
+def test_bad_input_is_refused(call, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        call()
+    assert solve_function is solve

@@ -81,11 +81,18 @@ def failure(chapter: Chapter, name: str, code: str) -> str:
     return f"stderr: {stderr.getvalue()}" if stderr.getvalue() else ""
 
 
+@cache
+def judged(chapter: Chapter) -> list[tuple[Mutant, str]]:
+    """Every mutant with what its tests say of it."""
+    mutants: list[Mutant] = answers(chapter).MUTANTS
+    return [(m, failure(chapter, m.grade_id, m.code)) for m in mutants]
+
+
 @CHAPTERS
 def test_wrong_answers_are_caught(chapter: Chapter) -> None:
-    mutants: list[Mutant] = answers(chapter).MUTANTS
+    mutants = answers(chapter).MUTANTS
     assert len(mutants) >= 8
-    survivors = [m for m in mutants if not failure(chapter, m.grade_id, m.code)]
+    survivors = [m for m, text in judged(chapter) if not text]
     killed = 1 - len(survivors) / len(mutants)
     assert killed >= KILLED, [(m.grade_id, m.idea) for m in survivors]
 
@@ -95,11 +102,9 @@ def test_wrong_answers_are_caught_by_tests_and_not_by_crashing(
     chapter: Chapter,
 ) -> None:
     """A mutant that does not even run stands for no misconception."""
-    mutants: list[Mutant] = answers(chapter).MUTANTS
-    said = [failure(chapter, m.grade_id, m.code) for m in mutants]
     crashed = [
         (m.grade_id, m.idea, text)
-        for m, text in zip(mutants, said, strict=True)
+        for m, text in judged(chapter)
         if text.startswith(("NameError", "SyntaxError", "ImportError"))
     ]
     assert not crashed

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from modular._checks import check_count
+from modular._modes import evaluating
 from modular.balance import cut_evenly
 
 
@@ -25,14 +26,10 @@ def layers_of(model: nn.Sequential | Sequence[nn.Module]) -> list[nn.Module]:
 @torch.no_grad()
 def states_of(layers: list[nn.Module], sample: Tensor) -> list[Tensor]:
     """Return the sample and what every layer makes of it, in evaluation mode."""
-    modes = [(part, part.training) for layer in layers for part in layer.modules()]
     states = [sample]
-    try:
+    with evaluating(*layers):
         for layer in layers:
-            states.append(layer.eval()(states[-1].clone()))  # clone: in-place layers
-    finally:
-        for part, training in modes:
-            part.training = training
+            states.append(layer(states[-1].clone()))  # clone: in-place layers
     return states
 
 

@@ -198,7 +198,10 @@ def DGL(objective: Objective | None = None) -> Credit:
 
     Belilovsky, Eickenberg and Oyallon 2020, "Decoupled Greedy Learning of CNNs",
     algorithm 1. With another objective it is local-error training (Nokland and Eidnes
-    2019), InfoPro, the HSIC bottleneck or Forward-Forward.
+    2019), InfoPro, the HSIC bottleneck or Forward-Forward. In processes of their own,
+    modules run ahead of the next by a bounded buffer, ``Processes(queue=...)``, which
+    changes no result. The paper's replay buffer, for modules of unequal speed
+    (algorithm 2), is not here.
 
     Args:
         objective: What each module minimises; None is :class:`Pred`.

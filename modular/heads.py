@@ -85,7 +85,6 @@ class Head(nn.Module):
 
     Args:
         predict: Maps features to one score per class.
-
         classes: How many classes there are.
 
     Attributes:

@@ -7,6 +7,7 @@ forward     take ``h_in``, compute ``h_out``, hand it on; compute the local loss
 pass        pull the gradient of a loss from ``h_out`` back to ``h_in``, send it on
 take        pull it into the parameters and let the module's optimiser step
 backward    both at once, in one sweep: cheaper, but whoever waits waits longer
+learn       take what came back, to guess better: synthetic gradients only
 =========== ======================================================================
 
 A schedule lists the events of one step in an order that one process can follow; where
@@ -35,7 +36,7 @@ class Event:
     """One thing that one module does in one step.
 
     Args:
-        kind: ``"forward"``, ``"pass"``, ``"take"`` or ``"backward"``.
+        kind: ``"forward"``, ``"pass"``, ``"take"``, ``"backward"`` or ``"learn"``.
         module: Who does it.
         loss: Whose gradient it is about; in a forward event the module's own.
         learns: In a forward event: whether the module is trained in this step. If not,

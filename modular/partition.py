@@ -21,6 +21,7 @@ from modular._cutting import (
     refuse_ties,
     states_of,
 )
+from modular._modes import evaluating
 from modular.balance import COSTS, count_flops, count_parameters
 from modular.heads import Head, linear_head, mlp_head, seeded
 
@@ -152,7 +153,9 @@ class Partition(nn.Module):
             predict = nn.Identity() if last else head(h.shape[1:], self.classes)
             seeded(predict, generator).to(h.device, h.dtype)
             net = nn.Sequential(*layers[start:end])
-            block = Block(net, Head(predict, self.classes), states[start][:1], h[:1])
+            # clones: a view would keep the whole sample, and hide it from the meter
+            like, out = states[start][:1].clone(), h[:1].clone()
+            block = Block(net, Head(predict, self.classes), like, out)
             self.blocks.append(block)
         # In a tuple, so that the weights are not registered a second time.
         self._model = (model if isinstance(model, nn.Sequential) else None,)
@@ -217,18 +220,12 @@ class Partition(nn.Module):
         Returns:
             One number per block, as :class:`Cost`.
         """
-        was_training = self.training
-        self.eval()
-        rows = []
-        for block in self.blocks:
-            net, head = block.net, block.head.predict
-            rows.append(
-                [
-                    count_parameters(net, block.like),
-                    count_flops(net, block.like),
-                    count_parameters(head, block.out),
-                    count_flops(head, block.out),
-                ]
-            )
-        self.train(was_training)
-        return Cost(*torch.tensor(rows).T)
+        parts = [(block.net, block.like) for block in self.blocks]
+        heads = [(block.head.predict, block.out) for block in self.blocks]
+        with evaluating(self):
+            counts = [
+                torch.tensor([count(layers, h) for layers, h in pairs])
+                for pairs in (parts, heads)
+                for count in (count_parameters, count_flops)
+            ]
+        return Cost(*counts)

@@ -8,6 +8,7 @@ schedule; a message's tag is its step, module and loss. The result is bitwise th
 
 import signal
 import tempfile
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,9 @@ class Processes(Transport):
     From Python, ``Trainer.fit`` starts the processes, trains and brings weights,
     optimiser states and history back; partition, method, optimiser and loader must be
     picklable (``functools.partial``, no lambda), and a script needs ``if __name__ ==
-    "__main__"``. Under ``torchrun`` the processes are there already: use
-    ``Processes.attached()``. The processes find each other through a file, not a port.
+    "__main__"``. The processes find each other through a file, not a port. Under
+    ``torchrun`` they are there already: use ``modular.rank.Rank.attached()``. Ctrl-C
+    leaves the weights from before; what ``checkpoint=PATH`` has kept is not lost.
 
     After Gomez et al. 2022 (JMLR 23(171)), whose modules live in threads.
 
@@ -130,8 +132,8 @@ def _write_job(
 def _launch(folder: str, ranks: int) -> None:
     """Start the ranks; if one dies, end the others and say which it was."""
     method = "forkserver" if "forkserver" in mp.get_all_start_methods() else "spawn"
-    if method == "forkserver":  # torch is imported once, not once per rank
-        mp.get_context(method).set_forkserver_preload(["modular.rank"])
+    if method == "forkserver":  # imported once, not per rank; optimisers want dynamo
+        mp.get_context(method).set_forkserver_preload(["modular.rank", "torch._dynamo"])
     context = mp.start_processes(
         _work, (folder, ranks), ranks, join=False, daemon=True, start_method=method
     )
@@ -153,10 +155,19 @@ def _launch(folder: str, ranks: int) -> None:
             process.join()
 
 
+def _own_gpu(rank: int) -> Callable[[Any, str], Any]:
+    """Return a map that moves what was on a GPU to the rank's own."""
+    return lambda storage, place: storage.cuda(rank) if "cuda" in place else storage
+
+
 def _work(rank: int, folder: str, ranks: int) -> None:
     """Train as one of the ranks."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
-    job = torch.load(Path(folder) / "job.pt", weights_only=False)
+    job = torch.load(
+        Path(folder) / "job.pt", weights_only=False, map_location=_own_gpu(rank)
+    )
+    if job["backend"] == "nccl":
+        torch.cuda.set_device(rank)
     torch.set_default_dtype(job["dtype"])
     torch.set_num_threads(1)
     dist.init_process_group(

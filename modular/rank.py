@@ -13,6 +13,8 @@ from modular.transport import Transport
 
 __all__ = ["Rank"]
 
+Key = tuple[str, int, int]  # state or credit, the receiver, whose loss
+
 
 class Rank(Transport):
     """One of several processes; started by :class:`Processes` or by ``torchrun``.
@@ -30,7 +32,7 @@ class Rank(Transport):
         self.rank, self.world = dist.get_rank(), dist.get_world_size()
         self.leads = self.rank == 0
         self.run = None if stand_in is None else stand_in.run
-        self._sent: deque[tuple[dist.Work, Tensor]] = deque()
+        self._sent: deque[tuple[dist.Work, Tensor, Key, int]] = deque()
         self._step = 0
 
     @classmethod
@@ -46,13 +48,22 @@ class Rank(Transport):
 
         Raises:
             RuntimeError: If this process was not started by ``torchrun``.
+            ConnectionError: If other processes are missing after the time-out.
         """
         if "RANK" not in os.environ:
             raise RuntimeError(
                 "RANK is not set: expected to be started by torchrun, as in "
                 "`torchrun --standalone --nproc-per-node 4 -m modular.run`"
             )
-        dist.init_process_group(backend, timeout=timedelta(seconds=timeout))
+        try:
+            dist.init_process_group(backend, timeout=timedelta(seconds=timeout))
+        except dist.DistError as error:
+            rank, world = os.environ["RANK"], os.environ.get("WORLD_SIZE")
+            raise ConnectionError(
+                f"rank {rank} waited {timeout:g} s for a process that is missing: "
+                f"expected {world}, start them all, as in "
+                f"`torchrun --standalone --nproc-per-node {world} -m modular.run`"
+            ) from error
         return cls(timeout=timeout)
 
     def start(self, modules: int) -> range:
@@ -96,25 +107,30 @@ class Rank(Transport):
 
     def close(self) -> None:
         """Wait until everything that was sent has been taken."""
-        while self._sent:
-            self._sent.popleft()[0].wait(timedelta(seconds=self.timeout))
+        self._settle(0)
 
-    def _tag(self, key: tuple[str, int, int]) -> int:
+    def _tag(self, key: Key) -> int:
         kind, module, loss = key
         message = (module * self.modules + loss) * 2 + (kind == "credit")
         return (self._step * 2 * self.modules**2 + message) % 2**30
 
-    def _send(self, module: int, key: tuple[str, int, int], h: Tensor) -> None:
-        if self.home[module] == self.rank:
+    def _send(self, module: int, key: Key, h: Tensor) -> None:
+        peer = self.home[module]
+        if peer == self.rank:
             self._local[key] = h
             return
         h = h.detach().contiguous()
-        work = dist.isend(h, self.home[module], tag=self._tag(key))
-        self._sent.append((work, h))  # the buffer must live until it is taken
-        while len(self._sent) > self.queue:
-            self._wait(self._sent.popleft()[0], key, self.home[module])
+        work = dist.isend(h, peer, tag=self._tag(key))
+        self._sent.append((work, h, key, peer))  # h must live until it is taken
+        self._settle(self.queue)
 
-    def _recv(self, sender: int, key: tuple[str, int, int], like: Tensor) -> Tensor:
+    def _settle(self, most: int) -> None:
+        """Wait until at most so many messages wait to be taken."""
+        while len(self._sent) > most:
+            work, _, key, peer = self._sent.popleft()
+            self._wait(work, key, peer)
+
+    def _recv(self, sender: int, key: Key, like: Tensor) -> Tensor:
         if self.home[sender] == self.rank:
             return self._local.pop(key)
         h = torch.empty_like(like, memory_format=torch.contiguous_format)
@@ -122,7 +138,7 @@ class Rank(Transport):
         self._wait(work, key, self.home[sender])
         return h
 
-    def _wait(self, work: dist.Work, key: tuple[str, int, int], peer: int) -> None:
+    def _wait(self, work: dist.Work, key: Key, peer: int) -> None:
         try:
             work.wait(timedelta(seconds=self.timeout))
         except RuntimeError as error:

@@ -109,9 +109,10 @@ class SyntheticGradients(Method):
             gradient = _synthesise(worker, h) / len(h)
         if event.kind == "backward":
             worker.pass_on(event, gradient)
-        else:
-            worker.h_out.backward(gradient)
-        worker.h_out = h  # the graph is freed
+        worker.take(event, gradient)
+        if worker.step.update:  # what is left to learn is the synthesiser
+            worker.block.net.zero_grad(set_to_none=True)
+        worker.h_out = h
 
     def _learn(self, worker: Worker, event: Event) -> None:
         """Fit the synthesiser to what came back; then update everything."""

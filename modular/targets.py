@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from modular._checks import check_not_negative, check_positive
+from modular._modes import evaluating
 from modular.method import Event, Locks, Method, last_row
 from modular.objectives import Objective, Pred
 from modular.worker import Worker
@@ -129,9 +130,7 @@ class DifferenceTargets(Method):
         like = worker.h_in
         noise = torch.randn(like.shape, generator=worker.generator, dtype=like.dtype)
         noisy = like.detach() + self.noise * noise.to(like.device)
-        with torch.no_grad():
-            training = worker.block.net.training
-            worker.block.net.eval()  # statistics of BatchNorm are not for noise
-            there = worker.block.net(noisy)
-            worker.block.net.train(training)
+        net = worker.block.net
+        with torch.no_grad(), evaluating(net):  # BatchNorm's statistics: not of noise
+            there = net(noisy)
         functional.mse_loss(worker.block.head.parts[_PART](there), noisy).backward()

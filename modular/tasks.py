@@ -12,7 +12,15 @@ from modular._checks import check_choice, check_count
 
 __all__ = ["Task", "binary_tasks", "digits", "openml", "pair_sum"]
 
+
 OPENML = ("mnist_784", "Fashion-MNIST", "CIFAR_10")
+
+
+class _Rows(TensorDataset):
+    """Rows that are fetched a batch at a time, not one by one and then stacked."""
+
+    def __getitems__(self, indices: list[int]) -> tuple[Tensor, ...]:
+        return self[torch.tensor(indices)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,9 +60,13 @@ class Task:
         check_count("size", size, least=1)
         if size > len(self.x):
             raise ValueError(f"size is {size} but there are {len(self.x)} samples")
-        pairs = TensorDataset(self.x, self.y)
         return DataLoader(
-            pairs, size, shuffle=True, drop_last=True, generator=generator
+            _Rows(self.x, self.y),
+            size,
+            shuffle=True,
+            drop_last=True,
+            generator=generator,
+            collate_fn=tuple,
         )
 
     def test(self) -> list[tuple[Tensor, Tensor]]:
@@ -68,8 +80,7 @@ def digits(
     """Return the 1797 handwritten digits that ship with scikit-learn, 8 x 8 pixels.
 
     Easy: every sensible method reaches 97 to 98 %, so that it ranks nothing. Alpaydin
-        and
-    Kaynak 1998, "Optical Recognition of Handwritten Digits" (UCI).
+    and Kaynak 1998, "Optical Recognition of Handwritten Digits" (UCI).
 
     Args:
         generator: Draws the split; None is torch's global one.

@@ -67,7 +67,7 @@ class Trainer:
     ) -> None:
         transport = InProcess() if transport is None else transport
         _check_kind("partition", partition, Partition)
-        _check_kind("method", method, Method)
+        _check_kind("method", method, Method, ", as DGL() or Interlocking(2)")
         _check_kind("transport", transport, Transport)
         if not callable(optimizer):
             raise TypeError(
@@ -113,9 +113,7 @@ class Trainer:
             FloatingPointError: If a loss is NaN or infinite; it names module and step.
         """
         self.check_batch(batch)
-        phases = self.method.phases(len(self.partition))
-        if not 0 <= phase < phases:
-            raise ValueError(f"phase is {phase}: expected 0 to {phases - 1}")
+        self._check_phase(phase)
         self.play(self.method.schedule(len(self.partition), phase), self.prepare(batch))
         self.steps += 1
         losses = torch.full((len(self.partition),), float("nan"), dtype=torch.float64)
@@ -134,6 +132,11 @@ class Trainer:
         rows = len(x) * self.method.objective.rows
         for k, worker in self.workers.items():
             check_batch_norm(worker.block, rows, f"block {k}")
+
+    def _check_phase(self, phase: int) -> None:
+        phases = self.method.phases(len(self.partition))
+        if not 0 <= phase < phases:
+            raise ValueError(f"phase is {phase}: expected 0 to {phases - 1}")
 
     def prepare(self, batch: Batch, **options: object) -> Step:
         """Return a batch as a step: the data as they enter the network.
@@ -203,13 +206,16 @@ class Trainer:
 
         Raises:
             TypeError: If ``epochs`` is not an int; and as ``step``.
-            ValueError: If ``epochs`` is negative, the loader is empty, or the
-                checkpoint belongs to another partition or plan; and as ``step``.
+            ValueError: If ``epochs`` is negative, a phase unknown, the loader empty,
+                or the checkpoint belongs to another partition or plan; and as
+                ``step``.
             FloatingPointError: If a loss is NaN or infinite.
         """
         check_count("epochs", epochs, least=0)
         if phases is None:
             phases = range(self.method.phases(len(self.partition)))
+        for phase in phases:
+            self._check_phase(phase)
         plan = [phase for phase in phases for _ in range(epochs)]
         return self.transport.fit(
             self, plan, loader, validation, progress=progress, checkpoint=checkpoint
@@ -248,8 +254,7 @@ class Trainer:
             pass
         return self.history
 
-    # --- what there is to see and to keep
-    # ----------------------------------------------
+    # --- what there is to see -----------------------------------------------------
 
     def evaluate(self, loader: Iterable[Batch]) -> Tensor:
         """Return how often each module's head predicts right, in evaluation mode.
@@ -278,10 +283,10 @@ class Trainer:
         return shares.where(self.method.predicts(len(self.partition)), float("nan"))
 
 
-def _check_kind(name: str, value: object, kind: type) -> None:
+def _check_kind(name: str, value: object, kind: type, such: str = "") -> None:
     """Refuse the wrong kind of object."""
     if not isinstance(value, kind):
-        raise TypeError(f"{name} is {value!r}: expected a {kind.__name__}")
+        raise TypeError(f"{name} is {value!r}: expected a {kind.__name__}{such}")
 
 
 def _bar(phases: Sequence[int], progress: bool) -> Iterable[int]:

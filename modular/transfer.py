@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from modular._checks import check_count
+from modular._modes import evaluating
 from modular.kernel import Proxy, same_class, unit_gram, upper_alignment
 
 __all__ = ["few_labels", "transferability"]
@@ -77,8 +78,6 @@ def transferability(
         >>> transferability(pairs_up, tasks).round()
         tensor([1., 0.])
     """
-    training = module.training
-    module.eval()
-    values = [proxy(unit_gram(module(x)), same_class(y)) for x, y in tasks]
-    module.train(training)
+    with evaluating(module):
+        values = [proxy(unit_gram(module(x)), same_class(y)) for x, y in tasks]
     return torch.stack(values)

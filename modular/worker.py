@@ -1,5 +1,6 @@
 """One module at work: its block, its objective, its optimiser."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -96,15 +97,18 @@ class Worker:
 
     def make_optimizer(self, optimizer: OptimizerMaker) -> None:
         """Give it an optimiser of its own, for its layers, head and parts."""
-        parameters = [p for p in self.block.parameters() if p.requires_grad]
-        self.optimizer = optimizer(parameters) if parameters else None
+        self._parameters = list(self.block.parameters())
+        self._layers = list(self.block.modules())
+        learn = [p for p in self._parameters if p.requires_grad]
+        self.optimizer = optimizer(learn) if learn else None
 
     def begin(self, step: Step) -> None:
         """Begin a step with empty hands."""
         self.release()
         self.step = step
         self.loss = self.correct = float("nan")
-        self.block.zero_grad(set_to_none=True)
+        for parameter in self._parameters:
+            parameter.grad = None
 
     def release(self) -> None:
         """Let go of the graph, so that its memory is freed."""
@@ -116,7 +120,8 @@ class Worker:
     def forward(self, event: Event) -> None:
         """Take the input, compute the output, hand it on."""
         self._mark("net")
-        self.block.train(event.learns)
+        if any(layer.training is not event.learns for layer in self._layers):
+            self.block.train(event.learns)
         h_in = self._input()
         self.h_in = cut(h_in, event.learns and event.passes)
         with torch.set_grad_enabled(event.learns), self._own_chance():
@@ -138,7 +143,7 @@ class Worker:
                 self.h_in.detach(), leaf, self.block.head, self.step.target
             )
         self.loss = loss.item()
-        if not torch.isfinite(loss):
+        if not math.isfinite(self.loss):
             raise FloatingPointError(
                 f"the loss of module {self.index} ({self.objective!r}) is {self.loss} "
                 f"in step {self.step.number}: try a smaller learning rate, or look for "

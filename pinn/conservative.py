@@ -17,16 +17,14 @@ __all__ = ["Conservative", "Extended", "Interfaces"]
 class Interfaces:
     """Points on all interfaces of a partition, and the two subdomains at each.
 
+    Jagtap, Kharazmi and Karniadakis 2020, CMAME 365, 113028. ``x`` holds the points,
+    ``(points, dim)``; ``normal`` the unit normals from left to right; ``left`` and
+    ``right`` the subdomains before and behind each point; ``area`` the area that each
+    point stands for.
+
     Args:
         partition: The subdomains.
         count: Points per interface, evenly spread.
-
-    Attributes:
-        x: Points. Shape ``(points, dim)``.
-        normal: Unit normals, from left to right. Shape ``(points, dim)``.
-        left: Subdomain before each point. Shape ``(points,)``.
-        right: Subdomain behind it. Shape ``(points,)``.
-        area: Area that each point stands for. Shape ``(points,)``.
 
     Raises:
         ValueError: If ``count`` is not positive.
@@ -69,7 +67,7 @@ class Interfaces:
         """Move to a tensor's device and dtype; nothing happens if already there.
 
         Args:
-            like: The tensor.
+            like: The tensor. Shape ``(...)``.
 
         Returns:
             This object.
@@ -186,9 +184,8 @@ class _Decomposed(Collocation):
 class Conservative(_Decomposed):
     r"""Conservative PINN: the flux through an interface is the same on both sides.
 
-    .. math:: L_\text{flux} = \frac1{N_I} \sum |F(u^-) \cdot n - F(u^+) \cdot n|^2,
-    \quad
-              L_\text{avg} = \frac1{2 N_I} \sum |u^\pm - \{u\}|^2
+    .. math:: L_\text{flux} &= \frac1{N_I} \sum |F(u^-) \cdot n - F(u^+) \cdot n|^2, \\
+              L_\text{avg} &= \frac1{2 N_I} \sum |u^\pm - \{u\}|^2
 
     with the average ``{u} = (u^- + u^+) / 2``; then the residuals of the subdomains and
     the conditions, as in ``Strong``. Jagtap, Kharazmi and Karniadakis 2020, CMAME 365,
@@ -246,8 +243,8 @@ class Extended(_Decomposed):
               R = \operatorname{div} F - s
 
     with the average term as in ``Conservative``. Any cut, in time too; nothing says
-    that what flows out of one subdomain flows into the next. Jagtap and Karniadakis
-    2020, Communications in Computational Physics 28(5).
+    that what flows out of one subdomain flows into the next.
+    Jagtap and Karniadakis 2020, Communications in Computational Physics 28(5).
 
     Args:
         problem: The balance law.

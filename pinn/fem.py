@@ -32,14 +32,14 @@ class FEMSolution:
     """What :func:`pinn.fem` found.
 
     Args:
-        predict: ``predict(x)`` with points of shape ``(batch, dim)``; returns values of
-            shape ``(batch, 1)``.
+        predict: ``predict(x)`` takes points, ``(batch, dim)``, and returns values,
+            ``(batch, 1)``.
         unknowns: Degrees of freedom, fixed ones included.
         newton: Residual norm at each Newton step. Shape ``(steps,)``.
         seconds: CPU seconds of assembly and solution.
     """
 
-    predict: Callable[[Tensor], Tensor]
+    predict: Callable[[Tensor], "Tensor"]
     unknowns: int
     newton: Tensor
     seconds: float
@@ -57,11 +57,12 @@ def fem(
 
     Find ``u`` with the prescribed values such that for all ``v`` that vanish there
 
-    .. math:: -\int F(x, u, \nabla u) \cdot \nabla v + \int_{\partial \Omega} v F \cdot
-    n
-              - \int s(x, u) \, v = 0,
+    .. math:: -\int F(x, u, \nabla u) \cdot \nabla v
+              + \int_{\partial \Omega} v F \cdot n - \int s(x, u) \, v = 0,
 
     where the boundary integral is over the faces without prescribed values.
+
+    Assembled by scikit-fem: Gustafsson and McBain 2020, J. Open Source Softw. 5(52).
 
     Args:
         problem: The balance law; its conditions are ``DirichletBC`` and ``IC``.

@@ -3,57 +3,55 @@
 Built offline by ``make site``; nothing is executed, and every warning is an error.
 """
 
+import sys
 from pathlib import Path
 
-import nbformat
+sys.path.insert(0, str(Path(__file__).parent))
 
-from course.exercises import is_graded, is_solution
-from course.syllabus import TITLE, chapters, parts
+import pages
 
-SITE = Path(__file__).resolve().parent
+from course.syllabus import TITLE
 
 project = TITLE
 author = "The Beyond the Black Box authors"
 copyright = "2026, the authors; prose and figures CC BY 4.0, code BSD-3-Clause"
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx-mathjax-offline",
+]
 exclude_patterns = ["_build"]
 html_theme = "sphinx_book_theme"
 html_title = TITLE
+html_static_path = ["static"]
+html_css_files = ["course.css"]
 nb_execution_mode = "off"
 myst_enable_extensions = ["amsmath", "dollarmath", "html_image"]
 myst_heading_anchors = 3
 autodoc_typehints = "description"
 autodoc_member_order = "bysource"
 suppress_warnings = ["config.cache"]
+html_theme_options = {
+    "show_toc_level": 2,
+    "use_download_button": False,
+    "navbar_persistent": [],  # the sidebar has the search already
+}
+
+pages.write(Path(__file__).parent)
+CHAPTERS = pages.used_in()
 
 
-def _render_chapters() -> None:
-    """Put the chapters under the site, answers and held-out tests folded away."""
-    folder = SITE / "chapters"
-    folder.mkdir(exist_ok=True)
-    for chapter in chapters():
-        notebook = nbformat.read(chapter.source, as_version=4)
-        for cell in notebook.cells:
-            if is_solution(cell) or is_graded(cell):
-                cell.metadata.setdefault("tags", []).append("hide-input")
-            for output in cell.get("outputs", []):
-                _prefer_html(output)
-        nbformat.write(notebook, folder / f"{chapter.slug}.ipynb")
-    (SITE / "chapters.md").write_text(_contents())
+def link_chapters(app, what, name, obj, options, lines) -> None:  # noqa: ANN001
+    """Say at the end of a docstring which chapters use the name."""
+    chapters = ", ".join(
+        f":doc:`{c.id} · {c.title} </chapters/{c.slug}>`"
+        for c in CHAPTERS.get(name, [])
+    )
+    if chapters:
+        lines += ["", f"**In the course:** {chapters}.", ""]
 
 
-def _prefer_html(output: dict) -> None:
-    """Leave out the plain text of an output that also has a page to show."""
-    if "text/html" in output.get("data", {}):
-        output["data"].pop("text/plain", None)
-
-
-def _contents() -> str:
-    lines = ["# Chapters", ""]
-    for number, title in parts().items():
-        entries = [f"chapters/{c.slug}" for c in chapters() if c.part == number]
-        lines += [f"```{{toctree}}\n:caption: {title}\n", *entries, "```", ""]
-    return "\n".join(lines)
-
-
-_render_chapters()
+def setup(app) -> None:  # noqa: ANN001
+    """Register the cross-links."""
+    app.connect("autodoc-process-docstring", link_chapters)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from modular._modes import evaluating
 from modular.audit._dry import gradients, untouched
 from modular.credit import Backprop
 from modular.partition import Partition
@@ -38,6 +39,17 @@ def alignment(
     Raises:
         TypeError: If modules live in other processes.
         ValueError: If the batch does not fit.
+
+    Example:
+        >>> from functools import partial
+        >>> from modular import Interlocking, Partition, Trainer
+        >>> layers = [torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)]
+        >>> batch = torch.randn(16, 4), torch.arange(16) % 3
+        >>> partition = Partition(layers, 2, sample=batch[0])
+        >>> sgd = partial(torch.optim.SGD, lr=0.1)
+        >>> trainer = Trainer(partition, Interlocking(2), optimizer=sgd)
+        >>> bool((alignment(trainer, batch) > 0.999).all())  # horizon: all modules
+        True
     """
     trainer.check_batch(batch)
     modules = len(trainer.partition)
@@ -75,8 +87,8 @@ def probe(
 
     Args:
         partition: In evaluation mode meanwhile; nothing of it changes.
-        train: Batches to fit on.
-        test: Batches to try on.
+        train: Batches to fit on, data and labels.
+        test: Batches to try on, data and labels.
 
     Returns:
         Test accuracy after each module. Shape ``(modules,)``.
@@ -85,16 +97,16 @@ def probe(
         ValueError: If a loader is empty.
 
     Example:
-        >>> layers = [torch.nn.Linear(4, 4), torch.nn.Linear(4, 2)]
+        >>> layers = [torch.nn.Linear(4, 4), torch.nn.Linear(4, 2, bias=False)]
         >>> x = torch.randn(50, 4)
+        >>> for layer in layers:
+        ...     _ = torch.nn.init.eye_(layer.weight)
         >>> data = [(x, (x[:, 0] > 0).long())]
         >>> bool((probe(Partition(layers, 2, sample=x), data, data) > 0.7).all())
         True
     """
-    training = partition.training
-    partition.eval()
-    fitted, tried = _features(partition, train), _features(partition, test)
-    partition.train(training)
+    with evaluating(partition):
+        fitted, tried = _features(partition, train), _features(partition, test)
     scores = []
     for (h, y), (h_test, y_test) in zip(fitted, tried, strict=True):
         mean, std = h.mean(dim=0), h.std(dim=0).clamp(min=1e-6)

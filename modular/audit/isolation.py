@@ -66,7 +66,7 @@ def isolation(trainer: "Trainer", batch: tuple[Tensor, Tensor]) -> Isolation:
     differ from those with all losses at zero, the loss has reached it. Shared weights,
     a forgotten ``detach`` or credit sent too far all show; a shared BatchNorm's
     statistics show if the layer has weights (a :class:`Partition` refuses them in any
-    case).
+    case). Whose gradient goes where: Gomez et al. 2022; to measure it is ours.
 
     Args:
         trainer: Of any method, with all modules in this process. Nothing of it changes.

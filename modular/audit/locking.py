@@ -146,8 +146,8 @@ def timeline(
 ) -> Timeline:
     """Compute when everything happens if every module has a machine of its own.
 
-    A logical clock: an event starts as soon as the module is free and what it waits for
-    has arrived. Messages take no time.
+    A logical clock (Lamport 1978): an event starts as soon as the module is free and
+    what it waits for has arrived. Messages take no time.
 
     Args:
         trainer: Of any method.

@@ -18,6 +18,8 @@ __all__ = ["report"]
 def report(trainer: "Trainer", batch: tuple[Tensor, Tensor]) -> str:
     """Return isolation, memory, locks and alignment of a trainer as text.
 
+    The page is ours; each certificate names its own source.
+
     Args:
         trainer: Of any method, with all modules in this process. Nothing of it changes.
         batch: Data, shape ``(batch, ...)``, and labels, shape ``(batch,)``.
@@ -28,6 +30,23 @@ def report(trainer: "Trainer", batch: tuple[Tensor, Tensor]) -> str:
     Raises:
         TypeError: If modules live in other processes.
         ValueError: If the batch does not fit.
+
+    Example:
+        >>> import torch
+        >>> from functools import partial
+        >>> from modular import DGL, Partition, Trainer
+        >>> layers = [torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)]
+        >>> batch = torch.randn(16, 4), torch.arange(16) % 3
+        >>> sgd = partial(torch.optim.SGD, lr=0.1)
+        >>> partition = Partition(layers, 2, sample=batch[0])
+        >>> page = report(Trainer(partition, DGL(), optimizer=sgd), batch)
+        >>> print(page)
+        Credit(objective=Pred(), horizon=1, ... name='DGL')
+        loss j (row) reaches module i:
+          x .
+          . x
+        as declared: True
+        ...
     """
     found, locks = isolation(trainer, batch), locking(trainer)
     last = trainer.method.phases(len(trainer.partition)) - 1

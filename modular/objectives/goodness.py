@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from modular._checks import check_positive
+from modular._modes import evaluating
 from modular.heads import Head
 from modular.objectives.base import Objective, Pred
 from modular.partition import Partition
@@ -161,15 +162,10 @@ def goodness_scores(partition: Partition, x: Tensor) -> Tensor:
         >>> goodness_scores(partition, torch.zeros(2, 5)).shape
         torch.Size([2, 3])
     """
-    scores, training = [], partition.training
-    partition.eval()
-    for label in range(partition.classes):
-        y = torch.full((len(x),), label, device=x.device)
-        one_hot = functional.one_hot(y, partition.classes).to(x.dtype)
-        states = partition.states(
-            torch.cat([one_hot, x[:, partition.classes :]], dim=1)
-        )
-        goodness = [h.square().mean(dim=1) for _, h in states]
-        scores.append(sum(goodness[1:-1]))
-    partition.train(training)
+    scores, pixels = [], x[:, partition.classes :]
+    with evaluating(partition):
+        for one_hot in torch.eye(partition.classes, dtype=x.dtype, device=x.device):
+            label = one_hot.expand(len(x), -1)
+            states = partition.states(torch.cat([label, pixels], dim=1))
+            scores.append(sum(h.square().mean(dim=1) for _, h in states[1:-1]))
     return torch.stack(scores, dim=1)

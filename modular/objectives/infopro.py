@@ -25,8 +25,7 @@ class InfoPro(Objective):
     predict more: both weights run linearly from the first module to the last but one.
     Wang, Ni, Song, Yang and Huang 2021, ICLR, eq. (8) and section 4, the softmax form.
     Differs: a module sees its own input, not the network's, so that it reconstructs
-        that (the same in
-    module 0), by mean squared error.
+    that (the same in module 0), by mean squared error.
 
     On pairs of digits with six small modules the reconstruction did not help: report
     what you measure.

@@ -1,5 +1,6 @@
 """What the front pages say of the chapters is what the syllabus says."""
 
+import doctest
 import re
 from pathlib import Path
 
@@ -50,3 +51,9 @@ def test_links_to_files_lead_somewhere(page: str) -> None:
         assert (file.parent / target).exists(), f"{page} links to {target}"
     for target in re.findall(r'<img[^>]*src="([^"]+)"', file.read_text()):
         assert (file.parent / target).exists(), f"{page} shows {target}"
+
+
+def test_the_readmes_examples_run() -> None:
+    failed, tried = doctest.testfile(str(ROOT / "README.md"), module_relative=False)
+    assert tried > 10
+    assert not failed

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from modular import DGL, Backprop, Partition, Trainer, audit
+from modular import DGL, Backprop, Partition, Processes, Trainer, audit
 
 pytestmark = [
     pytest.mark.gpu,
@@ -37,6 +37,21 @@ def test_the_allocator_sees_what_is_saved(modules: int) -> None:
     local = audit.memory(*deep(DGL(), modules))
     assert local.peak <= 1.25 * whole.peak / modules + local.heads.max()
     assert local.allocated < 0.5 * whole.allocated + 2**26
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
+def test_two_gpus_give_the_weights_of_one() -> None:
+    here, data = deep(DGL(), 4, depth=4, width=32)
+    there, _ = deep(DGL(), 4, depth=4, width=32)
+    there.partition.load_state_dict(here.partition.state_dict())
+    transport = Processes(2, backend="nccl")
+    there = Trainer(
+        there.partition, DGL(), optimizer=there.optimizer, transport=transport
+    )
+    for one in (here, there):
+        one.fit([data], epochs=2)
+    pairs = zip(here.partition.parameters(), there.partition.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
 
 
 def test_training_stays_on_the_gpu() -> None:

@@ -112,10 +112,12 @@ def test_an_objective_trains_locally(objective: Objective) -> None:
     assert found.holds, found.leaks
 
 
-@objectives
+@pytest.mark.parametrize(
+    "objective",
+    [o for o in OBJECTIVES if o.rows == 1],  # the others pair samples by position
+    ids=repr,
+)
 def test_an_objective_ignores_the_order_of_the_batch(objective: Objective) -> None:
-    if objective.rows > 1:
-        pytest.skip("pairs right and wrong samples by position")
     generator = torch.Generator().manual_seed(1)
     h_in, h_out = (torch.randn(6, 4, generator=generator) for _ in range(2))
     target, order = torch.arange(6) % 3, torch.randperm(6, generator=generator)

@@ -207,7 +207,7 @@ def test_a_shared_optimiser_would_move_modules_without_gradient() -> None:
         (
             lambda: Trainer(partition(), "dgl", optimizer=adam),
             TypeError,
-            "method is 'dgl': expected a Method",
+            r"method is 'dgl': expected a Method, as DGL\(\)",
         ),
         (
             lambda: Trainer(partition(), DGL(), optimizer="adam"),

@@ -43,6 +43,23 @@ def test_hidden_modules_rest_until_the_synthesiser_has_learned() -> None:
     assert not torch.equal(before[0], after[0])
 
 
+def test_a_module_is_updated_before_the_next_has_run() -> None:
+    """That is what guessing is for: only the synthesiser waits for an answer."""
+    one = trainer(SyntheticGradients(), optimizer=sgd)
+    for _ in range(5):
+        one.step(batch())
+    events = list(one.method.schedule(4))
+    own = list(one.partition.blocks[0].net.parameters())
+    synthesiser = one.partition.blocks[0].head.parts["synthesiser"]
+    before = [p.detach().clone() for p in (*own, *synthesiser.parameters())]
+    alone = [event for event in events if event.module == 0][:2]
+    assert [event.kind for event in alone] == ["forward", "take"]
+    one.play(alone, one.prepare(batch()))
+    now = [*own, *synthesiser.parameters()]
+    moved = [not torch.equal(a, b) for a, b in zip(before, now, strict=True)]
+    assert moved == [True] * len(own) + [False, False]
+
+
 def test_the_synthesiser_comes_to_know_the_gradient() -> None:
     one = trainer(SyntheticGradients(), modules=2, optimizer=adam)
     x, y = batch()

@@ -111,6 +111,12 @@ def test_making_a_partition_leaves_statistics_and_modes_alone() -> None:
     assert not stages[1].training
 
 
+def test_a_partition_keeps_one_row_of_the_sample_not_all() -> None:
+    for block in Partition(layers(), 2, sample=torch.randn(100, 5)).blocks:
+        for row in (block.like, block.out):
+            assert row.untyped_storage().nbytes() == row.nbytes
+
+
 def test_state_dicts_are_ordinary(tmp_path) -> None:
     one, other = (Partition(layers(), 2, sample=torch.zeros(1, 5)) for _ in range(2))
     torch.save(one.state_dict(), tmp_path / "net.pt")

@@ -70,6 +70,13 @@ def test_processes_give_bitwise_the_weights_of_one(method, ranks: int) -> None:
             torch.testing.assert_close(one, other, rtol=0, atol=0, equal_nan=True)
 
 
+def test_the_size_of_the_buffer_changes_no_weight() -> None:
+    runs = [spread(DGL(), 4, queue=size) for size in (1, 50)]
+    for one in runs:
+        one.fit(loader(), epochs=2)
+    assert distance(*map(weights, runs)) == 0
+
+
 def test_training_goes_on_in_processes_where_it_stopped() -> None:
     data = loader()
     here, there = trainer(DGL(), norm=True), spread(DGL(), 2)
@@ -148,6 +155,15 @@ def test_calibrated_stages_follow_the_schedule_not_the_cores() -> None:
     for event, step, start, _ in spans:
         if event.kind == "forward" and event.module > 0:
             assert start >= ends["forward", event.module - 1, int(step)]
+
+
+def test_a_rank_that_never_came_is_missed_after_the_time_out(monkeypatch) -> None:
+    here = {"RANK": "0", "WORLD_SIZE": "3", "MASTER_ADDR": "127.0.0.1"}
+    for name, value in (here | {"MASTER_PORT": "0"}).items():  # 0: any that is free
+        monkeypatch.setenv(name, value)
+    text = "rank 0 waited 1 s for a process that is missing: expected 3, .*torchrun"
+    with pytest.raises(ConnectionError, match=text):
+        Rank.attached(timeout=1)
 
 
 @pytest.mark.parametrize(

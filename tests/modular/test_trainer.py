@@ -146,6 +146,11 @@ def test_a_batch_of_one_with_batch_norm_is_refused() -> None:
             "epochs is 1.5: expected an",
         ),
         (lambda t: t.step(batch(), phase=1), ValueError, "phase is 1: expected 0 to 0"),
+        (
+            lambda t: t.fit([batch()], epochs=1, phases=[0, 4]),
+            ValueError,
+            "phase is 4: expected 0 to 0",
+        ),
         (lambda t: t.step(batch(inputs=4)), ValueError, r"expected \(batch, 5\)"),
         (
             lambda t: t.step(batch(classes=9)),

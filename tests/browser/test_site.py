@@ -1,0 +1,137 @@
+"""The site builds without a warning, links to what is there, and fits a phone."""
+
+import os
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+from playwright.sync_api import Browser
+
+from course.syllabus import FOLDER, chapters
+
+
+class Page(HTMLParser):
+    """What a page links to, what can be linked to in it, and its pictures."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.anchors: set[str] = set()
+        self.pictures: list[dict[str, str | None]] = []
+        self.feed(path.read_text())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        if found.get("id"):
+            self.anchors.add(found["id"])
+        if tag == "a" and found.get("href"):
+            self.links.append(unquote(found["href"]))
+        if tag == "img":
+            self.pictures.append(found)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site, built as ``make site`` builds it: every warning is an error."""
+    pages = tmp_path_factory.mktemp("site")
+    sphinx = [sys.executable, "-m", "sphinx", "-W", "-q", str(FOLDER / "site")]
+    root = str(FOLDER.parent)
+    done = subprocess.run(
+        [*sphinx, str(pages)],
+        capture_output=True,
+        text=True,
+        cwd=root,
+        env=os.environ | {"PYTHONPATH": root},
+    )
+    assert done.returncode == 0, done.stderr
+    return pages
+
+
+@pytest.fixture(scope="module")
+def parsed(site: Path) -> dict[Path, Page]:
+    own = (p for p in site.rglob("*.html") if "_static" not in p.parts)
+    return {path: Page(path) for path in own}
+
+
+def test_every_internal_link_leads_somewhere(parsed: dict[Path, Page]) -> None:
+    broken = []
+    for path, page in parsed.items():
+        for link in page.links:
+            if re.match(r"[a-z]+:", link):  # another site, or a mail
+                continue
+            target, _, anchor = link.partition("#")
+            to = (path.parent / target).resolve() if target else path
+            known = parsed.get(to)
+            if not to.exists() or (anchor and known and anchor not in known.anchors):
+                broken.append(f"{path.name}: {link}")
+    assert not broken
+
+
+def test_every_picture_has_alt_text(parsed: dict[Path, Page]) -> None:
+    blank = [
+        path.name
+        for path, page in parsed.items()
+        for picture in page.pictures
+        if not (picture.get("alt") or "").strip()
+    ]
+    assert not blank
+
+
+def test_chapters_and_library_link_to_each_other(
+    site: Path, parsed: dict[Path, Page]
+) -> None:
+    reference = {
+        link for p in (site / "reference").glob("*.html") for link in parsed[p].links
+    }
+    for chapter in chapters():
+        page = site / "chapters" / f"{chapter.slug}.html"
+        assert any("reference/" in link for link in parsed[page].links), chapter.slug
+        assert f"../chapters/{chapter.slug}.html" in reference, chapter.slug
+
+
+def test_the_guide_knows_every_chapter(site: Path) -> None:
+    for name in ("pacing", "goals", "graders"):
+        text = (site / "instructor" / f"{name}.html").read_text()
+        missing = [c.id for c in chapters() if c.id not in text]
+        assert not missing, name
+
+
+def test_equations_need_no_network(site: Path) -> None:
+    page = (site / "notation.html").read_text()
+    assert "cdn.jsdelivr" not in page
+    (script,) = set(re.findall(r'src="(_static/mathjax/[^"?]+)', page))
+    assert (site / script).stat().st_size > 100_000
+
+
+MATHS_IS_SET = (
+    "window.MathJax === undefined || MathJax.startup.promise.then(() => true)"
+)
+TOO_WIDE = "document.documentElement.scrollWidth - window.innerWidth"
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_no_page_is_wider_than_the_screen(
+    browser: Browser, parsed: dict[Path, Page], site: Path, width: int
+) -> None:
+    tab = browser.new_page(viewport={"width": width, "height": 900})
+    wide = {}
+    for path in parsed:
+        tab.goto(path.as_uri())
+        tab.wait_for_function(MATHS_IS_SET)
+        if (excess := tab.evaluate(TOO_WIDE)) > 0:
+            wide[str(path.relative_to(site))] = excess
+    tab.close()
+    assert not wide
+
+
+def test_equations_are_drawn(browser: Browser, site: Path) -> None:
+    tab = browser.new_page()
+    tab.goto((site / "notation.html").as_uri())
+    tab.wait_for_function(MATHS_IS_SET)
+    assert tab.locator("mjx-container").count() > 20
+    assert tab.locator("mjx-merror").count() == 0
+    tab.close()

@@ -1,0 +1,915 @@
+"""Chapter 21: what students get wrong about locks and memory, and other right answers."""
+
+from tests.course.mutants import Alternative, Mutant
+
+UTILISATION = "def utilisation(spans, workers):\n    "
+
+CLOCK = """def clock(tasks):
+    times, free = {}, {}
+    for task in tasks:
+        ready = [times[name][1] for name in task.after]
+        start = max([free.get(task.worker, 0.0), *ready])
+        times[task.name] = start, start + task.cost
+        free[task.worker] = start + task.cost
+    return times
+"""
+
+
+def changed(code: str, *changes: tuple[str, str]) -> str:
+    """Some code with some of its lines changed."""
+    for old, new in changes:
+        assert old in code, old
+        code = code.replace(old, new)
+    return code
+
+
+def paths(
+    locked: str = "S * (K * f + (K - 1) * b + b / 2)",
+    pairwise: str = "S * (2 * f + b) + (K - 2) * f",
+    local: str = "S * (f + b / 2) + (K - 1) * f",
+) -> str:
+    """The three formulas of exercise 21.3, one of them another."""
+    bodies = {"locked": locked, "pairwise": pairwise, "local": local}
+    return "\n\n".join(
+        f"def {name}(K, S, f, b):\n    return {body}" for name, body in bodies.items()
+    )
+
+
+BYTES = """def saved_bytes(run, parameters):
+    own = {p.untyped_storage().data_ptr() for p in parameters}
+    sizes = {}
+
+    def pack(tensor):
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            sizes[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        run()
+    return sum(sizes.values())
+"""
+
+REACHES = """def reaches(losses, modules):
+    matrix = torch.zeros(len(losses), len(modules), dtype=torch.bool)
+    for j, loss in enumerate(losses):
+        for i, module in enumerate(modules):
+            own = [p for p in module.parameters() if p.requires_grad]
+            if not (own and loss.requires_grad):
+                continue
+            found = torch.autograd.grad(
+                loss, own, retain_graph=True, allow_unused=True
+            )
+            matrix[j, i] = any(g is not None for g in found)
+    return matrix
+"""
+
+STEP = """def local_step(modules, heads, x, y):
+    h, losses = x, []
+    for module, head in zip(modules, heads, strict=True):
+        h = module(h.detach())
+        loss = cross_entropy(head(h), y)
+        loss.backward()
+        losses.append(loss.item())
+    return losses
+"""
+
+RECOMPUTE = """class Recompute(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, segment, h):
+        ctx.segment, ctx.state = segment, torch.get_rng_state()
+        ctx.save_for_backward(h)
+        return segment(h)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        (h,) = ctx.saved_tensors
+        h, now = h.detach().requires_grad_(), torch.get_rng_state()
+        torch.set_rng_state(ctx.state)
+        with torch.enable_grad():
+            out = ctx.segment(h)
+        torch.set_rng_state(now)
+        out.backward(gradient)
+        return None, h.grad
+
+
+def checkpointed(segments, x):
+    h = x.clone().requires_grad_()
+    for segment in segments:
+        h = Recompute.apply(segment, h)
+    return h
+"""
+
+CUTS = """def best_cuts(inside, edge):
+    n, total = len(inside), [0, *accumulate(inside)]
+
+    def within(budget):
+        kept, origin = [0] + [math.inf] * n, [0] * (n + 1)
+        for j in range(1, n + 1):
+            for i in range(j):
+                held = kept[i] + edge[i]
+                if held + total[j] - total[i] <= budget and held < kept[j]:
+                    kept[j], origin[j] = held, i
+        if kept[n] == math.inf:
+            return None
+        starts, j = [], n
+        while j > 0:
+            j = origin[j]
+            starts.insert(0, j)
+        return starts
+
+    low, high = 0, peak_of([0], inside, edge)
+    while low < high:
+        middle = (low + high) // 2
+        if within(middle) is None:
+            low = middle + 1
+        else:
+            high = middle
+    return within(low)
+"""
+
+MUTANTS = [
+    # 21.1 utilisation
+    Mutant(
+        "ex21-1",
+        "the clock starts at zero, whenever work begins",
+        UTILISATION
+        + "return sum(e - s for _, s, e in spans) / (workers * max(e for _, _, e in spans))",
+    ),
+    Mutant(
+        "ex21-1",
+        "only workers that have something to do are counted",
+        UTILISATION
+        + """span = max(e for _, _, e in spans) - min(s for _, s, _ in spans)
+    return sum(e - s for _, s, e in spans) / (len({w for w, _, _ in spans}) * span)""",
+    ),
+    Mutant(
+        "ex21-1",
+        "takes the span listed last for the one that ends last",
+        UTILISATION
+        + """span = spans[-1][2] - spans[0][1]
+    return sum(e - s for _, s, e in spans) / (workers * span)""",
+    ),
+    Mutant(
+        "ex21-1",
+        "forgets to divide by the number of machines",
+        UTILISATION
+        + """span = max(e for _, _, e in spans) - min(s for _, s, _ in spans)
+    return sum(e - s for _, s, e in spans) / span""",
+    ),
+    Mutant(
+        "ex21-1",
+        "mean over the machines of work per own presence",
+        UTILISATION
+        + """shares = []
+    for w in {w for w, _, _ in spans}:
+        mine = [(s, e) for v, s, e in spans if v == w]
+        there = max(e for _, e in mine) - min(s for s, _ in mine)
+        shares.append(sum(e - s for s, e in mine) / there)
+    return sum(shares) / workers""",
+    ),
+    # 21.2 the clock
+    Mutant(
+        "ex21-2",
+        "workers can do several things at once",
+        changed(CLOCK, ("free.get(task.worker, 0.0)", "0.0")),
+    ),
+    Mutant(
+        "ex21-2",
+        "waits for the first of its requirements only",
+        changed(CLOCK, ("in task.after]", "in task.after[:1]]")),
+    ),
+    Mutant(
+        "ex21-2",
+        "waits for the start of what it needs, not for its end",
+        changed(CLOCK, ("times[name][1]", "times[name][0]")),
+    ),
+    Mutant(
+        "ex21-2",
+        "everything in single file, as in one process",
+        """def clock(tasks):
+    times, now = {}, 0.0
+    for task in tasks:
+        times[task.name] = now, now + task.cost
+        now += task.cost
+    return times
+""",
+    ),
+    Mutant(
+        "ex21-2",
+        "the waiting times are added up instead of taking the last",
+        changed(
+            CLOCK,
+            (
+                "max([free.get(task.worker, 0.0), *ready])",
+                "max(free.get(task.worker, 0.0), sum(ready))",
+            ),
+        ),
+    ),
+    Mutant(
+        "ex21-2",
+        "a worker is free again at once: its clock is not advanced by the waiting",
+        changed(
+            CLOCK,
+            (
+                "free[task.worker] = start + task.cost",
+                "free[task.worker] = free.get(task.worker, 0.0) + task.cost",
+            ),
+        ),
+    ),
+    Mutant(
+        "ex21-2",
+        "the earliest requirement decides",
+        changed(
+            CLOCK,
+            (
+                "max([free.get(task.worker, 0.0), *ready])",
+                "max(free.get(task.worker, 0.0), min(ready, default=0.0))",
+            ),
+        ),
+    ),
+    # 21.3 three critical paths
+    Mutant(
+        "ex21-3",
+        "module 0 pays for the gradient of the data, too",
+        paths(locked="S * K * (f + b)"),
+    ),
+    Mutant(
+        "ex21-3",
+        "the staircase is paid for every batch",
+        paths(local="S * (f + b / 2 + (K - 1) * f)"),
+    ),
+    Mutant(
+        "ex21-3",
+        "no staircase at all: K times as fast from the first batch",
+        paths(local="S * (f + b / 2)"),
+    ),
+    Mutant(
+        "ex21-3",
+        "a local module computes its whole backward pass",
+        paths(local="S * (f + b) + (K - 1) * f"),
+    ),
+    Mutant(
+        "ex21-3",
+        "ideal speed-up: the locked time divided by K",
+        paths(local="S * (K * f + (K - 1) * b + b / 2) / K"),
+    ),
+    Mutant(
+        "ex21-3",
+        "pairwise starts as late as local does",
+        paths(pairwise="S * (2 * f + b) + (K - 1) * f"),
+    ),
+    Mutant(
+        "ex21-3",
+        "pairwise waits for the whole backward pass of the next module",
+        paths(pairwise="S * (2 * f + 3 * b / 2) + (K - 2) * f"),
+    ),
+    Mutant(
+        "ex21-3",
+        "batches overlap in the locked schedule",
+        paths(locked="K * f + S * ((K - 1) * b + b / 2)"),
+    ),
+    # 21.4 saved bytes
+    Mutant(
+        "ex21-4",
+        "every saved tensor counts, however often its storage is saved",
+        """def saved_bytes(run, parameters):
+    own = {p.untyped_storage().data_ptr() for p in parameters}
+    sizes = []
+
+    def pack(tensor):
+        if tensor.untyped_storage().data_ptr() not in own:
+            sizes.append(tensor.untyped_storage().nbytes())
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        run()
+    return sum(sizes)
+""",
+    ),
+    Mutant(
+        "ex21-4",
+        "parameters are recognised as objects: the transposed weight counts",
+        changed(
+            BYTES,
+            (
+                "own = {p.untyped_storage().data_ptr() for p in parameters}",
+                "own = [id(p) for p in parameters]",
+            ),
+            ("storage.data_ptr() not in own", "id(tensor) not in own"),
+        ),
+    ),
+    Mutant(
+        "ex21-4",
+        "parameters count as well",
+        changed(BYTES, ("if storage.data_ptr() not in own:", "if True:")),
+    ),
+    Mutant(
+        "ex21-4",
+        "the size of the view instead of that of its storage",
+        changed(
+            BYTES, ("= storage.nbytes()", "= tensor.numel() * tensor.element_size()")
+        ),
+    ),
+    Mutant(
+        "ex21-4",
+        "counts numbers, not bytes",
+        changed(
+            BYTES, ("= storage.nbytes()", "= storage.nbytes() // tensor.element_size()")
+        ),
+    ),
+    Mutant(
+        "ex21-4",
+        "eight bytes for every number, whatever its precision",
+        changed(
+            BYTES,
+            (
+                "= storage.nbytes()",
+                "= 8 * storage.nbytes() // tensor.element_size()",
+            ),
+        ),
+    ),
+    Mutant(
+        "ex21-4",
+        "unpack returns a zero tensor: backward is wrong",
+        changed(BYTES, ("lambda tensor: tensor)", "lambda tensor: 0 * tensor)")),
+    ),
+    Mutant(
+        "ex21-4",
+        "two storages of one size are taken for one",
+        changed(
+            BYTES,
+            (
+                "sizes[storage.data_ptr()] = storage.nbytes()",
+                "sizes[storage.nbytes()] = storage.nbytes()",
+            ),
+        ),
+    ),
+    # 21.5 isolation
+    Mutant(
+        "ex21-5",
+        "a zero gradient is taken for no connection",
+        changed(
+            REACHES,
+            (
+                "any(g is not None for g in found)",
+                "any(g is not None and bool(g.any()) for g in found)",
+            ),
+        ),
+    ),
+    Mutant(
+        "ex21-5",
+        "every parameter of the module must be reached",
+        changed(REACHES, ("any(g is", "all(g is")),
+    ),
+    Mutant(
+        "ex21-5",
+        "rows and columns exchanged",
+        changed(
+            REACHES,
+            (
+                "torch.zeros(len(losses), len(modules),",
+                "torch.zeros(len(modules), len(losses),",
+            ),
+            ("matrix[j, i]", "matrix[i, j]"),
+        ),
+    ),
+    Mutant(
+        "ex21-5",
+        "calls backward and leaves gradients behind",
+        """def reaches(losses, modules):
+    matrix = torch.zeros(len(losses), len(modules), dtype=torch.bool)
+    for j, loss in enumerate(losses):
+        for module in modules:
+            module.zero_grad()
+        if loss.requires_grad:
+            loss.backward(retain_graph=True)
+        for i, module in enumerate(modules):
+            matrix[j, i] = any(p.grad is not None for p in module.parameters())
+    return matrix
+""",
+    ),
+    Mutant(
+        "ex21-5",
+        "the graph is used up by the first question",
+        changed(REACHES, ("retain_graph=True, ", "")),
+    ),
+    Mutant(
+        "ex21-5",
+        "a loss without a graph is not foreseen",
+        changed(REACHES, ("if not (own and loss.requires_grad):", "if not own:")),
+    ),
+    Mutant(
+        "ex21-5",
+        "frozen and missing parameters are not foreseen",
+        changed(REACHES, (" if p.requires_grad]", "]")),
+    ),
+    Mutant(
+        "ex21-5",
+        "only a module's last parameter is looked at",
+        changed(REACHES, ("if p.requires_grad]", "if p.requires_grad][-1:]")),
+    ),
+    # 21.6 one module at a time
+    Mutant(
+        "ex21-6",
+        "detaches, but adds the losses up and calls backward once",
+        """def local_step(modules, heads, x, y):
+    h, losses = x, []
+    for module, head in zip(modules, heads, strict=True):
+        h = module(h.detach())
+        losses.append(cross_entropy(head(h), y))
+    sum(losses).backward()
+    return [loss.item() for loss in losses]
+""",
+    ),
+    Mutant(
+        "ex21-6",
+        "one backward call per loss, but all of them at the end",
+        """def local_step(modules, heads, x, y):
+    h, losses = x, []
+    for module, head in zip(modules, heads, strict=True):
+        h = module(h.detach())
+        losses.append(cross_entropy(head(h), y))
+    for loss in losses:
+        loss.backward()
+    return [loss.item() for loss in losses]
+""",
+    ),
+    Mutant(
+        "ex21-6",
+        "the graph is retained",
+        changed(STEP, ("loss.backward()", "loss.backward(retain_graph=True)")),
+    ),
+    Mutant(
+        "ex21-6",
+        "detaches on the wrong side: the head no longer reaches its module",
+        changed(STEP, ("head(h), y", "head(h.detach()), y")),
+    ),
+    Mutant(
+        "ex21-6",
+        "forgets the cut",
+        changed(
+            STEP,
+            ("module(h.detach())", "module(h)"),
+            ("loss.backward()", "loss.backward(retain_graph=True)"),
+        ),
+    ),
+    Mutant(
+        "ex21-6",
+        "returns losses as tensors with their graphs",
+        changed(STEP, ("losses.append(loss.item())", "losses.append(loss)")),
+    ),
+    Mutant(
+        "ex21-6",
+        "zeroes gradients that others have collected",
+        changed(
+            STEP,
+            (
+                "        h = module(h.detach())",
+                "        module.zero_grad()\n        head.zero_grad()\n"
+                "        h = module(h.detach())",
+            ),
+        ),
+    ),
+    Mutant(
+        "ex21-6",
+        "every module is reached by running the network again from the data",
+        """def local_step(modules, heads, x, y):
+    losses = []
+    for k in range(len(modules)):
+        with torch.no_grad():
+            h = nn.Sequential(*modules[:k])(x)
+        loss = cross_entropy(heads[k](modules[k](h)), y)
+        loss.backward()
+        losses.append(loss.item())
+    return losses
+""",
+    ),
+    Mutant(
+        "ex21-6",
+        "only the last loss is told",
+        changed(STEP, ("return losses", "return losses[-1:]")),
+    ),
+    # 21.7 checkpointing by hand
+    Mutant(
+        "ex21-7",
+        "dropout draws another mask in the second run",
+        changed(RECOMPUTE, ("        torch.set_rng_state(ctx.state)\n", "")),
+    ),
+    Mutant(
+        "ex21-7",
+        "the second run sets the random numbers back for whoever comes next",
+        changed(RECOMPUTE, ("        torch.set_rng_state(now)\n", "")),
+    ),
+    Mutant(
+        "ex21-7",
+        "seeds both runs alike instead of keeping the state",
+        changed(
+            RECOMPUTE,
+            (
+                "        ctx.segment, ctx.state",
+                "        torch.manual_seed(0)\n        ctx.segment, ctx.state",
+            ),
+        ),
+    ),
+    Mutant(
+        "ex21-7",
+        "keeps the graph of the first run: nothing is saved",
+        """class Recompute(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, segment, h):
+        ctx.h = h.detach().requires_grad_()
+        with torch.enable_grad():
+            ctx.out = segment(ctx.h)
+        return ctx.out.detach()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        ctx.out.backward(gradient)
+        return None, ctx.h.grad
+
+
+"""
+        + RECOMPUTE[RECOMPUTE.index("def checkpointed") :],
+    ),
+    Mutant(
+        "ex21-7",
+        "no gradient for the segment's parameters",
+        changed(
+            RECOMPUTE,
+            (
+                "out.backward(gradient)\n        return None, h.grad",
+                "return None, torch.autograd.grad(out, h, gradient)[0]",
+            ),
+        ),
+    ),
+    Mutant(
+        "ex21-7",
+        "passes the gradient on as it came: segments after the first are skipped",
+        changed(RECOMPUTE, ("return None, h.grad", "return None, gradient")),
+    ),
+    Mutant(
+        "ex21-7",
+        "starts the segment's backward pass with ones",
+        changed(RECOMPUTE, ("out.backward(gradient)", "out.sum().backward()")),
+    ),
+    Mutant(
+        "ex21-7",
+        "the second run builds no graph",
+        changed(RECOMPUTE, ("with torch.enable_grad():", "with torch.no_grad():")),
+    ),
+    Mutant(
+        "ex21-7",
+        "plain backpropagation without any checkpoint",
+        RECOMPUTE[: RECOMPUTE.index("def checkpointed")]
+        + """def checkpointed(segments, x):
+    return nn.Sequential(*segments)(x)
+""",
+    ),
+    # 21.8 the best places
+    Mutant(
+        "ex21-8",
+        "segments of equal length, about the square root of the depth",
+        """def best_cuts(inside, edge):
+    size = max(1, round(math.sqrt(len(inside))))
+    return list(range(0, len(inside), size))
+""",
+    ),
+    Mutant(
+        "ex21-8",
+        "the best of all equal lengths",
+        """def best_cuts(inside, edge):
+    n = len(inside)
+    ways = [list(range(0, n, size)) for size in range(1, n + 1)]
+    return min(ways, key=lambda way: peak_of(way, inside, edge))
+""",
+    ),
+    Mutant(
+        "ex21-8",
+        "a checkpoint at every layer",
+        """def best_cuts(inside, edge):
+    return list(range(len(inside)))
+""",
+    ),
+    Mutant(
+        "ex21-8",
+        "greedy: each segment as long as the budget allows, wherever it ends",
+        """def best_cuts(inside, edge):
+    n = len(inside)
+    best = [0]
+    for budget in range(peak_of([0], inside, edge), 0, -1):
+        starts, kept, load = [0], edge[0], 0
+        for i in range(n):
+            if kept + load + inside[i] > budget:
+                starts.append(i)
+                kept, load = kept + edge[i], 0
+            load += inside[i]
+        if len(set(starts)) == len(starts):
+            if peak_of(starts, inside, edge) < peak_of(best, inside, edge):
+                best = starts
+    return best
+""",
+    ),
+    Mutant(
+        "ex21-8",
+        "all checkpoints are counted, also those already freed",
+        """def best_cuts(inside, edge):
+    n, best = len(inside), None
+    for cap in sorted({sum(inside[i:j]) for i in range(n) for j in range(i + 1, n + 1)}):
+        kept, way = [0] + [math.inf] * n, [[]] * (n + 1)
+        for j in range(1, n + 1):
+            for i in range(j):
+                if sum(inside[i:j]) <= cap and kept[i] + edge[i] < kept[j]:
+                    kept[j], way[j] = kept[i] + edge[i], [*way[i], i]
+        if best is None or kept[n] + cap < best[0]:
+            best = kept[n] + cap, way[n]
+    return best[1]
+""",
+    ),
+    Mutant(
+        "ex21-8",
+        "checkpoints are taken to be free",
+        changed(CUTS, ("held = kept[i] + edge[i]", "held = kept[i]")),
+    ),
+    Mutant(
+        "ex21-8",
+        "local search from one segment: adds cuts while that helps",
+        """def best_cuts(inside, edge):
+    starts = [0]
+    while True:
+        ways = [sorted({*starts, i}) for i in range(1, len(inside))]
+        better = min(ways, key=lambda way: peak_of(way, inside, edge), default=starts)
+        if peak_of(better, inside, edge) >= peak_of(starts, inside, edge):
+            return starts
+        starts = better
+""",
+    ),
+]
+
+ALTERNATIVES = [
+    Alternative(
+        "ex21-1",
+        "one minus the idle share, machine by machine",
+        UTILISATION
+        + """begin = min(s for _, s, _ in spans)
+    length = max(e for _, _, e in spans) - begin
+    idle = workers * length
+    for _, start, end in spans:
+        idle -= end - start
+    return 1 - idle / (workers * length)""",
+    ),
+    Alternative(
+        "ex21-1",
+        "with tensors",
+        UTILISATION
+        + """times = torch.tensor([span[1:] for span in spans])
+    work = (times[:, 1] - times[:, 0]).sum()
+    return float(work / workers / (times[:, 1].max() - times[:, 0].min()))""",
+    ),
+    Alternative(
+        "ex21-2",
+        "longest path, found by asking backwards",
+        """def clock(tasks):
+    before, last = {}, {}
+    for task in tasks:
+        before[task.name] = [*task.after]
+        if task.worker in last:
+            before[task.name].append(last[task.worker])
+        last[task.worker] = task.name
+    cost = {task.name: task.cost for task in tasks}
+    ends = {}
+
+    def end(name):
+        if name not in ends:
+            ends[name] = cost[name] + max(map(end, before[name]), default=0.0)
+        return ends[name]
+
+    return {name: (end(name) - cost[name], end(name)) for name in cost}
+""",
+    ),
+    Alternative(
+        "ex21-2",
+        "a list of queues, one per worker",
+        """def clock(tasks):
+    done, queues = {}, {task.worker: [0.0] for task in tasks}
+    for task in tasks:
+        start = queues[task.worker][-1]
+        for name in task.after:
+            if done[name][1] > start:
+                start = done[name][1]
+        done[task.name] = (start, start + task.cost)
+        queues[task.worker].append(start + task.cost)
+    return done
+""",
+    ),
+    Alternative(
+        "ex21-3",
+        "from the last module's point of view",
+        paths(
+            locked="K * S * f + S * (K - 0.5) * b",
+            pairwise="(S - 1) * (2 * f + b) + (K - 1) * f + f + b",
+            local="(K - 1) * f + S * f + S * b / 2",
+        ),
+    ),
+    Alternative(
+        "ex21-3",
+        "everything in halves of a backward pass",
+        paths(
+            locked="S * K * f + S * (2 * K - 1) * (b / 2)",
+            pairwise="(2 * S + K - 2) * f + 2 * S * (b / 2)",
+            local="(S + K - 1) * f + S * (b / 2)",
+        ),
+    ),
+    Alternative(
+        "ex21-4",
+        "keeps the storages and counts at the end",
+        """def saved_bytes(run, parameters):
+    seen = []
+
+    def pack(tensor):
+        seen.append(tensor.detach())
+        return seen[-1]
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        run()
+    storages = {t.untyped_storage().data_ptr(): t.untyped_storage() for t in seen}
+    for p in parameters:
+        storages.pop(p.untyped_storage().data_ptr(), None)
+    return sum(storage.nbytes() for storage in storages.values())
+""",
+    ),
+    Alternative(
+        "ex21-4",
+        "a set of addresses and a running total",
+        """def saved_bytes(run, parameters):
+    seen = {p.untyped_storage().data_ptr() for p in parameters}
+    total = 0
+
+    def pack(tensor):
+        nonlocal total
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in seen:
+            seen.add(storage.data_ptr())
+            total += storage.nbytes()
+        return tensor
+
+    def unpack(tensor):
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
+        run()
+    return total
+""",
+    ),
+    Alternative(
+        "ex21-5",
+        "all modules in one question per loss",
+        """def reaches(losses, modules):
+    rows = []
+    for loss in losses:
+        row = []
+        for module in modules:
+            connected = False
+            for p in module.parameters():
+                if p.requires_grad and loss.requires_grad:
+                    (g,) = torch.autograd.grad(
+                        loss, [p], retain_graph=True, allow_unused=True
+                    )
+                    connected = connected or g is not None
+            row.append(connected)
+        rows.append(row)
+    return torch.tensor(rows, dtype=torch.bool)
+""",
+    ),
+    Alternative(
+        "ex21-5",
+        "walks through the graph itself",
+        """def reaches(losses, modules):
+    matrix = torch.zeros(len(losses), len(modules), dtype=torch.bool)
+    for j, loss in enumerate(losses):
+        todo, seen, leaves = [loss.grad_fn], set(), set()
+        while todo:
+            node = todo.pop()
+            if node is None or node in seen:
+                continue
+            seen.add(node)
+            if hasattr(node, "variable"):
+                leaves.add(id(node.variable))
+            todo += [parent for parent, _ in node.next_functions]
+        for i, module in enumerate(modules):
+            matrix[j, i] = any(id(p) in leaves for p in module.parameters())
+    return matrix
+""",
+    ),
+    Alternative(
+        "ex21-6",
+        "the head's backward pass first, then the module's",
+        """def local_step(modules, heads, x, y):
+    h, losses = x.detach(), []
+    for module, head in zip(modules, heads, strict=True):
+        out = module(h)
+        leaf = out.detach().requires_grad_()
+        loss = cross_entropy(head(leaf), y)
+        losses.append(float(loss))
+        loss.backward()
+        if out.requires_grad:
+            out.backward(leaf.grad)
+        h = leaf.detach()
+    return losses
+""",
+    ),
+    Alternative(
+        "ex21-6",
+        "detaches behind the module, and adds gradients by hand",
+        """def local_step(modules, heads, x, y):
+    losses = []
+    for k in range(len(modules)):
+        own = [*modules[k].parameters(), *heads[k].parameters()]
+        out = modules[k](x)
+        loss = cross_entropy(heads[k](out), y)
+        for p, g in zip(own, torch.autograd.grad(loss, own), strict=True):
+            p.grad = g if p.grad is None else p.grad + g
+        losses.append(loss.item())
+        x = out.detach()
+    return losses
+""",
+    ),
+    Alternative(
+        "ex21-7",
+        "with fork_rng",
+        changed(
+            RECOMPUTE,
+            (
+                """        h, now = h.detach().requires_grad_(), torch.get_rng_state()
+        torch.set_rng_state(ctx.state)
+        with torch.enable_grad():
+            out = ctx.segment(h)
+        torch.set_rng_state(now)
+        out.backward(gradient)
+""",
+                """        h = h.detach().requires_grad_()
+        with torch.enable_grad(), torch.random.fork_rng(devices=[]):
+            torch.set_rng_state(ctx.state)
+            out = ctx.segment(h)
+            torch.autograd.backward(out, gradient)
+""",
+            ),
+        ),
+    ),
+    Alternative(
+        "ex21-7",
+        "gradients asked for and added by hand",
+        changed(
+            RECOMPUTE,
+            (
+                "        out.backward(gradient)\n        return None, h.grad",
+                """        own = [p for p in ctx.segment.parameters() if p.requires_grad]
+        back, *rest = torch.autograd.grad(out, [h, *own], gradient)
+        for p, g in zip(own, rest, strict=True):
+            p.grad = g if p.grad is None else p.grad + g
+        return None, back""",
+            ),
+        ),
+    ),
+    Alternative(
+        "ex21-8",
+        "budgets tried one after the other, paths kept in full",
+        """def best_cuts(inside, edge):
+    n = len(inside)
+    for budget in range(sum(inside) + sum(edge) + 1):
+        best = {0: (0, [])}
+        for j in range(1, n + 1):
+            options = []
+            for i in range(j):
+                if i in best:
+                    kept = best[i][0] + edge[i]
+                    if kept + sum(inside[i:j]) <= budget:
+                        options.append((kept, [*best[i][1], i]))
+            if options:
+                best[j] = min(options)
+        if n in best:
+            return best[n][1]
+""",
+    ),
+    Alternative(
+        "ex21-8",
+        "all pairs of checkpoint bytes and peak that are not beaten by another",
+        """def best_cuts(inside, edge):
+    n = len(inside)
+    fronts = [[(0, 0, [])]]
+    for j in range(1, n + 1):
+        options = []
+        for i in range(j):
+            for kept, peak, way in fronts[i]:
+                now = kept + edge[i]
+                options.append((now, max(peak, now + sum(inside[i:j])), [*way, i]))
+        front, least = [], math.inf
+        for option in sorted(options):
+            if option[1] < least:
+                front.append(option)
+                least = option[1]
+        fronts.append(front)
+    return min(fronts[n], key=lambda option: option[1])[2]
+""",
+    ),
+]

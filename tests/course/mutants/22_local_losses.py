@@ -1,0 +1,856 @@
+"""Chapter 22: what students get wrong in local training, and other right answers."""
+
+from tests.course.mutants import Alternative, Mutant
+
+# --- 22.1: paired difference and claim
+
+PAIRED = """def paired_difference(a, b):
+    d = torch.tensor(b) - torch.tensor(a)
+    return d.mean().item(), d.std().item() / math.sqrt(len(d))
+
+
+def claim(a, b):
+    mean, error = paired_difference(a, b)
+    if abs(mean) <= quantile(len(a) - 1) * error:
+        return "undecided"
+    return "b" if mean > 0 else "a"
+"""
+
+# --- 22.2: one local step
+
+STEP = """def local_step(modules, heads, optimisers, x, y):
+    losses, h = [], x
+    for module, head, optimiser in zip(modules, heads, optimisers, strict=True):
+        h = module(h.detach())
+        loss = F.cross_entropy(head(h), y)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    return losses
+"""
+
+SUMMED = """def local_step(modules, heads, optimisers, x, y):
+    losses, h = [], x
+    for module, head in zip(modules, heads, strict=True):
+        h = module({entering})
+        losses.append(F.cross_entropy(head(h), y))
+    for optimiser in optimisers:
+        optimiser.zero_grad()
+{backward}
+    for optimiser in optimisers:
+        optimiser.step()
+    return [loss.item() for loss in losses]
+"""
+
+# --- 22.3: isolation matrix
+
+ISOLATION = """def isolation(losses, modules):
+    matrix = torch.zeros(len(losses), len(modules), dtype=torch.bool)
+    for j, loss in enumerate(losses):
+        for i, module in enumerate(modules):
+            if loss.requires_grad:
+                grads = torch.autograd.grad(
+                    loss,
+                    list(module.parameters()),
+                    retain_graph=True,
+                    allow_unused=True,
+                )
+                matrix[j, i] = any(g is not None and bool(g.any()) for g in grads)
+    return matrix
+"""
+
+BY_BACKWARD = """def isolation(losses, modules):
+    matrix = torch.zeros(len(losses), len(modules), dtype=torch.bool)
+    parameters = [p for module in modules for p in module.parameters()]
+{kept}
+    for j, loss in enumerate(losses):
+{clear}
+        if loss.requires_grad:
+            loss.backward(retain_graph=True)
+        for i, module in enumerate(modules):
+            grads = [p.grad for p in module.parameters()]
+            matrix[j, i] = any(g is not None and bool(g.any()) for g in grads)
+{restore}
+    return matrix
+"""
+
+# --- 22.4: probe
+
+PROBE = """def fit_probe(h, y, classes=10, ridge=1e-3):
+    A = torch.cat([h, torch.ones(len(h), 1)], dim=1)
+    Y = F.one_hot(y, classes).to(A.dtype)
+    gram = A.T @ A / len(A) + ridge * torch.eye(A.shape[1])
+    return torch.linalg.solve(gram, A.T @ Y / len(A))
+
+
+def probe_accuracy(W, h, y):
+    scores = h @ W[:-1] + W[-1]
+    return (scores.argmax(dim=1) == y).double().mean().item()
+"""
+
+# --- 22.5: similarity matching
+
+SIM = """def similarity(h):
+    z = F.normalize(h - h.mean(dim=1, keepdim=True), dim=1, eps=1e-8)
+    return z @ z.T
+
+
+def sim_loss(h, y, classes):
+    labels = F.one_hot(y, classes).to(h.dtype)
+    return (similarity(h) - similarity(labels)).square().mean()
+"""
+
+# --- 22.6: Forward-Forward
+
+FORWARD = """def wrong_labels(y, classes, g):
+    return (y + torch.randint(1, classes, y.shape, generator=g)) % classes
+
+
+def goodness_loss(right, wrong, theta=2.0):
+    good, bad = (h.square().mean(dim=1) for h in (right, wrong))
+    return F.softplus(theta - good).mean() + F.softplus(bad - theta).mean()
+"""
+
+# --- 22.7: two schedules
+
+CHAIN = """def train_chain(modules, heads, batches, lr, greedy=False):
+    both = list(zip(modules, heads, strict=True))
+    optimisers = [
+        torch.optim.Adam([*f.parameters(), *a.parameters()], lr=lr) for f, a in both
+    ]
+    phases = [[k] for k in range(len(modules))] if greedy else [range(len(modules))]
+    for learning in phases:
+        for k, module in enumerate(modules):
+            module.train(k in learning)
+        for x, y in batches:
+            h = x
+            for k in range(learning[-1] + 1):
+                h = modules[k](h.detach())
+                if k in learning:
+                    optimisers[k].zero_grad()
+                    F.cross_entropy(heads[k](h), y).backward()
+                    optimisers[k].step()
+    for module in modules:
+        module.eval()
+"""
+
+
+def changed(code: str, *changes: tuple[str, str]) -> str:
+    """Return an answer with some of its lines changed."""
+    for old, new in changes:
+        assert old in code, old
+        code = code.replace(old, new)
+    return code
+
+
+def summed(entering: str, backward: str) -> str:
+    """Return a step that collects all losses before it goes back."""
+    return SUMMED.format(entering=entering, backward=backward)
+
+
+def by_backward(kept: str = "", clear: str = "", restore: str = "") -> str:
+    """Return a measurement that lets gradients pile up in the parameters."""
+    return BY_BACKWARD.format(kept=kept, clear=clear, restore=restore)
+
+
+MUTANTS = [
+    # 22.1 mean, error, claim
+    Mutant(
+        "ex22-1",
+        "treats the seeds as unrelated samples and adds both variances",
+        changed(
+            PAIRED,
+            (
+                "d.std().item() / math.sqrt(len(d))",
+                "math.sqrt((torch.tensor(a).var() + torch.tensor(b).var()) / len(d))",
+            ),
+        ),
+    ),
+    Mutant(
+        "ex22-1",
+        "gives the spread of the differences for the error of their mean",
+        changed(PAIRED, (" / math.sqrt(len(d))", "")),
+    ),
+    Mutant(
+        "ex22-1",
+        "divides by n in the variance, as if the mean were known",
+        changed(PAIRED, ("d.std()", "d.std(correction=0)")),
+    ),
+    Mutant(
+        "ex22-1",
+        "takes the normal quantile 1.96 for five seeds",
+        changed(PAIRED, ("quantile(len(a) - 1)", "1.96")),
+    ),
+    Mutant(
+        "ex22-1",
+        "counts n degrees of freedom although the mean is estimated",
+        changed(PAIRED, ("quantile(len(a) - 1)", "quantile(len(a))")),
+    ),
+    Mutant(
+        "ex22-1",
+        "claims whatever is more than one standard error",
+        changed(PAIRED, ("quantile(len(a) - 1) * error", "error")),
+    ),
+    Mutant(
+        "ex22-1",
+        "subtracts the wrong way round",
+        changed(
+            PAIRED,
+            ("torch.tensor(b) - torch.tensor(a)", "torch.tensor(a) - torch.tensor(b)"),
+        ),
+    ),
+    # 22.2 one local step
+    Mutant(
+        "ex22-2",
+        "no detach: all losses are summed and go back end to end",
+        summed("h", "    sum(losses).backward()"),
+    ),
+    Mutant(
+        "ex22-2",
+        "detach on the wrong side: the head is cut from its own module",
+        changed(
+            STEP,
+            ("module(h.detach())", "module(h)"),
+            ("head(h), y", "head(h.detach()), y"),
+        ),
+    ),
+    Mutant(
+        "ex22-2",
+        "one shared optimiser steps everything after each loss",
+        changed(STEP, ("optimiser.step()", "[o.step() for o in optimisers]")),
+    ),
+    Mutant(
+        "ex22-2",
+        "the loss is summed twice: running totals go back again",
+        summed(
+            "h.detach()",
+            "    for k in range(len(losses)):\n"
+            "        sum(losses[: k + 1]).backward(retain_graph=True)",
+        ),
+    ),
+    Mutant(
+        "ex22-2",
+        "gradients of the step before are never cleared",
+        changed(STEP, ("        optimiser.zero_grad()\n", "")),
+    ),
+    Mutant(
+        "ex22-2",
+        "clears the gradients between backward and step",
+        changed(
+            STEP,
+            (
+                "        optimiser.zero_grad()\n        loss.backward()\n",
+                "        loss.backward()\n        optimiser.zero_grad()\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "ex22-2",
+        "every other cut only: detaches the data and not the hidden states",
+        summed("h.detach() if h is x else h", "    sum(losses).backward()"),
+    ),
+    Mutant(
+        "ex22-2",
+        "hands on what the module computes after its update",
+        changed(
+            STEP,
+            (
+                "        losses.append",
+                "        h = module(h_in)\n        losses.append",
+            ),
+            (
+                "        h = module(h.detach())",
+                "        h_in = h.detach()\n        h = module(h_in)",
+            ),
+        ),
+    ),
+    # 22.3 isolation matrix
+    Mutant(
+        "ex22-3",
+        "rows and columns are swapped",
+        changed(ISOLATION, ("    return matrix", "    return matrix.T")),
+    ),
+    Mutant(
+        "ex22-3",
+        "takes a gradient of zeros for a gradient",
+        changed(ISOLATION, (" and bool(g.any())", "")),
+    ),
+    Mutant(
+        "ex22-3",
+        "looks at the first parameter of a module only",
+        changed(ISOLATION, ("for g in grads)", "for g in grads[:1])")),
+    ),
+    Mutant(
+        "ex22-3",
+        "asks for all parameters to be reached instead of one",
+        changed(ISOLATION, ("any(g is not None", "all(g is not None")),
+    ),
+    Mutant(
+        "ex22-3", "measures with backward and lets gradients pile up", by_backward()
+    ),
+    Mutant(
+        "ex22-3",
+        "wipes out the gradients that lay in the parameters",
+        by_backward(
+            clear="        for p in parameters:\n            p.grad = None",
+            restore="    for p in parameters:\n        p.grad = None",
+        ),
+    ),
+    Mutant(
+        "ex22-3",
+        "does not measure but writes down what should be: the identity",
+        "def isolation(losses, modules):\n"
+        "    return torch.eye(len(losses), len(modules), dtype=torch.bool)\n",
+    ),
+    Mutant(
+        "ex22-3",
+        "frees the graph while measuring, so that one can measure only once",
+        changed(
+            ISOLATION,
+            (
+                "                    retain_graph=True,",
+                "                    retain_graph=i + 1 < len(modules),",
+            ),
+        ),
+    ),
+    # 22.4 probe
+    Mutant(
+        "ex22-4",
+        "forgets to divide by N: the ridge weakens as data grow",
+        changed(
+            PROBE, ("A.T @ A / len(A)", "A.T @ A"), ("A.T @ Y / len(A)", "A.T @ Y")
+        ),
+    ),
+    Mutant(
+        "ex22-4",
+        "multiplies the ridge by N although the misfit is a mean",
+        changed(PROBE, ("+ ridge *", "+ ridge * len(A) *")),
+    ),
+    Mutant(
+        "ex22-4",
+        "leaves out the constant: centres the features instead of fitting it",
+        changed(
+            PROBE,
+            (
+                "torch.cat([h, torch.ones(len(h), 1)], dim=1)",
+                "torch.cat([h - h.mean(dim=0), torch.ones(len(h), 1)], dim=1)",
+            ),
+        ),
+    ),
+    Mutant(
+        "ex22-4",
+        "does not penalise the row of the constants",
+        changed(
+            PROBE,
+            (
+                "    return torch.linalg.solve",
+                "    gram[-1, -1] -= ridge\n    return torch.linalg.solve",
+            ),
+        ),
+    ),
+    Mutant(
+        "ex22-4",
+        "least squares without any ridge",
+        changed(
+            PROBE,
+            (
+                "    gram = A.T @ A / len(A) + ridge * torch.eye(A.shape[1])\n"
+                "    return torch.linalg.solve(gram, A.T @ Y / len(A))",
+                "    return torch.linalg.pinv(A) @ Y",
+            ),
+        ),
+    ),
+    Mutant(
+        "ex22-4",
+        "takes the class with the smallest score",
+        changed(PROBE, ("scores.argmax(dim=1)", "scores.argmin(dim=1)")),
+    ),
+    Mutant(
+        "ex22-4",
+        "forgets the constant when predicting",
+        changed(PROBE, ("h @ W[:-1] + W[-1]", "h @ W[:-1]")),
+    ),
+    # 22.5 similarity matching
+    Mutant(
+        "ex22-5",
+        "centres the features over the batch instead of each row",
+        changed(SIM, ("h.mean(dim=1, keepdim=True)", "h.mean(dim=0, keepdim=True)")),
+    ),
+    Mutant(
+        "ex22-5",
+        "plain cosine, rows are not centred",
+        changed(SIM, ("h - h.mean(dim=1, keepdim=True)", "h")),
+    ),
+    Mutant(
+        "ex22-5",
+        "inner products, rows are not scaled",
+        changed(
+            SIM,
+            (
+                "F.normalize(h - h.mean(dim=1, keepdim=True), dim=1, eps=1e-8)",
+                "h - h.mean(dim=1, keepdim=True)",
+            ),
+        ),
+    ),
+    Mutant(
+        "ex22-5",
+        "divides by a length that may be zero",
+        changed(
+            SIM,
+            (
+                "    z = F.normalize(h - h.mean(dim=1, keepdim=True), dim=1, eps=1e-8)",
+                "    z = h - h.mean(dim=1, keepdim=True)\n"
+                "    z = z / z.norm(dim=1, keepdim=True)",
+            ),
+        ),
+    ),
+    Mutant(
+        "ex22-5",
+        "sums over the pairs: the loss grows with the batch",
+        changed(SIM, (".square().mean()", ".square().sum()")),
+    ),
+    Mutant(
+        "ex22-5",
+        "wants different classes at zero: compares with same or not same",
+        changed(
+            SIM,
+            ("similarity(labels)).square()", "(y[:, None] == y).to(h.dtype)).square()"),
+        ),
+    ),
+    Mutant(
+        "ex22-5",
+        "absolute differences instead of squares",
+        changed(SIM, (".square().mean()", ".abs().mean()")),
+    ),
+    Mutant(
+        "ex22-5",
+        "normalises the columns of the features",
+        changed(SIM, ("dim=1, eps=1e-8", "dim=0, eps=1e-8")),
+    ),
+    # 22.6 Forward-Forward
+    Mutant(
+        "ex22-6",
+        "negatives leak the true label: drawn from all classes",
+        changed(
+            FORWARD, ("(y + torch.randint(1, classes", "(y + torch.randint(0, classes")
+        ),
+    ),
+    Mutant(
+        "ex22-6",
+        "negatives are the batch's labels in another order",
+        changed(
+            FORWARD,
+            (
+                "(y + torch.randint(1, classes, y.shape, generator=g)) % classes",
+                "y[torch.randperm(len(y), generator=g)]",
+            ),
+        ),
+    ),
+    Mutant(
+        "ex22-6",
+        "the wrong label is always the next one",
+        changed(FORWARD, ("torch.randint(1, classes, y.shape, generator=g)", "1")),
+    ),
+    Mutant(
+        "ex22-6",
+        "one shift for the whole batch",
+        changed(FORWARD, ("y.shape, generator", "(1,), generator")),
+    ),
+    Mutant(
+        "ex22-6",
+        "draws from all and moves hits on by one: the next label comes twice as often",
+        changed(
+            FORWARD,
+            (
+                "    return (y + torch.randint(1, classes, y.shape, generator=g)) % classes",
+                "    drawn = torch.randint(0, classes, y.shape, generator=g)\n"
+                "    return torch.where(drawn == y, (y + 1) % classes, drawn)",
+            ),
+        ),
+    ),
+    Mutant(
+        "ex22-6",
+        "both signs turned: right samples are made quiet",
+        changed(
+            FORWARD, ("theta - good", "good - theta"), ("bad - theta", "theta - bad")
+        ),
+    ),
+    Mutant(
+        "ex22-6",
+        "goodness is a sum of squares: wide layers are over the threshold at once",
+        changed(FORWARD, ("h.square().mean(dim=1)", "h.square().sum(dim=1)")),
+    ),
+    Mutant(
+        "ex22-6",
+        "an exponential that overflows",
+        changed(
+            FORWARD,
+            ("F.softplus(theta - good)", "torch.log(1 + torch.exp(theta - good))"),
+            ("F.softplus(bad - theta)", "torch.log(1 + torch.exp(bad - theta))"),
+        ),
+    ),
+    Mutant(
+        "ex22-6",
+        "averages the goodness over the batch before the logistic loss",
+        changed(FORWARD, (".mean(dim=1) for h", ".mean() for h")),
+    ),
+    # 22.7 two schedules
+    Mutant(
+        "ex22-7",
+        "frozen modules stay in training mode: BatchNorm goes on counting",
+        changed(
+            CHAIN, ("module.train(k in learning)", "module.train(k <= learning[-1])")
+        ),
+    ),
+    Mutant(
+        "ex22-7",
+        "modules that have finished go on learning",
+        changed(
+            CHAIN,
+            (
+                "[[k] for k in range(len(modules))]",
+                "[range(k + 1) for k in range(len(modules))]",
+            ),
+        ),
+    ),
+    Mutant(
+        "ex22-7",
+        "greedy from the top down",
+        changed(
+            CHAIN,
+            (
+                "[[k] for k in range(len(modules))]",
+                "[[k] for k in reversed(range(len(modules)))]",
+            ),
+        ),
+    ),
+    Mutant(
+        "ex22-7",
+        "shares the batches among the modules instead of giving each all of them",
+        changed(
+            CHAIN,
+            (
+                "for x, y in batches:",
+                "for x, y in batches[learning[0] :: len(phases)]:",
+            ),
+        ),
+    ),
+    Mutant(
+        "ex22-7",
+        "a new optimiser in every step: Adam forgets",
+        changed(
+            CHAIN,
+            (
+                "                    optimisers[k].zero_grad()",
+                "                    optimisers[k] = torch.optim.Adam(\n"
+                "                        [*modules[k].parameters(), *heads[k].parameters()], lr=lr\n"
+                "                    )\n"
+                "                    optimisers[k].zero_grad()",
+            ),
+        ),
+    ),
+    Mutant(
+        "ex22-7",
+        "one shared optimiser for everything, stepped after each loss",
+        changed(
+            CHAIN,
+            (
+                "    optimisers = [\n"
+                "        torch.optim.Adam([*f.parameters(), *a.parameters()], lr=lr) for f, a in both\n"
+                "    ]\n",
+                "    weights = [p for f, a in both for p in [*f.parameters(), *a.parameters()]]\n"
+                "    optimisers = [torch.optim.Adam(weights, lr=lr)] * len(both)\n",
+            ),
+            (
+                "                    optimisers[k].zero_grad()\n",
+                "                    modules[k].zero_grad()\n                    heads[k].zero_grad()\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "ex22-7",
+        "later modules run along before their turn",
+        changed(
+            CHAIN,
+            ("range(learning[-1] + 1)", "range(len(modules))"),
+            ("module.train(k in learning)", "module.train(k >= learning[0])"),
+        ),
+    ),
+    Mutant(
+        "ex22-7",
+        "no training mode: modules learn as they were left",
+        changed(
+            CHAIN,
+            (
+                "        for k, module in enumerate(modules):\n"
+                "            module.train(k in learning)\n",
+                "        for k, module in enumerate(modules):\n"
+                "            if k < learning[0]:\n"
+                "                module.eval()\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "ex22-7",
+        "every module is fed the data, not the features before it",
+        changed(
+            CHAIN,
+            (
+                "h = modules[k](h.detach())",
+                "h = modules[k](F.pad(x, (0, 1)) if k else x)",
+            ),
+        ),
+    ),
+    Mutant(
+        "ex22-7",
+        "no detach: all losses of a pass go back end to end",
+        changed(
+            CHAIN,
+            ("            h = x\n", "            h, total = x, 0\n"),
+            ("h.detach()", "h"),
+            ("                    optimisers[k].zero_grad()\n", ""),
+            (
+                "                    F.cross_entropy(heads[k](h), y).backward()\n"
+                "                    optimisers[k].step()\n",
+                "                    total = total + F.cross_entropy(heads[k](h), y)\n"
+                "            for k in learning:\n"
+                "                optimisers[k].zero_grad()\n"
+                "            total.backward()\n"
+                "            for k in learning:\n"
+                "                optimisers[k].step()\n",
+            ),
+        ),
+    ),
+]
+
+ALTERNATIVES = [
+    Alternative(
+        "ex22-1",
+        "plain Python sums",
+        """def paired_difference(a, b):
+    d = [v - u for u, v in zip(a, b, strict=True)]
+    mean = sum(d) / len(d)
+    square = sum((v - mean) ** 2 for v in d) / (len(d) - 1)
+    return mean, (square / len(d)) ** 0.5
+
+
+def claim(a, b):
+    mean, error = paired_difference(a, b)
+    reach = quantile(len(a) - 1) * error
+    if mean > reach:
+        return "b"
+    return "a" if mean < -reach else "undecided"
+""",
+    ),
+    Alternative(
+        "ex22-1",
+        "through a confidence interval",
+        """def paired_difference(a, b):
+    d = torch.tensor([v - u for u, v in zip(a, b, strict=True)])
+    return float(d.mean()), float((d.var() / d.numel()).sqrt())
+
+
+def claim(a, b):
+    mean, error = paired_difference(a, b)
+    half = quantile(len(b) - 1) * error
+    low, high = mean - half, mean + half
+    return "b" if low > 0 else ("a" if high < 0 else "undecided")
+""",
+    ),
+    Alternative(
+        "ex22-2",
+        "one backward pass through the sum of losses that are cut apart",
+        summed("h.detach()", "    sum(losses).backward()"),
+    ),
+    Alternative(
+        "ex22-2",
+        "hands on a detached state",
+        changed(
+            STEP,
+            ("module(h.detach())", "module(h)"),
+            ("        losses.append", "        h = h.detach()\n        losses.append"),
+        ),
+    ),
+    Alternative(
+        "ex22-2",
+        "gradients by autograd.grad, written into the parameters",
+        """def local_step(modules, heads, optimisers, x, y):
+    losses, h = [], x
+    for k, optimiser in enumerate(optimisers):
+        out = modules[k](h)
+        loss = F.cross_entropy(heads[k](out), y)
+        weights = [*modules[k].parameters(), *heads[k].parameters()]
+        for p, grad in zip(weights, torch.autograd.grad(loss, weights), strict=True):
+            p.grad = grad
+        optimiser.step()
+        h = out.detach()
+        losses.append(loss.item())
+    return losses
+""",
+    ),
+    Alternative(
+        "ex22-3",
+        "all parameters in one call per loss",
+        """def isolation(losses, modules):
+    rows = []
+    for loss in losses:
+        if not loss.requires_grad:
+            rows.append([False] * len(modules))
+            continue
+        weights = [p for module in modules for p in module.parameters()]
+        grads = torch.autograd.grad(loss, weights, retain_graph=True, allow_unused=True)
+        found = iter([g is not None and bool((g != 0).any()) for g in grads])
+        rows.append(
+            [any([next(found) for _ in module.parameters()]) for module in modules]
+        )
+    return torch.tensor(rows)
+""",
+    ),
+    Alternative(
+        "ex22-3",
+        "with backward, the old gradients put aside and back",
+        by_backward(
+            kept="    kept = [p.grad for p in parameters]",
+            clear="        for p in parameters:\n            p.grad = None",
+            restore="    for p, grad in zip(parameters, kept, strict=True):\n"
+            "        p.grad = grad",
+        ),
+    ),
+    Alternative(
+        "ex22-4",
+        "as an ordinary least-squares problem with extra rows",
+        """def fit_probe(h, y, classes=10, ridge=1e-3):
+    A = F.pad(h, (0, 1), value=1.0) / math.sqrt(len(h))
+    Y = torch.eye(classes)[y] / math.sqrt(len(h))
+    n = A.shape[1]
+    A = torch.cat([A, math.sqrt(ridge) * torch.eye(n)])
+    return torch.linalg.lstsq(A, torch.cat([Y, torch.zeros(n, classes)])).solution
+
+
+def probe_accuracy(W, h, y):
+    found = (F.pad(h, (0, 1), value=1.0) @ W).max(dim=1).indices
+    return int((found == y).sum()) / len(y)
+""",
+    ),
+    Alternative(
+        "ex22-4",
+        "in the dual: one equation per sample",
+        """def fit_probe(h, y, classes=10, ridge=1e-3):
+    A = torch.hstack([h, torch.ones(len(h), 1)])
+    kernel = A @ A.T + ridge * len(A) * torch.eye(len(A))
+    return A.T @ torch.linalg.solve(kernel, F.one_hot(y, classes).double())
+
+
+def probe_accuracy(W, h, y):
+    scores = torch.hstack([h, torch.ones(len(h), 1)]) @ W
+    return float((scores.argmax(1) == y).sum() / len(y))
+""",
+    ),
+    Alternative(
+        "ex22-5",
+        "lengths kept away from zero by a maximum",
+        """def similarity(h):
+    c = h - h.mean(1, keepdim=True)
+    length = c.square().sum(1, keepdim=True).clamp(min=1e-16).sqrt()
+    return (c / length) @ (c / length).T
+
+
+def sim_loss(h, y, classes):
+    gap = similarity(h) - similarity(torch.eye(classes)[y])
+    return (gap * gap).sum() / len(h) ** 2
+""",
+    ),
+    Alternative(
+        "ex22-5",
+        "covariances divided by lengths, with the mean squared error of torch",
+        """def similarity(h):
+    c = h - h.mean(dim=1)[:, None]
+    z = c / c.norm(dim=1, keepdim=True).clamp(min=1e-8)
+    return torch.einsum("in,jn->ij", z, z)
+
+
+def sim_loss(h, y, classes):
+    return F.mse_loss(similarity(h), similarity(F.one_hot(y, classes).double()))
+""",
+    ),
+    Alternative(
+        "ex22-6",
+        "draws among the first labels and skips the right one",
+        changed(
+            FORWARD,
+            (
+                "    return (y + torch.randint(1, classes, y.shape, generator=g)) % classes",
+                "    drawn = torch.randint(classes - 1, y.shape, generator=g)\n"
+                "    return drawn + (drawn >= y)",
+            ),
+        ),
+    ),
+    Alternative(
+        "ex22-6",
+        "logsigmoid, and weights that are zero for the right label",
+        """def wrong_labels(y, classes, g):
+    weights = 1.0 - F.one_hot(y, classes)
+    return torch.multinomial(weights, 1, generator=g)[:, 0]
+
+
+def goodness_loss(right, wrong, theta=2.0):
+    good, bad = (right * right).mean(-1), (wrong * wrong).mean(-1)
+    return -F.logsigmoid(good - theta).mean() - F.logsigmoid(theta - bad).mean()
+""",
+    ),
+    Alternative(
+        "ex22-7",
+        "greedy on stored features of the finished modules",
+        """def train_chain(modules, heads, batches, lr, greedy=False):
+    K = len(modules)
+    makers = [
+        torch.optim.Adam([*modules[k].parameters(), *heads[k].parameters()], lr=lr)
+        for k in range(K)
+    ]
+
+    def learn(k, h, y):
+        out = modules[k](h)
+        makers[k].zero_grad()
+        F.cross_entropy(heads[k](out), y).backward()
+        makers[k].step()
+        return out.detach()
+
+    for module in modules:
+        module.train()
+    if greedy:
+        inputs = [x for x, _ in batches]
+        for k in range(K):
+            for h, (_, y) in zip(inputs, batches, strict=True):
+                learn(k, h, y)
+            modules[k].eval()
+            with torch.no_grad():
+                inputs = [modules[k](h) for h in inputs]
+        return
+    for x, y in batches:
+        for k in range(K):
+            x = learn(k, x, y)
+    for module in modules:
+        module.eval()
+""",
+    ),
+    Alternative(
+        "ex22-7",
+        "through the local step, on the modules whose turn it is",
+        """def train_chain(modules, heads, batches, lr, greedy=False):
+    makers = optimisers_of(modules, heads, partial(torch.optim.Adam, lr=lr))
+    spans = [(k, k + 1) for k in range(len(modules))] if greedy else [(0, len(modules))]
+    for first, last in spans:
+        for f in modules[first:last]:
+            f.train()
+        for x, y in batches:
+            with torch.no_grad():
+                for f in modules[:first]:
+                    x = f(x)
+            span = slice(first, last)
+            local_step(modules[span], heads[span], makers[span], x, y)
+        for f in modules[first:last]:
+            f.eval()
+""",
+    ),
+]

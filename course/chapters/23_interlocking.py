@@ -13,7 +13,7 @@
 # %% [markdown]
 # # 23 · Interlocking backpropagation
 #
-# > **Claim.** Between a loss for every module and one loss for all lies a dial, the horizon $n$: module $k$ learns from the loss $n - 1$ modules above it and from no other. Few modules of reach recover most of the accuracy, each is paid for in memory and in waiting, and cutting the network less finely is a rival that must stand on the same plot.
+# > **Claim.** Between a loss for every module and one loss for all lies a dial, the horizon: few modules of reach recover most of the accuracy, and each is paid for in memory and in waiting.
 
 # %% [markdown]
 # | | |

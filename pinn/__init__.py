@@ -20,7 +20,7 @@ from pinn.fem import FEMSolution, fem
 from pinn.gauss_newton import LevenbergMarquardt
 from pinn.jets import Jet, Wanted, divergence, jet_of
 from pinn.mesh import Interface, Mesh, Partition
-from pinn.methods import CPINN, FEM, HPVPINN, VPINN, XPINN, HardPINN, Vanilla
+from pinn.methods import CPINN, XPINN, HardPINN, Vanilla
 from pinn.metrics import flux_jump, mass_defect, relative_error, test_points
 from pinn.networks import JetFNN
 from pinn.optimizers import SSBFGS, SSBroyden
@@ -35,6 +35,7 @@ from pinn.subdomains import SubdomainFNN
 from pinn.transforms import FourierFeatures, HardConstraint, PeriodicFeatures
 from pinn.variational import Variational
 from pinn.weak import WeakForm
+from pinn.weak_methods import FEM, HPVPINN, VPINN
 from pinn.weights import NTK, GradientNorm, ResidualAttention, SelfAdaptive
 
 __all__ = [

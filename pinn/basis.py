@@ -39,6 +39,8 @@ RuleOf = Callable[[int], Rule]
 def gauss_legendre(points: int) -> Rule:
     """Make the Gauss-Legendre rule, exact to degree ``2 points - 1``.
 
+    Golub and Welsch 1969, Math. Comp. 23(106).
+
     Args:
         points: Nodes, at least 1; none at an end.
 
@@ -60,6 +62,8 @@ def gauss_legendre(points: int) -> Rule:
 
 def gauss_lobatto(points: int) -> Rule:
     """Make the Gauss-Lobatto rule, exact to degree ``2 points - 3``; it has both ends.
+
+    Abramowitz and Stegun 1964, eq. 25.4.32.
 
     Args:
         points: Nodes, at least 2.
@@ -95,12 +99,15 @@ def legendre(degree: int, x: Tensor) -> tuple[Tensor, Tensor]:
     .. math:: (k + 1) P_{k+1} = (2k + 1) x P_k - k P_{k-1}, \qquad
               P_{k+1}' = P_{k-1}' + (2k + 1) P_k
 
+    Abramowitz and Stegun 1964, eq. 8.5.3.
+
     Args:
         degree: Highest degree, at least 1.
         x: Points. Shape ``(points,)``.
 
     Returns:
-        Values and slopes, each of shape ``(degree + 1, points)``.
+        Values, shape ``(degree + 1, points)``, and slopes, shape
+        ``(degree + 1, points)``.
 
     Raises:
         ValueError: If ``degree`` is less than 1.
@@ -140,6 +147,8 @@ def lobatto(bubbles: int, x: Tensor, *, hats: bool = False) -> Tests:
 
     .. math:: v_k = P_{k+1} - P_{k-1}, \quad v_k' = (2k + 1) P_k, \quad
               \int_{-1}^{1} v_j' v_k' = 2 (2k + 1) \, \delta_{jk}
+
+    Szabo and Babuska 1991, Finite Element Analysis, chapter 3.
 
     Args:
         bubbles: How many, ``k = 1 ... bubbles``.

@@ -16,6 +16,9 @@ from pinn.problem import Problem
 
 __all__ = ["Collocation"]
 
+# Conditions that read the network's values only.
+_OF_VALUES = (dde.icbc.DirichletBC, dde.icbc.IC, dde.icbc.PointSetBC)
+
 
 class Collocation(dde.data.TimePDE):
     """Data of a ``deepxde.Model``: abstract, see ``Strong`` and its siblings.
@@ -180,7 +183,9 @@ class Collocation(dde.data.TimePDE):
             ValueError: If there is not one weight per loss.
         """
         like = next(net.parameters())
-        inputs = torch.as_tensor(self.train_x, device="cpu").to(like).requires_grad_()
+        inputs = torch.as_tensor(self.train_x, device="cpu").to(like)
+        if not all(isinstance(bc, _OF_VALUES) for bc in self.bcs):
+            inputs.requires_grad_()  # a condition on derivatives
         blocks = self.blocks(net, self.points(like))
         if self.point_weights is not None:
             weights = self.point_weights.to(like)

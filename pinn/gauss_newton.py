@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from pinn._checks import check_callable, check_positive, check_second_order
+from pinn.jacobian import jacobian
 
 __all__ = ["LevenbergMarquardt"]
 
@@ -47,8 +48,8 @@ class LevenbergMarquardt(torch.optim.Optimizer):
 
     def __init__(
         self,
-        params: Iterable[Tensor],
-        residuals: Callable[[], Tensor],
+        params: Iterable[torch.nn.Parameter],
+        residuals: Callable[[], "Tensor"],
         *,
         damping: float = 1e-2,
         max_entries: int = 100_000_000,
@@ -83,10 +84,7 @@ class LevenbergMarquardt(torch.optim.Optimizer):
         if not state:
             state["damping"], state["n_iter"] = self.damping, 0
         state["n_iter"] += 1
-        with torch.enable_grad():
-            r = self.residuals()
-            J = self._jacobian(r)
-        r = r.detach()
+        r, J = jacobian(self.residuals, self._params, self.max_entries)
         before = r.square().sum()
         if not before.isfinite():
             raise FloatingPointError(
@@ -98,36 +96,14 @@ class LevenbergMarquardt(torch.optim.Optimizer):
         for _ in range(self.attempts):
             d = solve(state["damping"])
             self._move(x, d)
-            with torch.no_grad():
-                after = self.residuals().square().sum()
+            with torch.enable_grad():  # residuals may differentiate by themselves
+                after = self.residuals().detach().square().sum()
             if after < before:
                 state["damping"] = max(state["damping"] / 3, 1e-15)
                 return before
             state["damping"] = min(state["damping"] * 2, 1e15)
         self._move(x, torch.zeros_like(d))
         return before
-
-    def _jacobian(self, r: Tensor) -> Tensor:
-        """Differentiate every residual by every parameter: ``(residuals, params)``."""
-        count = sum(p.numel() for p in self._params)
-        if r.numel() * count > self.max_entries:
-            raise ValueError(
-                f"the Jacobian of {r.numel()} residuals by {count} parameters has "
-                f"{r.numel() * count} entries: expected at most {self.max_entries}"
-            )
-        rows = []
-        # Batches of rows: each is one vectorised backward pass.
-        for units in torch.eye(len(r), dtype=r.dtype, device=r.device).split(64):
-            slopes = torch.autograd.grad(
-                r,
-                self._params,
-                grad_outputs=units,
-                is_grads_batched=True,
-                retain_graph=True,
-                materialize_grads=True,
-            )
-            rows.append(torch.cat([s.flatten(1) for s in slopes], dim=1))
-        return torch.cat(rows)
 
     @torch.no_grad()
     def _move(self, x: list[Tensor], d: Tensor) -> None:
@@ -139,15 +115,21 @@ class LevenbergMarquardt(torch.optim.Optimizer):
 
 
 class _Damped:
-    """The damped normal equations for any damping, from one eigendecomposition."""
+    """The damped normal equations, for any damping."""
 
     def __init__(self, J: Tensor, r: Tensor) -> None:
         self.J, self.wide = J, J.shape[0] < J.shape[1]
-        gram = J @ J.T if self.wide else J.T @ J
-        self.values, self.vectors = torch.linalg.eigh(gram)
-        self.values = self.values.clamp_min(0)
-        self.right = self.vectors.T @ (r if self.wide else J.T @ r)
+        self.gram = J @ J.T if self.wide else J.T @ J
+        self.right = r if self.wide else J.T @ r
 
     def __call__(self, lam: float) -> Tensor:
-        d = self.vectors @ (self.right / (self.values + lam))
+        damped = self.gram.clone()
+        damped.diagonal().add_(lam)
+        L, failed = torch.linalg.cholesky_ex(damped)
+        if failed:  # not positive, by round-off
+            values, vectors = torch.linalg.eigh(self.gram)
+            values = values.clamp_min(0) + lam
+            d = vectors @ ((vectors.T @ self.right) / values)
+        else:
+            d = torch.cholesky_solve(self.right[:, None], L)[:, 0]
         return -(self.J.T @ d) if self.wide else -d

@@ -5,7 +5,7 @@ flux ``F(x, u, grad u)`` needs no automatic differentiation through the network:
 forward-mode product through the few lines of the flux only.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -13,12 +13,15 @@ from torch import Tensor
 
 __all__ = ["Jet", "Wanted", "divergence", "jet_of"]
 
-Flux = Callable[[Tensor, Tensor, Tensor], Tensor]
+Flux = Callable[[Tensor, Tensor, Tensor], "Tensor"]
+Function = Callable[[Tensor], "Tensor"]
 
 
 @dataclass(frozen=True)
 class Wanted:
     """Which derivatives a computation reads; the others need not be propagated.
+
+    Griewank and Walther 2008, Evaluating Derivatives, chapter 13.
 
     Args:
         first: Axes ``i`` of the first derivatives.
@@ -52,10 +55,17 @@ class Wanted:
 class Jet:
     """Values and derivatives at points; a derivative not asked for is NaN.
 
+    Griewank and Walther 2008, Evaluating Derivatives, chapter 13.
+
     Args:
         u: Values. Shape ``(batch, components)``.
         p: Gradients. Shape ``(batch, components, dim)``.
         H: Second derivatives. Shape ``(batch, components, dim, dim)``.
+
+    Example:
+        >>> u = torch.zeros(5, 1)
+        >>> Jet(u, u[..., None], u[..., None, None])[:2].H.shape
+        torch.Size([2, 1, 1, 1])
     """
 
     u: Tensor
@@ -70,16 +80,16 @@ class Jet:
     def assemble(
         cls,
         u: Tensor,
-        first: dict[int, Tensor],
-        second: dict[tuple[int, int], Tensor],
+        first: Mapping[int, "Tensor"],
+        second: Mapping[tuple[int, int], "Tensor"],
         dim: int,
     ) -> "Jet":
         """Put separate derivatives together; what is missing becomes NaN.
 
         Args:
             u: Values. Shape ``(batch, components)``.
-            first: Per axis, shape ``(batch, components)``.
-            second: Per pair ``(i, j)``, ``i <= j``, shape ``(batch, components)``.
+            first: Per axis ``(batch, components)``.
+            second: Per pair ``(i, j)``, ``i <= j``, as ``first``.
             dim: Coordinates.
 
         Returns:
@@ -95,8 +105,10 @@ class Jet:
         return cls(u, p, torch.stack(entries, dim=-1).unflatten(-1, (dim, dim)))
 
 
-def jet_of(net: Callable[[Tensor], Tensor], x: Tensor, wanted: Wanted) -> Jet:
+def jet_of(net: Function, x: Tensor, wanted: Wanted) -> Jet:
     """Evaluate a network's jet: by its own ``jet`` if it has one, else by autograd.
+
+    Griewank and Walther 2008, Evaluating Derivatives, chapter 13.
 
     Args:
         net: Any function of points, for instance a ``deepxde.nn.NN``; rows must not
@@ -149,8 +161,10 @@ def divergence(flux: Flux, x: Tensor, jet: Jet) -> Tensor:
     .. math:: \operatorname{div} F = \sum_i \partial_{x_i} F_i
               + \partial_u F_i \, \partial_i u + \partial_p F_i \, \partial_i p
 
+    Forward mode, as in Griewank and Walther 2008, Evaluating Derivatives, chapter 3.
+
     Args:
-        flux: ``flux(x, u, p)`` of shape ``(batch, equations, dim)``.
+        flux: ``flux(x, u, p)`` returns ``(batch, equations, dim)``.
         x: Points. Shape ``(batch, dim)``.
         jet: Values and derivatives there.
 

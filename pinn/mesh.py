@@ -65,11 +65,17 @@ def _boxes(edges: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 class Mesh:
     """Elements that tile a box, or a union of boxes such as an L, and their degrees.
 
+    Kharazmi, Zhang and Karniadakis 2021, CMAME 374, 113547.
+
     Args:
         geometry: A ``deepxde.geometry`` object, in time or not.
         elements: Per axis, a number of equal elements or the positions of the edges;
             one number stands for all axes. Time is the last axis.
         degree: Bubble test functions per axis and element.
+        lower: Lower corners of the elements, set by ``refine``; leave it. Shape
+            ``(boxes, dim)``.
+        upper: Upper corners, likewise. Shape ``(boxes, dim)``.
+        degrees: Degree of each element, likewise. Shape ``(boxes,)``.
 
     Raises:
         TypeError: If a count is not an int.
@@ -207,6 +213,8 @@ class Interface:
 
 class Partition:
     """A domain cut into subdomains by planes.
+
+    Jagtap and Karniadakis 2020, Communications in Computational Physics 28(5).
 
     Args:
         geometry: A ``deepxde.geometry`` object that is a box, in time or not.

@@ -14,6 +14,8 @@ from pinn._backend import dde
 from pinn._checks import check_callable, check_count
 from pinn.activations import Activation, LocallyAdaptive, tanh
 from pinn.composition import Memo, transform_jet
+from pinn.fused import can_fuse, fused
+from pinn.jacobian import current_tape
 from pinn.jets import Jet, Wanted
 
 __all__ = ["JetFNN", "check_sizes", "propagate", "seed_stack", "unstack"]
@@ -103,6 +105,30 @@ def propagate(
     return stack
 
 
+def run_layers(
+    stack: Tensor,
+    weights: Sequence[Tensor],
+    biases: Sequence[Tensor],
+    activations: Sequence[Activation],
+    wanted: Wanted,
+) -> Tensor:
+    """Send a stack through all layers in the fastest way that gives all derivatives.
+
+    Args:
+        stack: Shape ``(..., channels, points, inputs)``.
+        weights: Per layer, shape ``(..., inputs, outputs)``.
+        biases: Per layer, shape ``(..., outputs)``.
+        activations: Per hidden layer.
+        wanted: Derivatives in the stack.
+
+    Returns:
+        Shape ``(..., channels, points, outputs)``.
+    """
+    if not can_fuse(stack, activations):
+        return propagate(stack, weights, biases, activations, wanted)
+    return fused(stack, weights, biases, activations, wanted, eager=propagate)
+
+
 def unstack(stack: Tensor, wanted: Wanted, dim: int) -> Jet:
     """Turn ``(channels, points, components)`` into a jet."""
     count = len(wanted.first)
@@ -120,7 +146,10 @@ def complete(wanted: Wanted) -> Wanted:
 class JetFNN(dde.nn.NN):
     """A fully connected network that knows its derivatives.
 
-    Use it as any ``deepxde.nn.NN``; feature and output transforms apply to jets too.
+    Use ``JetFNN`` as any ``deepxde.nn.NN``; feature and output transforms apply to jets
+    too.
+
+    Griewank and Walther 2008, Evaluating Derivatives, chapter 13.
 
     Args:
         layer_sizes: Inputs, hidden widths, outputs.
@@ -172,7 +201,7 @@ class JetFNN(dde.nn.NN):
             ]
             self.activations = torch.nn.ModuleList(made)
         self._memo = Memo()
-        self._run = torch.compile(propagate, dynamic=True) if compiled else propagate
+        self._run = torch.compile(propagate, dynamic=True) if compiled else run_layers
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Evaluate the network.
@@ -183,7 +212,7 @@ class JetFNN(dde.nn.NN):
         Returns:
             Values. Shape ``(batch, components)``.
         """
-        return self._evaluate(inputs, Wanted(), propagate).u
+        return self._evaluate(inputs, Wanted(), run_layers).u
 
     def jet(self, x: Tensor, wanted: Wanted) -> Jet:
         """Evaluate values and derivatives in one pass.
@@ -208,9 +237,14 @@ class JetFNN(dde.nn.NN):
                 f"the first layer gets {stack.shape[-1]} inputs but has "
                 f"{self.layer_sizes[0]}: expected layer_sizes[0] = {stack.shape[-1]}"
             )
-        weights = [linear.weight.T for linear in self.linears]
-        biases = [linear.bias for linear in self.linears]
-        out = run(stack, weights, biases, self.activations, wanted)
+        tape = current_tape()
+        if tape is not None and can_fuse(stack, self.activations):
+            params = [(linear.weight, linear.bias) for linear in self.linears]
+            out = tape.run(stack, params, self.activations, wanted)
+        else:
+            weights = [linear.weight.T for linear in self.linears]
+            biases = [linear.bias for linear in self.linears]
+            out = run(stack, weights, biases, self.activations, wanted)
         jet = unstack(out, wanted, dim)
         if self._output_transform is None:
             return jet

@@ -30,7 +30,7 @@ class _SelfScaled(torch.optim.Optimizer):
 
     def __init__(
         self,
-        params: Iterable[Tensor],
+        params: Iterable[torch.nn.Parameter],
         *,
         max_iter: int = 10,
         max_params: int = 4000,
@@ -98,7 +98,10 @@ class _SelfScaled(torch.optim.Optimizer):
         if not slope < 0:  # the points have changed under an old Hessian: start again
             self._forget(state)
             d, slope = -g, -torch.dot(g, g).item()
-        start = min(1.0, 1.0 / g.abs().sum().item()) if state["fresh"] else 1.0
+        if state["fresh"]:
+            start = min(1.0, 1.0 / g.abs().sum().item())
+        else:  # as if this step's decrease were the last one's: Nocedal, Wright (3.60)
+            start = min(1.0, 2.02 * state["decrease"] / -slope)
         x = torch.cat([p.flatten() for p in self._params])
 
         def along(step: float) -> tuple[float, float, Tensor]:
@@ -119,6 +122,7 @@ class _SelfScaled(torch.optim.Optimizer):
             # B s = -step g, because s = -step H g.
             self._update(H, s, y, -step * torch.dot(s, g), state["fresh"])
             state["fresh"] = False
+        state["decrease"] = loss - value
         return value, g_new
 
     @staticmethod

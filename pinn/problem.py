@@ -5,7 +5,7 @@ is one more coordinate, the last, and what flows along it is ``u``.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -20,6 +20,16 @@ __all__ = ["Problem"]
 _PROBES = 32
 
 
+@dataclass(frozen=True)
+class _Facts:
+    """What a problem's flux and source were found to read and to return."""
+
+    wanted: Wanted
+    flux_wanted: Wanted = Wanted()
+    equations: int = 0
+    source_uses_u: bool = False
+
+
 @dataclass(frozen=True, eq=False)
 class Problem:
     r"""A balance law, its domain and its conditions.
@@ -31,14 +41,16 @@ class Problem:
     ``F = (u^2 / 2 - nu u_x, u)``. From this follow the strong residual ``div F - s``,
     the flux ``F . n`` through an interface, and the weak form (:class:`pinn.WeakForm`).
 
+    LeVeque 2002, Finite Volume Methods for Hyperbolic Problems, chapter 2.
+
     Args:
         geometry: A ``deepxde.geometry`` object, or ``GeometryXTime``.
-        flux: ``flux(x, u, p)`` with ``x`` of shape ``(batch, dim)``, ``u`` of shape
-            ``(batch, components)`` and ``p`` of shape ``(batch, components, dim)``;
-            returns shape ``(batch, equations, dim)``. None if ``residual`` is given.
-        source: ``source(x, u)`` of shape ``(batch, equations)``; None is zero.
+        flux: ``flux(x, u, p)`` takes ``x``, ``(batch, dim)``, ``u``,
+            ``(batch, components)``, and ``p``, ``(batch, components, dim)``; it returns
+            ``(batch, equations, dim)``. None if ``residual`` is given.
+        source: ``source(x, u)`` returns ``(batch, equations)``; None is zero.
         conditions: ``deepxde.icbc`` objects.
-        exact: The solution, ``exact(x)`` of shape ``(batch, components)``, or None.
+        exact: The solution, ``exact(x)`` returns ``(batch, components)``; or None.
         residual: For a PDE that is not a balance law: DeepXDE's own ``pde(x, y)``. Only
             the strong methods take it.
         components: Unknown functions.
@@ -64,34 +76,57 @@ class Problem:
 
     geometry: object
     flux: Flux | None = None
-    source: Callable[[Tensor, Tensor], Tensor] | None = None
+    source: Callable[[Tensor, Tensor], "Tensor"] | None = None
     conditions: Sequence[object] = ()
-    exact: Callable[[Tensor], Tensor] | None = None
-    residual: Callable[[Tensor, Tensor], Tensor] | None = None
+    exact: Callable[[Tensor], "Tensor"] | None = None
+    residual: Callable[[Tensor, Tensor], "Tensor"] | None = None
     components: int = 1
-    hard: Callable[[Tensor, Tensor], Tensor] | None = None
-    equations: int = field(init=False, default=0)
-    wanted: Wanted = field(init=False, default=Wanted())
-    flux_wanted: Wanted = field(init=False, default=Wanted())
-    source_uses_u: bool = field(init=False, default=False)
+    hard: Callable[[Tensor, Tensor], "Tensor"] | None = None
 
     def __post_init__(self) -> None:
         self._check_arguments()
-        if self.flux is None:
-            object.__setattr__(self, "wanted", Wanted.all(self.dim))
-            return
+        found = _Facts(wanted=Wanted.all(self.dim))
+        if self.flux is not None:
+            found = self._learn()
+        object.__setattr__(self, "_facts", found)
+
+    def _learn(self) -> "_Facts":
+        """Try the flux and the source, and see what they read and return."""
         x, u, p = self.probes()
         F = self.flux(x, u, p)
         check_shape("flux(x, u, p)", F, (_PROBES, "equations", self.dim))
-        learned = {"equations": F.shape[1], "flux_wanted": self._first_wanted(x, u, p)}
+        uses_u = False
         if self.source is not None:
             s = self.source(x, u)
             check_shape("source(x, u)", s, (_PROBES, F.shape[1]))
             blind = self.source(x, torch.full_like(u, torch.nan))
-            learned["source_uses_u"] = bool(blind.isnan().any())
-        for name, value in learned.items():
-            object.__setattr__(self, name, value)
-        object.__setattr__(self, "wanted", self._second_wanted(x, u, p))
+            uses_u = bool(blind.isnan().any())
+        return _Facts(
+            self._second_wanted(x, u, p),
+            self._first_wanted(x, u, p),
+            F.shape[1],
+            uses_u,
+        )
+
+    @property
+    def equations(self) -> int:
+        """Balance laws; 0 if the problem was stated by a residual."""
+        return self._facts.equations
+
+    @property
+    def wanted(self) -> Wanted:
+        """Derivatives that the strong residual reads."""
+        return self._facts.wanted
+
+    @property
+    def flux_wanted(self) -> Wanted:
+        """Derivatives that the flux reads."""
+        return self._facts.flux_wanted
+
+    @property
+    def source_uses_u(self) -> bool:
+        """Whether the source reads ``u``."""
+        return self._facts.source_uses_u
 
     @property
     def dim(self) -> int:
@@ -212,7 +247,15 @@ class Problem:
                     )
 
     def probes(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Draw points of the domain and values to try the flux and the source on."""
+        """Draw points of the domain and values to try the flux and the source on.
+
+        Returns:
+            Points, shape ``(batch, dim)``, values, shape ``(batch, components)``, and
+            gradients, shape ``(batch, components, dim)``; the same at every call.
+
+        Raises:
+            ValueError: If the domain is empty.
+        """
         generator = torch.Generator("cpu").manual_seed(0)
         lower, upper = (torch.as_tensor(c, device="cpu") for c in self.bounds)
 

@@ -5,18 +5,31 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pinn.methods import FEM
 from pinn.plot import plot_race
 from pinn.problem import Problem
 from pinn.solution import Solution
 from pinn.solve import solve
+from pinn.weak_methods import FEM
 
 __all__ = ["Race", "race"]
 
 
 @dataclass(frozen=True, eq=False)
 class Race:
-    """What :func:`pinn.race` found: per method, one solution per seed."""
+    """What :func:`pinn.race` found.
+
+    Why several seeds, and finite elements beside them: McGreivy and Hakim 2024, Nat.
+    Mach. Intell. 6.
+
+    Args:
+        solutions: Per method, one solution per seed.
+
+    Example:
+        >>> from pinn import FEM, solve, zoo
+        >>> found = Race({"FEM": [solve(zoo.heat(), FEM(8))]})
+        >>> found.table().splitlines()[0]
+        '| method | error, median | worst | CPU seconds | parameters |'
+    """
 
     solutions: Mapping[str, Sequence[Solution]]
 
@@ -57,6 +70,9 @@ def race(
     progress: bool = False,
 ) -> Race:
     """Give every method the same CPU seconds, several times.
+
+    Why finite elements belong into every race: McGreivy and Hakim 2024, Nat. Mach.
+    Intell. 6.
 
     Args:
         problem: The problem, with an exact solution.

@@ -32,6 +32,8 @@ class History:
 class Solution:
     """What :func:`pinn.solve` found.
 
+    What a comparison should tell: McGreivy and Hakim 2024, Nat. Mach. Intell. 6.
+
     Args:
         problem: The problem.
         net: The network, or the finite-element function.
@@ -39,10 +41,16 @@ class Solution:
         seconds: CPU seconds of training, or of the solver.
         history: How it went.
         model: The ``deepxde.Model``; None for finite elements.
+
+    Example:
+        >>> from pinn import FEM, Solution, solve, zoo
+        >>> solution = solve(zoo.heat(), FEM(8))
+        >>> isinstance(solution, Solution), solution.error() < 0.01
+        (True, True)
     """
 
     problem: Problem
-    net: Callable[[Tensor], Tensor]
+    net: Callable[[Tensor], "Tensor"]
     parameters: int
     seconds: float
     history: History

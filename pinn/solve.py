@@ -1,9 +1,11 @@
 """Solve a problem by a method."""
 
+import os
 import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,12 +13,13 @@ from tqdm.auto import tqdm
 
 from pinn._backend import dde
 from pinn._checks import check_count, check_positive
+from pinn.checkpoint import load, put_back, save
 from pinn.fem import fem
 from pinn.mesh import Mesh
-from pinn.methods import FEM
 from pinn.metrics import relative_error, test_points
 from pinn.problem import Problem
 from pinn.solution import History, Solution
+from pinn.weak_methods import FEM
 
 __all__ = ["solve"]
 
@@ -24,10 +27,15 @@ _LOOKS = 40  # how often a run with a time limit looks at its error
 
 
 class _Watch(dde.callbacks.Callback):
-    """Count training time, look at the error, stop in time."""
+    """Count training time, look at the error, stop in time, keep checkpoints."""
 
     def __init__(
-        self, problem: Problem, seconds: float | None, iterations: int, progress: bool
+        self,
+        problem: Problem,
+        seconds: float | None,
+        iterations: int,
+        progress: bool,
+        path: Path | None,
     ) -> None:
         super().__init__()
         self.problem, self.seconds, self.iterations = problem, seconds, iterations
@@ -36,11 +44,36 @@ class _Watch(dde.callbacks.Callback):
         self.used, self.looked = 0.0, -float("inf")
         self.x = test_points(problem, 4000)
         self.bar = tqdm(total=iterations, disable=not progress)
+        self.path, self.about, self.kept = path, {}, None
+
+    def resume(self, model: object) -> None:
+        """Go on from the checkpoint, if there is one; first of all load it."""
+        if self.path is None or not self.path.exists():
+            return
+        self.kept = load(self.path, model, self.about)
+        run = self.kept["run"]
+        self.used, self.looked = run["used"], run["looked"]
+        self.rows = run["rows"]
+        self.bar.update(model.train_state.step)
+
+    def remaining(self, model: object) -> int:
+        """Tell how many steps are left to do."""
+        if self.seconds is not None and self.used >= self.seconds:
+            return 0
+        return max(0, self.iterations - model.train_state.step)
 
     def on_train_begin(self) -> None:
         """Start the clock."""
-        self.look()
+        if self.kept is None:
+            self.look()
         self.started = time.process_time()
+
+    def on_epoch_begin(self) -> None:
+        """Put back, once, what other callbacks set at the start."""
+        if self.kept is not None:
+            put_back(self.kept, self.model)
+            self.kept = None
+            self.started = time.process_time()
 
     def on_epoch_end(self) -> None:
         """Stop the clock, look if it is time, start it again."""
@@ -51,14 +84,10 @@ class _Watch(dde.callbacks.Callback):
             over = self.used >= self.seconds
             self.model.stop_training = self.model.stop_training or over
         else:
-            due = over = self.bar_step() % self.every == 0
+            due = over = self.model.train_state.step % self.every == 0
         if due or over:
             self.look()
         self.started = time.process_time()
-
-    def bar_step(self) -> int:
-        """Return the steps so far."""
-        return self.model.train_state.step
 
     def look(self) -> None:
         """Note time, loss and error."""
@@ -75,6 +104,22 @@ class _Watch(dde.callbacks.Callback):
         """Return what was noted."""
         self.bar.close()
         return History(*torch.tensor(self.rows, dtype=torch.float64).unbind(1))
+
+
+class _Keeper(dde.callbacks.Callback):
+    """Write a checkpoint after each look: the last callback, when all is done."""
+
+    def __init__(self, watch: _Watch) -> None:
+        super().__init__()
+        self.watch, self.rows = watch, len(watch.rows)
+
+    def on_epoch_end(self) -> None:
+        """Write, if there was a look."""
+        watch = self.watch
+        if watch.path is not None and len(watch.rows) != self.rows:
+            self.rows = len(watch.rows)
+            run = {"used": watch.used, "looked": watch.looked, "rows": watch.rows}
+            save(watch.path, self.model, watch.about | run)
 
 
 @contextmanager
@@ -100,19 +145,25 @@ def solve(  # noqa: PLR0913 - the options of a run
     iterations: int | None = None,
     seed: int = 0,
     progress: bool = False,
+    checkpoint: str | os.PathLike | None = None,
 ) -> Solution:
     """Solve a problem by a method; an interrupt returns what there is so far.
+
+    Training is that of DeepXDE: Lu, Meng, Mao and Karniadakis 2021, SIAM Rev. 63(1).
 
     Args:
         problem: The problem.
         method: ``Vanilla``, ``HardPINN``, ``CPINN``, ``XPINN``, ``VPINN``, ``HPVPINN``
-            or ``FEM`` from ``pinn.methods``, or an object like them.
+            or ``FEM``, or an object like them.
         net: Network; None is the method's own.
         optimizer: ``optimizer(net, data)``; None is the method's own.
         seconds: Stop after so many CPU seconds of training.
         iterations: Stop after so many steps of the optimiser.
         seed: Seed of the network and of the points.
         progress: Whether to show a bar.
+        checkpoint: File that is written at each of about 40 looks at the error. If it
+            exists, the run goes on from there: the same losses and weights as without
+            a break, bit for bit (with ``iterations``). Finite elements need none.
 
     Returns:
         The solution, with its history.
@@ -120,7 +171,7 @@ def solve(  # noqa: PLR0913 - the options of a run
     Raises:
         TypeError: If ``iterations`` or ``seed`` is not an int.
         ValueError: If neither ``seconds`` nor ``iterations`` is given, or one is not
-            positive.
+            positive, or ``checkpoint`` is of another run.
 
     Example:
         >>> from pinn import HPVPINN, zoo
@@ -144,17 +195,32 @@ def solve(  # noqa: PLR0913 - the options of a run
         made = (optimizer or method.optimizer)(net, data)
         model = dde.Model(data, net)
         model.compile(made, loss_weights=method.weights, verbose=0)
-        watch = _Watch(problem, seconds, steps, progress)
-        callbacks = [watch, *method.callbacks(seed)]
-        try:
+        path = None if checkpoint is None else Path(checkpoint)
+        watch = _Watch(problem, seconds, steps, progress, path)
+        watch.about = {
+            "method": type(method).__name__,
+            "seed": seed,
+            "parameters": sum(p.numel() for p in net.parameters()),
+        }
+        watch.resume(model)
+        _train(model, watch, method.callbacks(seed))
+    count = sum(p.numel() for p in net.parameters())
+    return Solution(problem, net, count, watch.used, watch.history(), model)
+
+
+def _train(model: object, watch: _Watch, callbacks: list) -> None:
+    """Train for what is left to do; an interrupt ends it."""
+    steps = watch.remaining(model)
+    watch.set_model(model)
+    callbacks = [watch, *callbacks, _Keeper(watch)]
+    try:
+        if steps:
             model.train(
                 iterations=steps, display_every=10**9, verbose=0, callbacks=callbacks
             )
-        except KeyboardInterrupt:
-            pass  # return what there is so far
-        watch.look()
-    count = sum(p.numel() for p in net.parameters())
-    return Solution(problem, net, count, watch.used, watch.history(), model)
+    except KeyboardInterrupt:
+        pass  # return what there is so far
+    watch.look()
 
 
 def _by_elements(problem: Problem, method: FEM) -> Solution:

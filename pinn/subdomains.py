@@ -11,7 +11,7 @@ from pinn.activations import Activation, LocallyAdaptive, tanh
 from pinn.composition import Memo, transform_jet
 from pinn.jets import Jet, Wanted
 from pinn.mesh import Partition
-from pinn.networks import check_sizes, complete, propagate, seed_stack, unstack
+from pinn.networks import check_sizes, complete, run_layers, seed_stack, unstack
 
 __all__ = ["SubdomainFNN"]
 
@@ -48,6 +48,9 @@ class SubdomainFNN(dde.nn.NN):
     A point is sent to the network of its subdomain; the points of all subdomains of
     equal depth and width go through one batched product per layer. Inputs are scaled to
     [-1, 1] on each subdomain.
+
+    Jagtap and Karniadakis 2020, Communications in Computational Physics 28(5); all in
+    one product as in Moseley, Markham and Nissen-Meyer 2023, Adv. Comput. Math. 49(4).
 
     Args:
         partition: The subdomains.
@@ -186,7 +189,29 @@ class SubdomainFNN(dde.nn.NN):
         wanted: Wanted,
     ) -> Tensor:
         """Run one group's padded batch: ``(channels, points, components)``."""
-        place, count = slots[0], len(group.members)
+
+        def make() -> tuple[Tensor, Tensor]:
+            return x, self._pad(len(group.members), x, index, rows, slots, wanted)
+
+        if x.requires_grad or self._input_transform is not None:
+            batch = make()[1]
+        else:  # kept together with x, so that no other tensor can take its id
+            key = ("batch", id(group), id(x), x._version, wanted)
+            batch = self._memo(index, key, make)[1]
+        weights, biases = list(group.weights), list(group.biases)
+        out = run_layers(batch, weights, biases, group.activations, wanted)
+        return out.transpose(0, 1).flatten(1, 2)[:, slots[0]]
+
+    def _pad(
+        self,
+        count: int,
+        x: Tensor,
+        index: Tensor,
+        rows: Tensor,
+        slots: Tensor,
+        wanted: Wanted,
+    ) -> Tensor:
+        """Stack the inputs: ``(networks, channels, most points, inputs)``."""
         if self._input_transform is not None:
             features = transform_jet(self._input_transform, x, None, wanted, self._memo)
             stack = seed_stack(x, features, wanted, x.shape[1])[:, rows]
@@ -199,7 +224,5 @@ class SubdomainFNN(dde.nn.NN):
             stack = torch.cat([stack[:1], stack[1:] * scale])
         width = int((slots[1].bincount(minlength=count)).max())
         padded = stack.new_zeros(stack.shape[0], count * width, stack.shape[-1])
-        padded = padded.index_copy(1, place, stack)
-        batch = padded.unflatten(1, (count, width)).transpose(0, 1)
-        out = propagate(batch, group.weights, group.biases, group.activations, wanted)
-        return out.transpose(0, 1).flatten(1, 2)[:, place]
+        padded = padded.index_copy(1, slots[0], stack)
+        return padded.unflatten(1, (count, width)).transpose(0, 1)

@@ -13,7 +13,7 @@ from pinn._checks import check_callable, check_count, check_positive
 
 __all__ = ["FourierFeatures", "HardConstraint", "PeriodicFeatures"]
 
-Function = Callable[[Tensor], Tensor]
+Function = Callable[[Tensor], "Tensor"]
 
 
 class HardConstraint:
@@ -24,8 +24,8 @@ class HardConstraint:
     Likas and Fotiadis 1998, IEEE Trans. Neural Netw. 9(5).
 
     Args:
-        lift: ``lift(x)``, shape ``(batch, components)``.
-        distance: ``distance(x)``, shape ``(batch, components)`` or ``(batch, 1)``.
+        lift: ``lift(x)`` gives ``(batch, components)``.
+        distance: ``distance(x)`` gives ``(batch, components)`` or ``(batch, 1)``.
 
     Raises:
         TypeError: If an argument is not a function.

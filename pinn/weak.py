@@ -37,6 +37,10 @@ __all__ = ["WeakForm"]
 class WeakForm:
     """Weak residuals of a problem for every element and test function.
 
+    Kharazmi, Zhang and Karniadakis 2021, CMAME 374, 113547. ``x`` holds all points
+    where a jet is needed, ``(points, dim)``, and ``wanted`` names the derivatives
+    needed there.
+
     Args:
         problem: The balance law.
         mesh: Elements and degrees.
@@ -45,10 +49,6 @@ class WeakForm:
         hats: Whether to test with the two hats per axis too: bubbles alone cannot see
             what flows between elements.
         integrations: Integrations by parts, 0, 1 or 2.
-
-    Attributes:
-        x: All points where a jet is needed. Shape ``(points, dim)``.
-        wanted: Derivatives needed there.
 
     Raises:
         ValueError: If the problem is not a balance law, ``integrations`` is not 0, 1 or
@@ -115,7 +115,7 @@ class WeakForm:
         """Move all tables to a tensor's device and dtype; nothing happens if they are.
 
         Args:
-            like: The tensor.
+            like: The tensor. Shape ``(...)``.
 
         Returns:
             This object.

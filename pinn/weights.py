@@ -148,15 +148,26 @@ class _PointWeights(dde.callbacks.Callback):
 
     def on_train_begin(self) -> None:
         """Start from equal weights."""
+        self._sizes()
         self._ensure()
 
     def on_epoch_end(self) -> None:
         """Update the weights."""
-        data = self.model.data
-        r = data.blocks(self.model.net, data.points(next(self.model.net.parameters())))
-        columns = [b.detach() for b in r if len(b) == len(data.train_x_all)]
-        size = torch.cat(columns, dim=1).square().sum(1, keepdim=True).sqrt()
-        data.point_weights = self._update(self._ensure().to(size), size)
+        size = self._sizes()
+        self.model.data.point_weights = self._update(self._ensure().to(size), size)
+
+    def _sizes(self) -> Tensor:
+        """Root of the sum of squared residuals at each point: ``(points, 1)``."""
+        data, net = self.model.data, self.model.net
+        count = len(data.train_x_all)
+        blocks = data.blocks(net, data.points(next(net.parameters()))) if count else []
+        columns = [b.detach() for b in blocks if len(b) == count]
+        if not columns:
+            raise ValueError(
+                f"{type(data).__name__} has no residual at points: "
+                f"{type(self).__name__} expects Strong, Conservative or Extended"
+            )
+        return torch.cat(columns, dim=1).square().sum(1, keepdim=True).sqrt()
 
     def _ensure(self) -> Tensor:
         """Return the weights; new points get the start value."""

@@ -25,7 +25,7 @@ import pytest
 import torch
 from torch import Tensor
 
-PACKAGES = ("unroll", "modular")  # a package joins when its cases.py has a table CALLS
+PACKAGES = ("unroll", "modular", "pinn")
 SECTION = re.compile(r"^(Args|Returns|Raises|Example|Examples):$", re.MULTILINE)
 SHAPE = re.compile(r"\b[Ss]hape ((?:``\([^`]*\)``(?:,? or |, )?)+)")
 SOURCE = re.compile(r"\b[A-Z][\w'-]+ (?:et al\. )?(?:19|20)\d\d\b")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.benchmarks.pinn_race import code
 from tests.benchmarks.tables import PLACE, README, RESULTS, TABLES, render
 
 RECORDS = sorted(RESULTS.glob("*.json"))
@@ -25,3 +26,11 @@ def test_a_record_says_where_when_and_how_it_was_made(path: Path) -> None:
     machine = json.loads(path.read_text())["machine"]
     assert {"date", "python", "versions", "cpu", "threads", "gpu"} <= set(machine)
     assert "/" not in machine["cpu"]
+
+
+def test_the_readmes_race_runs() -> None:
+    short = code().replace("seconds=20, seeds=(0, 1, 2)", "seconds=0.05, seeds=(0,)")
+    assert short != code()
+    names: dict = {}
+    exec(compile(short, "README.md", "exec"), names)
+    assert len(names["result"].table().splitlines()) == 2 + 5

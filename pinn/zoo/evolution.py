@@ -163,7 +163,7 @@ def allen_cahn(diffusivity: float = 1e-4) -> Problem:
     ``u = x^2 cos(pi x)`` at first, periodic ends. Raissi, Perdikaris and Karniadakis
     2019. Solution: :func:`pinn.etdrk4` with 1024 modes. The initial value
     has a kink at the ends, so modes fall slowly until diffusion has rounded it: the
-    error is about 1e-6 near ``t = 0`` and below 1e-8 for ``t >= 0.1``.
+    error is about 1e-6.
 
     Args:
         diffusivity: ``D``.

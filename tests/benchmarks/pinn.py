@@ -15,39 +15,54 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import record
 import torch
+from pinn_runs import (
+    FAST,
+    WEAK,
+    Row,
+    Seeds,
+    WrongFlux,
+    accuracy,
+    burgers,
+    by_broyden,
+    cpinn,
+    damped,
+    record_of,
+    waves,
+)
 
 from pinn import (
-    CPINN,
     FEM,
     HPVPINN,
-    HardPINN,
+    Conservative,
     JetFNN,
     Mesh,
     Partition,
+    Problem,
     Strong,
     SubdomainFNN,
     Vanilla,
+    Variational,
     Wanted,
     WeakForm,
+    gauss_lobatto,
     jet_of,
     solve,
     zoo,
 )
 from pinn._backend import dde
+from pinn.jacobian import jacobian
 
-Row = dict[str, object]
 Model, data, nn = dde.Model, dde.data, dde.nn
 
 
-def in_turns(
-    ways: dict[str, Callable[[], object]], rounds: int = 7
-) -> dict[str, float]:
+def in_turns(ways: dict[str, Callable[[], object]], rounds: int = 7) -> Row:
     """Median CPU milliseconds of each way, taken in turns."""
     for way in ways.values():
         way()
@@ -60,30 +75,49 @@ def in_turns(
     return {name: statistics.median(found) for name, found in times.items()}
 
 
-def accuracy(problem: object, method: object, seconds: float, seeds: range) -> Row:
-    """Errors of several runs of the same length."""
-    runs = [solve(problem, method, seconds=seconds, seed=seed) for seed in seeds]
-    errors = [run.error() for run in runs]
-    return {
-        "seeds": list(seeds),
-        "errors": errors,
-        "median": statistics.median(errors),
-        "worst": max(errors),
-        "cpu_seconds": [run.seconds for run in runs],
-        "parameters": runs[0].parameters,
-        "curve_seconds": runs[0].history.seconds.tolist(),
-        "curve_error": runs[0].history.error.tolist(),
-    }
+def fastvpinns_steps() -> Row:
+    """Its set-up: 8 x 8 elements, order 4, 5 x 5 points, net 3 x 30, Adam."""
+    problem = waves()
+    data = Variational(
+        problem, Mesh(problem.geometry, 8, degree=4), 400, points=5, rule=gauss_lobatto
+    )
+    model = Model(data, JetFNN([2, 30, 30, 30, 1]))
+    model.compile("adam", lr=1e-3, verbose=0)
+    model.train(iterations=1, verbose=0, display_every=10**6)
+    state = model.train_state
+
+    def step() -> None:
+        model._train_step(state.X_train, state.y_train, state.train_aux_vars)
+
+    return {"published_ms": 2.0} | in_turns({"ours_ms": step}, rounds=51)
+
+
+def jacobians(problem: Problem, method: HPVPINN) -> Row:
+    """Jacobian of the residuals: point by point, and row by row through autograd."""
+    data, generator = method.data(problem), torch.Generator().manual_seed(0)
+    net = method.net(problem, generator)
+    params = list(net.parameters())
+
+    def rows() -> torch.Tensor:
+        r = data.residual_vector(net)
+        units = torch.eye(len(r), dtype=r.dtype).split(64)
+        options = {"is_grads_batched": True, "retain_graph": True}
+        found = [torch.autograd.grad(r, params, u, **options) for u in units]
+        parts = [torch.cat([s.flatten(1) for s in slopes], 1) for slopes in found]
+        return torch.cat(parts)
+
+    def points() -> torch.Tensor:
+        return jacobian(lambda: data.residual_vector(net), params, 10**9)[1]
+
+    assert torch.allclose(points(), rows(), atol=1e-10)
+    times = in_turns({"points_ms": points, "rows_ms": rows}, rounds=3)
+    return times | {"gain": times["rows_ms"] / times["points_ms"]}
 
 
 def fem_steep_2d() -> Row:
     """The yardstick of the steep two-dimensional problem."""
-    found = solve(zoo.poisson_2d_steep(), FEM(64))
-    return {
-        "error": found.error(),
-        "cpu_seconds": found.seconds,
-        "parameters": found.parameters,
-    }
+    found = record_of(solve(zoo.poisson_2d_steep(), FEM(64)))
+    return {k: v for k, v in found.items() if not k.startswith("curve")}
 
 
 def assembly() -> Row:
@@ -108,20 +142,20 @@ def assembly() -> Row:
     return times | {"gain": times["looped_ms"] / times["batched_ms"]}
 
 
-def subdomains() -> Row:
+def subdomains(hidden: tuple[int, ...], points: int) -> Row:
     """Jets of 64 subdomain networks: one batched product against a loop."""
-    line = zoo.burgers().geometry
+    sizes = [2, *hidden, 1]
     cuts = [-1 + 2 * k / 64 for k in range(1, 64)]
-    partition = Partition(line, [cuts])
+    partition = Partition(zoo.burgers().geometry, [cuts])
     generator = torch.Generator().manual_seed(0)
-    net = SubdomainFNN(partition, [2, 20, 20, 1], generator=generator)
-    x = torch.rand(6400, 2, generator=generator, dtype=torch.float64)
+    net = SubdomainFNN(partition, sizes, generator=generator)
+    x = torch.rand(64 * points, 2, generator=generator, dtype=torch.float64)
     x[:, 0] = 2 * x[:, 0] - 1
     index = partition.locate(x)
     wanted = Wanted((0, 1), ((0, 0),))
     alone = []
     for q in range(64):
-        one = JetFNN([2, 20, 20, 1])
+        one = JetFNN(sizes)
         weights = zip(
             one.linears, net.groups[0].weights, net.groups[0].biases, strict=True
         )
@@ -130,17 +164,17 @@ def subdomains() -> Row:
         alone.append((one, (index == q).nonzero().flatten()))
     low, high = partition.lower[index], partition.upper[index]
     scaled = 2 * (x - low) / (high - low) - 1
+    scaled = [(one, scaled[rows]) for one, rows in alone]
 
     def batched() -> None:
         net.traces(x, index, wanted).H[..., 0, 0].square().sum().backward()
 
     def looped() -> None:
-        total = 0
-        for one, rows in alone:
-            total = total + one.jet(scaled[rows], wanted).H[..., 0, 0].square().sum()
-        total.backward()
+        jets = [one.jet(own, wanted).H[..., 0, 0] for one, own in scaled]
+        torch.cat(jets).square().sum().backward()
 
     times = in_turns({"batched_ms": batched, "looped_ms": looped})
+    times |= {"hidden": list(hidden), "points_per_subdomain": points}
     return times | {"gain": times["looped_ms"] / times["batched_ms"]}
 
 
@@ -180,37 +214,50 @@ def deepxde_step(compiled: bool) -> Callable[[], Row]:
 
 
 STEEP = [[-1, -0.1, 0.1, 1]]
-ROWS: dict[str, Callable[[], Row]] = {
+HATS = HPVPINN(STEEP, degree=60, points=80, hats=True)
+GRADED = [[-1, -0.3, 0, 0.3, 1], 4]
+ROWS: dict[str, Callable[[], Row] | Seeds] = {
     "fem_steep_2d": fem_steep_2d,
     "assembly_256_elements": assembly,
-    "subdomains_64": subdomains,
+    "subdomains_64": lambda: subdomains((20, 20), 100),
+    "subdomains_64_of_cpinn": lambda: subdomains((12, 12, 12), 31),
     "deepxde_step_8x20": deepxde_step(compiled=False),
     "deepxde_step_8x20_compiled": deepxde_step(compiled=True),
-    "hp_vpinn_steep_1d_60s": lambda: accuracy(
-        zoo.poisson_1d_steep(), HPVPINN(STEEP, degree=60, points=80), 60, range(3)
+    "jacobian_steep_1d": lambda: jacobians(
+        zoo.poisson_1d_steep(), HPVPINN(STEEP, degree=60, points=80)
     ),
-    "hp_vpinn_steep_2d_300s": lambda: accuracy(
+    "jacobian_steep_2d": lambda: jacobians(
         zoo.poisson_2d_steep(),
-        HPVPINN([4, 4], degree=8, points=14, hidden=(20, 20, 20), hard=True),
-        300,
-        range(1),
+        HPVPINN(4, degree=5, points=10, hidden=(20, 20), hard=True),
     ),
-    "burgers_150s": lambda: accuracy(zoo.burgers(), HardPINN(), 150, range(5)),
-    "burgers_900s": lambda: accuracy(
-        zoo.burgers(), HardPINN(8000, hidden=(20, 20, 20, 20)), 900, range(5)
+    "hp_vpinn_steep_1d_30s": accuracy(zoo.poisson_1d_steep(), HATS, 30, range(3)),
+    "fastvpinns_steps": fastvpinns_steps,
+    "fastvpinns_features_2s": accuracy(waves(), FAST, 2, range(3)),
+    "buckley_leverett_strong_40s": accuracy(
+        zoo.buckley_leverett(), Vanilla(), 40, range(3)
     ),
-    "cpinn_burgers_300s": lambda: accuracy(
-        zoo.burgers(), CPINN([[-0.6, 0.2, 0.5]]), 300, range(1)
+    "buckley_leverett_weak_40s": accuracy(
+        damped(zoo.buckley_leverett()), WEAK, 40, range(3), optimizer=by_broyden
     ),
-    "buckley_leverett_strong_120s": lambda: accuracy(
-        zoo.buckley_leverett(), Vanilla(), 120, range(3)
-    ),
-    "buckley_leverett_weak_120s": lambda: accuracy(
-        zoo.buckley_leverett(),
-        HPVPINN([16, 8], degree=3, points=8, hidden=(20, 20, 20), hats=True),
-        120,
+    "cpinn_burgers_300s": Seeds(cpinn(Conservative), range(1)),
+    "hp_vpinn_steep_2d_100s": accuracy(
+        zoo.poisson_2d_steep(),
+        HPVPINN(GRADED, degree=5, points=10, hidden=(20,) * 3, hard=True, hats=True),
+        100,
         range(3),
     ),
+    "cpinn_burgers_wrong_flux_300s": Seeds(cpinn(WrongFlux), range(1)),
+    "hp_vpinn_steep_1d_bubbles_30s": accuracy(
+        zoo.poisson_1d_steep(), replace(HATS, hats=False), 30, range(3)
+    ),
+    "hp_vpinn_steep_1d_adam_30s": accuracy(
+        zoo.poisson_1d_steep(),
+        HATS,
+        30,
+        range(1),
+        optimizer=lambda net, data: torch.optim.Adam(net.parameters(), 1e-3),
+    ),
+    "burgers_900s": Seeds(burgers, range(5)),
 }
 
 
@@ -224,16 +271,29 @@ def main() -> None:
         print("\n".join(ROWS))
         return
     torch.set_num_threads(1)
-    path = record.RESULTS / "pinn.json"
-    found = json.loads(path.read_text()) if path.exists() else {"rows": {}}
-    found["machine"] = record.machine(("torch", "deepxde", "scikit-fem"))
     for name in chosen.only or ROWS:
-        if name in found["rows"]:
-            continue
-        found["rows"][name] = row = ROWS[name]()
-        record.write("pinn", found)
-        shown = {k: v for k, v in row.items() if not k.startswith("curve")}
-        print(name, json.dumps(shown), flush=True)
+        make = ROWS[name]
+        if isinstance(make, Seeds):
+            for seed in make.missing(read()["rows"].get(name, {})):
+                store(name, make.add(read()["rows"].get(name, {}), seed))
+        elif name not in read()["rows"]:
+            store(name, make())
+
+
+def read() -> Row:
+    """Return what has been measured so far."""
+    path = record.RESULTS / "pinn.json"
+    return json.loads(path.read_text()) if path.exists() else {"rows": {}}
+
+
+def store(name: str, row: Row) -> None:
+    """Write a row beside what other processes have written in the meantime."""
+    found = read()
+    found["rows"][name] = row
+    found["machine"] = record.machine(("torch", "deepxde", "scikit-fem"))
+    record.write("pinn", found)
+    shown = {k: v for k, v in row.items() if k != "runs" and not k.startswith("curve")}
+    print(name, json.dumps(shown), flush=True)
 
 
 if __name__ == "__main__":

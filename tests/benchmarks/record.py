@@ -41,6 +41,15 @@ def machine(packages: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
+def where(record: dict) -> str:
+    """Say on what machine and when a record was made, for a line under a table."""
+    machine = record["machine"]
+    return (
+        f"{machine['cpu']}, {machine['threads']} thread, {machine['date']}, "
+        + ", ".join(f"{name} {v}" for name, v in machine["versions"].items())
+    )
+
+
 def write(name: str, record: dict[str, Any]) -> Path:
     """Write ``results/<name>.json``, keys in the order given."""
     RESULTS.mkdir(exist_ok=True)

@@ -7,6 +7,9 @@ import torch
 from torch import Tensor
 
 from pinn import Mesh, Problem, zoo
+from tests.pinn.calls import CALLS
+
+__all__ = ["CALLS", "CASES", "Case", "smooth_points"]
 
 
 @dataclass(frozen=True)

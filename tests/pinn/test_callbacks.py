@@ -194,3 +194,14 @@ def test_callbacks_that_do_not_fit_are_refused() -> None:
     few = model_of()
     with pytest.raises(ValueError, match="candidates is 10 but there are 240 points"):
         train(few, RAD(period=1, candidates=10))
+
+
+@pytest.mark.parametrize("make", [SelfAdaptive, ResidualAttention])
+def test_weights_of_points_need_points(make: type) -> None:
+    data = Variational(HEAT, Mesh(HEAT.geometry, 2, degree=2), 16, 16)
+    net = JetFNN([2, 8, 1], generator=torch.Generator().manual_seed(0))
+    model = dde.Model(data, net)
+    model.compile("adam", lr=1e-3, verbose=0)
+    message = f"Variational has no residual at points: {make.__name__} expects Strong"
+    with pytest.raises(ValueError, match=message):
+        train(model, make())

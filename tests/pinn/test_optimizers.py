@@ -176,6 +176,20 @@ def test_levenberg_marquardt_solves_the_damped_equations() -> None:
     assert torch.allclose(x - x0, d, atol=1e-12)
 
 
+def test_residuals_of_levenberg_marquardt_may_differentiate_by_themselves() -> None:
+    x = torch.linspace(0, 1, 5, dtype=torch.float64, requires_grad=True)
+    p = torch.zeros(2, dtype=torch.float64, requires_grad=True)
+
+    def residuals() -> torch.Tensor:  # (p_0 x + p_1 x^2)' = 1 + 2 x
+        y = p[0] * x + p[1] * x**2
+        (slope,) = torch.autograd.grad(y.sum(), x, create_graph=True)
+        return slope - 1 - 2 * x.detach()
+
+    optimizer = LevenbergMarquardt([p], residuals, damping=1e-12)
+    optimizer.step()
+    assert torch.allclose(p, torch.ones_like(p), atol=1e-8)
+
+
 @pytest.mark.parametrize("make", QUASI_NEWTON)
 def test_bad_input_is_refused(make: type) -> None:
     single = torch.zeros(2, requires_grad=True)

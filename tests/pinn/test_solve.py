@@ -164,6 +164,12 @@ def test_the_flux_jump_sees_a_jump() -> None:
     assert flux_jump(HEAT, net, partition) > 0.1
 
 
+def test_without_an_interface_no_flux_jumps() -> None:
+    partition = Partition(HEAT.geometry, [[]])
+    net = SubdomainFNN(partition, [2, 4, 1], generator=torch.Generator().manual_seed(0))
+    assert flux_jump(HEAT, net, partition) == 0
+
+
 def test_errors_are_relative() -> None:
     assert relative_error(HEAT, lambda x: 1.25 * HEAT.exact(x)) == pytest.approx(0.25)
     with pytest.raises(ValueError, match="no exact solution"):

@@ -1,0 +1,114 @@
+"""Save all that a run of :func:`pinn.solve` depends on, and go on from there."""
+
+import os
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+__all__ = ["load", "put_back", "save"]
+
+_ARRAYS = ("train_x_all", "train_x_bc", "train_x", "train_y", "anchors")
+
+
+def _random_states() -> dict:
+    """Read the global generators, in types that need no pickle."""
+    name, keys, *rest = np.random.get_state()
+    return {
+        "torch": torch.get_rng_state(),
+        "numpy": [name, torch.as_tensor(keys.astype(np.int64)), *rest],
+        "python": random.getstate(),
+    }
+
+
+def _set_random_states(states: dict) -> None:
+    """Put the global generators back."""
+    torch.set_rng_state(states["torch"])
+    name, keys, *rest = states["numpy"]
+    np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))
+    random.setstate(states["python"])
+
+
+def _generators(callbacks: Sequence[object]) -> list[torch.Generator]:
+    """Return the callbacks' own generators."""
+    found = (getattr(callback, "generator", None) for callback in callbacks)
+    return [g for g in found if isinstance(g, torch.Generator)]
+
+
+def save(path: Path, model: object, run: dict) -> None:
+    """Write a checkpoint; the file is whole at any time.
+
+    Args:
+        path: The file.
+        model: The ``deepxde.Model``.
+        run: What else to keep, plain values and tensors.
+    """
+    data = model.data
+    arrays = {name: getattr(data, name) for name in _ARRAYS}
+    state = {
+        "run": run,
+        "net": model.net.state_dict(),
+        "optimizer": model.opt.state_dict(),
+        "step": model.train_state.step,
+        "arrays": {
+            name: None if array is None else torch.as_tensor(array, device="cpu")
+            for name, array in arrays.items()
+        },
+        "num_bcs": [int(count) for count in data.num_bcs],
+        "point_weights": data.point_weights,
+        "loss_weights": model.loss_weights,
+        "random": _random_states(),
+        "generators": [g.get_state() for g in _generators(model.callbacks.callbacks)],
+    }
+    partly = path.with_name(path.name + ".part")
+    torch.save(state, partly)
+    os.replace(partly, path)
+
+
+def load(path: Path, model: object, expected: dict) -> dict:
+    """Read a checkpoint: the network, the optimiser, the points.
+
+    Args:
+        path: The file.
+        model: The ``deepxde.Model``, compiled as it was then.
+        expected: What the checkpoint must say of its run.
+
+    Returns:
+        The rest, for :func:`put_back`, with the ``run`` of :func:`save`.
+
+    Raises:
+        ValueError: If the checkpoint is of another run.
+    """
+    state = torch.load(path, weights_only=True, map_location="cpu")
+    for name, value in expected.items():
+        if state["run"][name] != value:
+            raise ValueError(
+                f"checkpoint {path} has {name} = {state['run'][name]!r}, this run "
+                f"{value!r}: expected the same run, or another file"
+            )
+    model.net.load_state_dict(state["net"])
+    model.opt.load_state_dict(state["optimizer"])
+    model.train_state.step = model.train_state.iteration = state["step"]
+    for name, array in state["arrays"].items():
+        setattr(model.data, name, None if array is None else array.numpy())
+    model.data.num_bcs = state["num_bcs"]
+    return state
+
+
+def put_back(state: dict, model: object) -> None:
+    """Put back what the start of a training changes: weights and generators.
+
+    Args:
+        state: What :func:`load` returned.
+        model: The model, training.
+    """
+    weights = state["point_weights"]
+    like = next(model.net.parameters())
+    model.data.point_weights = None if weights is None else weights.to(like)
+    model.loss_weights = state["loss_weights"]
+    generators = _generators(model.callbacks.callbacks)
+    for generator, kept in zip(generators, state["generators"], strict=True):
+        generator.set_state(kept)
+    _set_random_states(state["random"])

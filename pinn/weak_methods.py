@@ -1,0 +1,146 @@
+"""Weak methods by name, and finite elements beside them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from pinn.collocation import Collocation
+from pinn.gauss_newton import LevenbergMarquardt
+from pinn.mesh import Mesh
+from pinn.methods import condition_points, constrained
+from pinn.networks import JetFNN
+from pinn.problem import Problem
+from pinn.variational import Variational
+
+__all__ = ["FEM", "HPVPINN", "VPINN"]
+
+Optimizer = torch.optim.Optimizer
+
+
+@dataclass(frozen=True)
+class HPVPINN:
+    """hp-VPINN, trained by Levenberg-Marquardt.
+
+    Kharazmi, Zhang and Karniadakis 2021, CMAME 374, 113547; see
+    :class:`pinn.Variational`. Theirs is trained by Adam.
+
+    Args:
+        elements: Per axis, a count or the edges, as in :class:`pinn.Mesh`.
+        degree: Bubble tests per axis and element.
+        points: Quadrature points per axis and element; None is ``degree + 10``.
+        num_sides: Points on the boundary, and as many at the first time.
+        hidden: Widths of the hidden layers.
+        hats: Whether to test with hats too.
+        hard: Whether to fulfil the conditions by construction.
+        weights: Weight of every loss; None is 1 each.
+
+    Example:
+        >>> HPVPINN([[-1, -0.1, 0.1, 1]], degree=60, points=80).degree
+        60
+    """
+
+    elements: int | Sequence = 4
+    degree: int = 5
+    points: int | None = None
+    num_sides: int = 40
+    hidden: Sequence[int] = (20, 20, 20, 20)
+    hats: bool = False
+    hard: bool = False
+    weights: Sequence[float] | None = None
+
+    def data(self, problem: Problem) -> Collocation:
+        """Make the data.
+
+        Args:
+            problem: The problem.
+
+        Returns:
+            Data for a ``deepxde.Model``.
+        """
+        return Variational(
+            problem,
+            Mesh(problem.geometry, self.elements, degree=self.degree),
+            *condition_points(problem, self.num_sides),
+            points=self.points,
+            hats=self.hats,
+            hard=self.hard,
+        )
+
+    def net(self, problem: Problem, generator: torch.Generator) -> torch.nn.Module:
+        """Make the network.
+
+        Args:
+            problem: The problem.
+            generator: Source of randomness of the weights.
+
+        Returns:
+            The network.
+        """
+        sizes = [problem.dim, *self.hidden, problem.components]
+        net = JetFNN(sizes, generator=generator)
+        return constrained(net, problem) if self.hard else net
+
+    def optimizer(self, net: torch.nn.Module, data: Collocation) -> Optimizer:
+        """Make the optimiser.
+
+        Args:
+            net: The network.
+            data: The data.
+
+        Returns:
+            The optimiser.
+        """
+        return LevenbergMarquardt(
+            net.parameters(), lambda: data.residual_vector(net, self.weights)
+        )
+
+    def callbacks(self, seed: int) -> list:
+        """Make the callbacks.
+
+        Args:
+            seed: Seed of what they draw.
+
+        Returns:
+            Callbacks of DeepXDE.
+        """
+        return []
+
+
+@dataclass(frozen=True)
+class VPINN(HPVPINN):
+    """VPINN: one element.
+
+    Args:
+        elements: One element; leave it.
+        degree: Bubble tests per axis.
+        points: Quadrature points per axis; None is ``degree + 10``.
+        num_sides: Points on the boundary, and as many at the first time.
+        hidden: Widths of the hidden layers.
+        hats: Whether to test with hats too.
+        hard: Whether to fulfil the conditions by construction.
+        weights: Weight of every loss; None is 1 each.
+
+    Example:
+        >>> VPINN(degree=20).elements
+        1
+    """
+
+    elements: int | Sequence = 1
+
+
+@dataclass(frozen=True)
+class FEM:
+    """Finite elements, the yardstick: see :func:`pinn.fem`.
+
+    Args:
+        elements: Per axis, a count or the edges, as in :class:`pinn.Mesh`.
+        degree: 1 or 2.
+
+    Example:
+        >>> FEM(64).degree
+        2
+    """
+
+    elements: int | Sequence = 32
+    degree: int = 2

@@ -1,0 +1,226 @@
+"""Runs of the benchmark of ``pinn`` that are told by their error: see ``pinn.py``."""
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from pinn import (
+    CPINN,
+    HPVPINN,
+    Conservative,
+    FourierFeatures,
+    HardPINN,
+    Jet,
+    JetFNN,
+    Problem,
+    Solution,
+    SSBroyden,
+    SubdomainFNN,
+    Wanted,
+    solve,
+    zoo,
+)
+from pinn._backend import dde
+
+Row = dict[str, object]
+POINTS = 6000  # of the Burgers run, 200 more on the border
+
+
+class Seeds:
+    """A row of several runs, each written as soon as it is there.
+
+    Args:
+        run: Makes the record of one seed.
+        seeds: The seeds.
+    """
+
+    def __init__(self, run: Callable[[int], Row], seeds: range) -> None:
+        self.run, self.seeds = run, seeds
+
+    def missing(self, row: Row) -> list[int]:
+        """Name the seeds that a row lacks."""
+        return [s for s in self.seeds if str(s) not in row.get("runs", {})]
+
+    def add(self, row: Row, seed: int) -> Row:
+        """Run a seed, and take the medians anew."""
+        runs = row.get("runs", {}) | {str(seed): self.run(seed)}
+        names = [n for n, v in runs[str(seed)].items() if isinstance(v, float)]
+        median = {n: statistics.median(r[n] for r in runs.values()) for n in names}
+        worst = {n: max(r[n] for r in runs.values()) for n in names}
+        return {"median": median, "worst": worst, "runs": runs}
+
+
+def accuracy(
+    problem: Problem, method: object, seconds: float, seeds: range, **options: object
+) -> Seeds:
+    """Errors of several runs of the same length."""
+
+    def run(seed: int) -> Row:
+        return record_of(solve(problem, method, seconds=seconds, seed=seed, **options))
+
+    return Seeds(run, seeds)
+
+
+def record_of(found: Solution) -> Row:
+    """Put a run into numbers."""
+    return {
+        "error": found.error(),
+        "cpu_seconds": found.seconds,
+        "parameters": found.parameters,
+        "mass_defect": found.mass_defect(),
+        "curve_seconds": [round(t, 2) for t in found.history.seconds.tolist()],
+        "curve_error": found.history.error.tolist(),
+    }
+
+
+class Errors(dde.callbacks.Callback):
+    """Measure an error whenever another stretch of CPU seconds has passed."""
+
+    def __init__(self, every: float, error: Callable[[torch.nn.Module], float]):
+        super().__init__()
+        self.every, self.error, self.found = every, error, {}
+
+    def on_train_begin(self) -> None:
+        self.started = time.process_time()
+
+    def on_epoch_end(self) -> None:
+        mark = self.every * (len(self.found) + 1)
+        if time.process_time() - self.started >= mark:
+            self.found[mark] = self.error(self.model.net)
+            print(f"  {mark:.0f} s: {self.found[mark]:.2e}", flush=True)
+
+
+def burgers(seed: int) -> Row:
+    """Hard constraint, 4 x 20, SSBroyden; error on the 256 x 100 grid of Raissi."""
+    problem = zoo.burgers()
+    axes = [torch.linspace(-1, 1, 256), torch.linspace(0, 0.99, 100)]
+    x = torch.cartesian_prod(*[axis.double() for axis in axes])
+    exact = problem.exact(x)
+
+    def error(net: torch.nn.Module) -> float:
+        with torch.no_grad():
+            return ((net(x) - exact).norm() / exact.norm()).item()
+
+    errors = Errors(50.0, error)
+
+    class Watched(HardPINN):
+        def callbacks(self, seed: int) -> list:
+            return [*super().callbacks(seed), errors]
+
+    found = solve(
+        problem,
+        Watched(POINTS, hidden=(20, 20, 20, 20), resample=10),
+        optimizer=by_broyden,
+        seconds=900,
+        seed=seed,
+    )
+    row = record_of(found)
+    steps = found.model.opt.state[next(found.net.parameters())]["n_iter"]
+    row |= {"error": error(found.net), "error_150s": errors.found[150.0]}
+    row |= {
+        "curve_seconds": list(errors.found),
+        "curve_error": [*errors.found.values()],
+    }
+    return row | {"iterations": steps, "points": POINTS}
+
+
+class WrongFlux(Conservative):
+    """The published program's flux: ``u_xx`` instead of ``u_x`` on one side."""
+
+    def _wanted_at_interfaces(self) -> Wanted:
+        return self.problem.wanted
+
+    def _coupling(self, left: Jet, right: Jet) -> torch.Tensor:
+        nu = 0.01 / torch.pi
+        wrong = right.u**2 / 2 - nu * right.H[..., 0, 0]
+        return left.u**2 / 2 - nu * left.p[..., 0] - wrong
+
+
+def cpinn(kind: type[Conservative]) -> Callable[[int], Row]:
+    """Cuts of the paper, the conditions fulfilled, a wider network around the shock."""
+
+    class Own(CPINN):
+        def data(self, problem: Problem) -> Conservative:
+            return self._data(kind, problem)
+
+    def run(seed: int) -> Row:
+        problem = zoo.burgers()
+        method = Own([[-0.6, 0.2, 0.5]], 4000, hard=True, resample=10)
+        sizes = [[2, 10, 10, 1], [2, 20, 20, 20, 1], [2, 10, 10, 1], [2, 10, 10, 1]]
+        generator = torch.Generator().manual_seed(seed)
+        partition = method.partition(problem)
+        net = SubdomainFNN(partition, sizes, generator=generator)
+        net.apply_output_transform(problem.hard)
+        found = solve(
+            problem,
+            method,
+            net=net,
+            optimizer=by_broyden,
+            seconds=300,
+            seed=seed,
+        )
+        data = found.model.data
+        return record_of(found) | {
+            "flux_jump": found.flux_jump(),
+            "losses": [
+                b.square().mean().item()
+                for b in data.blocks(net, data.points(next(net.parameters())))
+            ],
+        }
+
+    return run
+
+
+def damped(problem: Problem, viscosity: float = 2e-3) -> Problem:
+    """Choose the entropy solution by a little viscosity in the flux."""
+
+    def flux(x: torch.Tensor, u: torch.Tensor, p: torch.Tensor) -> torch.Tensor:
+        F = problem.flux(x, u, p)
+        return torch.stack([F[..., 0] - viscosity * p[..., 0], F[..., 1]], dim=-1)
+
+    return Problem(
+        problem.geometry, flux, conditions=problem.conditions, exact=problem.exact
+    )
+
+
+WEAK = HPVPINN([16, 8], degree=3, points=6, hats=True, hidden=(20, 20))
+
+
+def by_broyden(net: torch.nn.Module, data: object) -> SSBroyden:
+    """Train by SSBroyden whatever the method would take."""
+    return SSBroyden(net.parameters(), max_iter=50)
+
+
+def waves() -> Problem:
+    """FastVPINNs' test: -lap u = s, u = -sin(4 pi x) sin(4 pi y) on the unit square."""
+    problem = zoo.helmholtz_2d()
+
+    def exact(x: torch.Tensor) -> torch.Tensor:
+        return -problem.exact(x)
+
+    return Problem(
+        problem.geometry,
+        lambda x, u, p: -p,
+        lambda x, u: 32 * torch.pi**2 * exact(x),
+        problem.conditions,
+        exact,
+        hard=problem.hard,
+    )
+
+
+@dataclass(frozen=True)
+class RandomFeatures(HPVPINN):
+    """hp-VPINN on random Fourier features, only their weights learned."""
+
+    def net(self, problem: Problem, generator: torch.Generator) -> torch.nn.Module:
+        net = JetFNN([128, 1], generator=generator)
+        features = FourierFeatures(2, 64, scale=10.0, generator=generator)
+        net.apply_feature_transform(features)
+        net.apply_output_transform(problem.hard)
+        return net
+
+
+FAST = RandomFeatures(8, degree=2, points=5, hard=True)

@@ -1,0 +1,109 @@
+"""The README's tables of physics-informed networks."""
+
+from tests.benchmarks.record import where
+
+ERRORS = {  # row: (problem, method)
+    "burgers_900s": ("Burgers, ν = 0.01/π", "hard constraint, SSBroyden"),
+    "hp_vpinn_steep_1d_30s": (
+        "steep Poisson, 1-D",
+        "hp-VPINN with hats, Levenberg–Marquardt",
+    ),
+    "hp_vpinn_steep_1d_bubbles_30s": ("", "the same without hats"),
+    "hp_vpinn_steep_1d_adam_30s": ("", "the same with hats, Adam"),
+    "hp_vpinn_steep_2d_100s": (
+        "steep Poisson, 2-D",
+        "hp-VPINN, Levenberg–Marquardt",
+    ),
+    "fem_steep_2d": ("", "**finite elements**, Q2, 64 × 64"),
+    "fastvpinns_features_2s": (
+        "Poisson, sin 4πx sin 4πy",
+        "hp-VPINN with Fourier features",
+    ),
+    "buckley_leverett_strong_40s": ("Buckley–Leverett", "strong form: fails"),
+    "buckley_leverett_weak_40s": ("", "weak form, vanishing viscosity"),
+    "cpinn_burgers_300s": ("Burgers, four subdomains", "cPINN, flux as it must be"),
+    "cpinn_burgers_wrong_flux_300s": ("", "cPINN, flux as published: wrong"),
+}
+SPEEDS = {  # row: (what, ours, theirs)
+    "assembly_256_elements": (
+        "weak residual, 256 elements: batched, loop",
+        "batched_ms",
+        "looped_ms",
+    ),
+    "subdomains_64": (
+        "64 subdomain networks, 100 points each: batched, loop",
+        "batched_ms",
+        "looped_ms",
+    ),
+    "subdomains_64_of_cpinn": (
+        "64 subdomain networks, 31 points each: batched, loop",
+        "batched_ms",
+        "looped_ms",
+    ),
+    "deepxde_step_8x20": (
+        "step of Adam, 8 × 20, 10 000 points: ours, DeepXDE's",
+        "ours_ms",
+        "deepxde_ms",
+    ),
+    "deepxde_step_8x20_compiled": ("the same, compiled", "ours_ms", "deepxde_ms"),
+    "jacobian_steep_1d": (
+        "Jacobian of 1-D residuals: by points, by rows",
+        "points_ms",
+        "rows_ms",
+    ),
+    "jacobian_steep_2d": (
+        "Jacobian of 2-D residuals: by points, by rows",
+        "points_ms",
+        "rows_ms",
+    ),
+    "fastvpinns_steps": (
+        "step of FastVPINNs' own test: ours, as published",
+        "ours_ms",
+        "published_ms",
+    ),
+}
+
+
+def small(value: float) -> str:
+    """Write a number with two digits, in powers of ten where it is small."""
+    return f"{value:.1e}" if value < 0.01 else f"{value:.2g}"
+
+
+def errors(record: dict) -> str:
+    """Error and CPU seconds of every method that was measured, finite elements too."""
+    lines = [
+        "| problem | method | relative error, median | worst | runs | CPU seconds "
+        "| mass defect |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, (problem, method) in ERRORS.items():
+        if name not in record["rows"]:
+            continue
+        row = record["rows"][name]
+        found, worst = row.get("median", row), row.get("worst", row)
+        defect = small(found["mass_defect"]) if "mass_defect" in found else ""
+        lines.append(
+            f"| {problem} | {method} | {small(found['error'])} "
+            f"| {small(worst['error'])} | {len(row.get('runs', '1'))} "
+            f"| {round(found['cpu_seconds'], 1):g} | {defect} |"
+        )
+    early = record["rows"]["burgers_900s"]["median"]["error_150s"]
+    lines += [
+        "",
+        f"Burgers' equation after 150 s: {small(early)}. One thread; {where(record)}.",
+    ]
+    return "\n".join(lines)
+
+
+def speeds(record: dict) -> str:
+    """CPU milliseconds of two ways to compute the same numbers, and their ratio."""
+    lines = [
+        "| what: first way, second way | first, ms | second, ms | ratio |",
+        "|---|---|---|---|",
+    ]
+    for name, (text, first, second) in SPEEDS.items():
+        if name not in record["rows"]:
+            continue
+        a, b = record["rows"][name][first], record["rows"][name][second]
+        lines.append(f"| {text} | {a:.3g} | {b:.3g} | {b / a:.2g} |")
+    return "\n".join(lines)

@@ -1,0 +1,109 @@
+"""A run that was broken off goes on as if it had not been."""
+
+import pytest
+import torch
+
+from pinn import (
+    HPVPINN,
+    NTK,
+    XPINN,
+    CausalWeights,
+    HardPINN,
+    SelfAdaptive,
+    Solution,
+    Vanilla,
+    solve,
+    zoo,
+)
+from pinn._backend import dde
+
+HEAT = zoo.heat()
+
+
+class Weighted(Vanilla):
+    """With weights per point and per loss, drawn and learned on the way."""
+
+    def callbacks(self, seed: int) -> list:
+        return [*super().callbacks(seed), NTK(4, seed=seed), SelfAdaptive(0.1)]
+
+
+class Causal(Vanilla):
+    def callbacks(self, seed: int) -> list:
+        return [*super().callbacks(seed), CausalWeights(period=4)]
+
+
+METHODS = {
+    "points drawn anew": HardPINN(60, resample=5, hidden=(6,)),
+    "weights": Weighted(60, num_sides=9, hidden=(6,), resample=None),
+    "causal weights": Causal(60, num_sides=9, hidden=(6,), resample=7),
+    "XPINN": XPINN([[], [0.5]], 60, 9, num_interface=5, hidden=(6,)),
+    "Levenberg-Marquardt": HPVPINN(2, degree=2, num_sides=9, hidden=(6,)),
+}
+
+
+class _Break(dde.callbacks.Callback):
+    def __init__(self, step: int) -> None:
+        super().__init__()
+        self.step = step
+
+    def on_epoch_end(self) -> None:
+        if self.model.train_state.step == self.step:
+            raise KeyboardInterrupt
+
+
+def run(method: object, path: object = None) -> Solution:
+    return solve(HEAT, method, iterations=24, seed=3, checkpoint=path)
+
+
+def weights(solution: Solution) -> torch.Tensor:
+    return torch.cat([p.detach().flatten() for p in solution.net.parameters()])
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_broken_run_goes_on_exactly(name: str, tmp_path) -> None:
+    path, method = tmp_path / "run.pt", METHODS[name]
+    whole = run(method)
+    for stop in (6, 17):  # broken twice
+        parts = run_broken(method, path, stop)
+        assert parts.model.train_state.step == stop
+    resumed = run(method, path)
+    assert torch.equal(weights(whole), weights(resumed))
+    assert torch.equal(whole.history.loss, resumed.history.loss)
+    assert torch.equal(whole.history.error, resumed.history.error)
+    again = run(method, path)  # nothing is left to do
+    assert torch.equal(weights(whole), weights(again))
+
+
+def run_broken(method: object, path: object, stop: int) -> Solution:
+    original = type(method).callbacks
+
+    def callbacks(self: object, seed: int) -> list:
+        return [*original(self, seed), _Break(stop)]
+
+    type(method).callbacks = callbacks
+    try:
+        return run(method, path)
+    finally:
+        type(method).callbacks = original
+
+
+def test_a_limit_in_seconds_counts_from_the_start(tmp_path) -> None:
+    path, method = tmp_path / "run.pt", METHODS["points drawn anew"]
+    first = solve(HEAT, method, seconds=0.2, checkpoint=path)
+    second = solve(HEAT, method, seconds=0.2, checkpoint=path)
+    assert torch.equal(weights(first), weights(second))
+    third = solve(HEAT, method, seconds=0.4, checkpoint=str(path))
+    assert third.seconds >= 0.4
+    assert third.history.seconds[0] == 0 and len(third.history.seconds) > len(
+        first.history.seconds
+    )
+
+
+def test_a_checkpoint_of_another_run_is_refused(tmp_path) -> None:
+    path, method = tmp_path / "run.pt", METHODS["points drawn anew"]
+    solve(HEAT, method, iterations=2, seed=0, checkpoint=path)
+    with pytest.raises(ValueError, match="has seed = 0, this run 1: expected the same"):
+        solve(HEAT, method, iterations=2, seed=1, checkpoint=path)
+    with pytest.raises(ValueError, match="has method = 'HardPINN', this run 'Vanilla'"):
+        solve(HEAT, Vanilla(60), iterations=2, seed=0, checkpoint=path)
+    assert [p.name for p in tmp_path.iterdir()] == ["run.pt"], "no half-written files"

@@ -1,0 +1,208 @@
+"""The layers with a backward pass by hand, and the Jacobian made from it."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from pinn import (
+    HPVPINN,
+    Conservative,
+    FourierFeatures,
+    JetFNN,
+    LevenbergMarquardt,
+    Partition,
+    Strong,
+    SubdomainFNN,
+    Vanilla,
+    Wanted,
+    jet_of,
+    sin,
+    swish,
+    tanh,
+    zoo,
+)
+from pinn import fused as fused_module
+from pinn.fused import can_fuse, fused
+from pinn.jacobian import jacobian
+from pinn.networks import propagate, seed_stack
+
+WANTED = [Wanted(), Wanted((1,)), Wanted((0, 1), ((0, 0),)), Wanted.all(2)]
+BURGERS = zoo.burgers()
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def rough(net: torch.nn.Module) -> torch.nn.Module:
+    """Move every parameter, the biases too."""
+    generator = seeded(1)
+    with torch.no_grad():
+        for p in net.parameters():
+            p += 0.1 * torch.randn(p.shape, generator=generator, dtype=p.dtype)
+    return net
+
+
+@pytest.mark.parametrize("activation", [tanh, sin, swish])
+@pytest.mark.parametrize("wanted", WANTED, ids=str)
+@pytest.mark.parametrize("lead", [(), (3,)], ids=["one", "three"])
+def test_layers_by_hand_equal_autograd(
+    activation: object, wanted: Wanted, lead: tuple, monkeypatch
+) -> None:
+    monkeypatch.setattr(fused_module, "_BLOCK", 7)  # several blocks
+    generator, sizes = seeded(), [2, 5, 6, 4, 3]
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(*lead, *shape, generator=generator, dtype=torch.float64)
+
+    weights = [draw(a, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True)]
+    params = [*weights, *(draw(b) for b in sizes[1:])]
+    params = [p.requires_grad_() for p in params]
+    channels = 1 + len(wanted.first) + len(wanted.second)
+    stack, bar = draw(channels, 17, 2), draw(channels, 17, 3)
+    given = stack, params[:4], params[4:], [activation] * 3, wanted
+    a, b = propagate(*given), fused(*given, eager=propagate)
+    assert torch.allclose(a, b, rtol=1e-12, atol=1e-13)
+    by_autograd = torch.autograd.grad((a * bar).sum(), params)
+    by_hand = torch.autograd.grad((b * bar).sum(), params)
+    for g, h in zip(by_autograd, by_hand, strict=True):
+        assert torch.allclose(g, h, rtol=1e-10, atol=1e-11)
+
+
+def test_second_derivatives_by_the_parameters_exist_too() -> None:
+    net, x = rough(JetFNN([2, 6, 1], generator=seeded())), BURGERS.probes()[0]
+    params = list(net.parameters())
+
+    def curvature(value: Tensor) -> Tensor:
+        slopes = torch.autograd.grad(value, params, create_graph=True)
+        size = sum(s.square().sum() for s in slopes)
+        return torch.cat([g.flatten() for g in torch.autograd.grad(size, params)])
+
+    by_hand = curvature(net.jet(x, Wanted.all(2)).H.square().sum())
+    stack = seed_stack(x, None, Wanted.all(2), 2)
+    weights = [linear.weight.T for linear in net.linears]
+    biases = [linear.bias for linear in net.linears]
+    out = propagate(stack, weights, biases, net.activations, Wanted.all(2))
+    entries = (out[3:] ** 2).sum((1, 2)) @ torch.tensor([1.0, 2.0, 1.0]).double()
+    assert torch.allclose(by_hand, curvature(entries), rtol=1e-10, atol=1e-10)
+
+
+def test_batched_gradients_and_torch_func_work() -> None:
+    net, x = rough(JetFNN([2, 6, 1], generator=seeded())), BURGERS.probes()[0]
+    params = dict(net.named_parameters())
+    r = BURGERS.strong_residual(x, net.jet(x, BURGERS.wanted))[:, 0]
+    rows = torch.autograd.grad(
+        r, list(params.values()), torch.eye(len(r)).double(), is_grads_batched=True
+    )
+
+    def residuals(values: dict) -> Tensor:
+        with torch.nn.utils.stateless._reparametrize_module(net, values):
+            return BURGERS.strong_residual(x, net.jet(x, BURGERS.wanted))[:, 0]
+
+    by_func = torch.func.jacrev(residuals)(params)
+    for row, name in zip(rows, params, strict=True):
+        assert torch.allclose(row, by_func[name], rtol=1e-10, atol=1e-11)
+
+
+def test_learned_slopes_and_derivatives_by_points_go_through_autograd() -> None:
+    net = JetFNN([2, 6, 1], adaptive=5.0, generator=seeded())
+    stack = torch.zeros(1, 4, 2, dtype=torch.float64)
+    assert can_fuse(stack, [tanh]) and not can_fuse(stack, net.activations)
+    assert not can_fuse(stack.requires_grad_(), [tanh])
+    net(torch.ones(3, 2).double()).sum().backward()
+    assert net.activations[0].a.grad is not None
+
+
+def by_rows(residuals: object, params: list[Tensor]) -> Tensor:
+    r = residuals()
+    rows = [
+        torch.autograd.grad(e, params, retain_graph=True, materialize_grads=True)
+        for e in r
+    ]
+    return torch.stack([torch.cat([g.flatten() for g in row]) for row in rows])
+
+
+class Features(HPVPINN):
+    def net(self, problem: object, generator: torch.Generator) -> torch.nn.Module:
+        net = JetFNN([8, 6, 1], adaptive=2.0, generator=generator)
+        net.apply_feature_transform(FourierFeatures(2, 4, generator=generator))
+        return net
+
+
+METHODS = {
+    "hp-VPINN": (zoo.poisson_1d_steep, HPVPINN(3, degree=5, hidden=(6, 5), hats=True)),
+    "system": (zoo.kovasznay, HPVPINN(2, degree=2, hidden=(6,), num_sides=9)),
+    "hard": (zoo.helmholtz_2d, HPVPINN(2, degree=2, hidden=(6, 5), hard=True)),
+    "vanilla": (zoo.burgers, Vanilla(90, num_sides=9, hidden=(6, 5))),
+    "learned slopes": (zoo.heat, Features(2, degree=2, num_sides=9)),
+}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_jacobian_by_points_equals_the_one_by_rows(name: str) -> None:
+    problem, method = METHODS[name][0](), METHODS[name][1]
+    data = method.data(problem)
+    net = rough(method.net(problem, seeded()))
+    params = list(net.parameters())[1:]  # the first weight stays fixed
+
+    def residuals() -> Tensor:
+        return data.residual_vector(net, [k + 1.0 for k in range(losses)])
+
+    losses = len(data.blocks(net, data.points(params[0]))) + len(data.bcs)
+    r, J = jacobian(residuals, params, 10**8)
+    assert torch.equal(r, residuals().detach())
+    expected = by_rows(residuals, params)
+    assert torch.allclose(J, expected, rtol=1e-10, atol=1e-11 * expected.abs().max())
+
+
+def test_a_parameter_that_residuals_read_directly_is_differentiated_too() -> None:
+    net, x = JetFNN([2, 5, 1], generator=seeded()), BURGERS.probes()[0]
+    scale = torch.tensor(2.0, dtype=torch.float64, requires_grad=True)
+    params = [scale, *net.parameters()]
+
+    def residuals() -> Tensor:
+        weight_decay = net.linears[0].weight.flatten()
+        return torch.cat([(scale * net(x) - 1).flatten(), weight_decay])
+
+    _, J = jacobian(residuals, params, 10**8)
+    assert torch.allclose(J, by_rows(residuals, params), rtol=1e-12, atol=1e-13)
+
+
+def test_networks_on_subdomains_are_taken_by_levenberg_marquardt() -> None:
+    partition = Partition(zoo.heat().geometry, [[0.4]])
+    net = SubdomainFNN(partition, [2, 6, 1], generator=seeded())
+    data = Conservative(zoo.heat(), partition, 40, 10, 10, num_interface=5)
+    optimizer = LevenbergMarquardt(net.parameters(), lambda: data.residual_vector(net))
+    losses = [optimizer.step().item() for _ in range(8)]
+    assert losses[-1] < 0.2 * losses[0]
+
+
+def test_a_batch_of_points_is_kept_only_while_they_stay_the_same() -> None:
+    partition = Partition(BURGERS.geometry, [[0.0]])
+    net = rough(SubdomainFNN(partition, [2, 6, 1], generator=seeded()))
+    x = BURGERS.probes()[0].clone()
+    for _ in range(3):
+        index, wanted = partition.locate(x), Wanted((0,), ((0, 0),))
+        for again in (index, index):
+            found = net.traces(x, again, wanted)
+            by_autograd = jet_of(
+                lambda y, i=index: net.traces(y, i, Wanted()).u, x, wanted
+            )
+            assert torch.allclose(found.H[..., 0, 0], by_autograd.H[..., 0, 0])
+        x[:, 1] *= 0.5  # in place
+
+
+def test_conditions_on_derivatives_have_a_jacobian() -> None:
+    import deepxde as dde
+
+    from pinn import Problem
+
+    line = dde.geometry.Interval(0, 1)
+    slope = dde.icbc.NeumannBC(line, lambda x: 0 * x[:, :1], lambda x, on: on)
+    problem = Problem(line, lambda x, u, p: -p, conditions=[slope])
+    data = Strong(problem, 8, 2)
+    net = rough(JetFNN([1, 5, 1], generator=seeded()))
+    params = list(net.parameters())
+    _, J = jacobian(lambda: data.residual_vector(net), params, 10**8)
+    expected = by_rows(lambda: data.residual_vector(net), params)
+    assert torch.allclose(J, expected, rtol=1e-10, atol=1e-11)

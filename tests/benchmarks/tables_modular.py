@@ -53,7 +53,8 @@ def modular(record: dict) -> str:
         f"{either(gaps['infopro K=6 - interlocking n=1'])} points against DGL. "
         "Speed-up: by the schedule, a machine per module and heads for nothing. The "
         "ladder took "
-        f"{ladder['cpu_seconds']:.0f} s of CPU; {where(ladder)}.",
+        f"{ladder['wall_seconds']:.0f} s on {ladder['machine']['cpu_count']} cores "
+        f"({ladder['cpu_seconds']:.0f} s of CPU); {where(ladder)}.",
     ]
     return "\n".join(lines)
 

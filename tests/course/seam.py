@@ -2,12 +2,14 @@
 
 nbval ignores what an image shows and how long a cell takes. This plugin looks at both
 after each cell, in the same run: pictures are compared as a reader would see them,
-CPU seconds are read off the kernel's process, so a busy machine does not count.
+CPU seconds are read off the kernel's process, so a busy machine does not count. What
+all chapters took is added up at the end, over the workers of xdist too.
 """
 
 import base64
 import io
 import re
+import time
 from collections.abc import Generator
 from pathlib import Path
 
@@ -20,6 +22,9 @@ from PIL import Image
 
 CELL_CPU_SECONDS = 20
 CHAPTER_CPU_SECONDS = 60
+COURSE_CPU_SECONDS = 2 * 15 * 60
+"""All chapters: a quarter of an hour on two cores."""
+
 THUMBNAIL = (64, 32)
 TOLERANCE = 0.02
 """Largest difference of two thumbnails' pixels, in the mean, black to white being 1.
@@ -37,6 +42,46 @@ def pytest_configure(config: pytest.Config) -> None:
     config.option.nbval_sanitize_with = str(rules)
     config.option.nbval_cell_timeout = 300
     config.option.nbval_kernel_startup_timeout = 120
+    if not hasattr(config, "workerinput"):  # which a worker of xdist has
+        config.pluginmanager.register(Clock(), "course-clock")
+
+
+class Clock:
+    """Adds up what cells report; fails the run if the course takes too long.
+
+    The time on the wall is told and never judged: it depends on who else computes.
+    """
+
+    def __init__(self) -> None:
+        self.start = time.monotonic()
+        self.seconds: dict[str, float] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note a cell's CPU seconds under its notebook; workers send theirs here."""
+        used = dict(report.user_properties).get("cpu_seconds")
+        if report.when == "call" and used is not None:
+            notebook = report.nodeid.split("::")[0]
+            self.seconds[notebook] = self.seconds.get(notebook, 0) + used
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """A course over its budget is a failed run, whatever its cells print."""
+        if sum(self.seconds.values()) > COURSE_CPU_SECONDS:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(
+        self, terminalreporter: pytest.TerminalReporter
+    ) -> None:
+        """Say what the chapters took of their budget, and the whole run."""
+        if not self.seconds:
+            return
+        used = sum(self.seconds.values())
+        over = used > COURSE_CPU_SECONDS
+        terminalreporter.write_line(
+            f"chapters: {used:.0f} s of CPU in {len(self.seconds)} notebooks, budget "
+            f"{COURSE_CPU_SECONDS} s{' EXCEEDED' if over else ''}; "
+            f"the run took {(time.monotonic() - self.start) / 60:.1f} min",
+            red=over,
+        )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -54,6 +99,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     before = _cpu_seconds(item)
     result = yield
     used = _cpu_seconds(item)
+    item.user_properties.append(("cpu_seconds", round(used - before, 2)))
     if item.options["check"]:
         _check_pictures(item)
     if used - before > CELL_CPU_SECONDS:
@@ -68,7 +114,6 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
             f"chapter is {CHAPTER_CPU_SECONDS} s",
             pytrace=False,
         )
-    item.user_properties.append(("cpu_seconds", round(used - before, 2)))
     return result
 
 

@@ -1,6 +1,7 @@
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,32 @@ def test_a_folder_without_submissions_is_told(
 ) -> None:
     assert main(["grade", str(tmp_path / "nowhere")]) == 1
     assert "nowhere is not a folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "handed_on"),
+    [
+        ([], "-n 2 --dist loadfile --no-loadscope-reorder".split()),
+        (["tests/unroll", "-x"], ["tests/unroll", "-x"]),
+    ],
+)
+def test_the_gate_runs_in_two_workers_and_further_arguments_replace_that(
+    arguments: list[str], handed_on: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = []
+    commands = sys.modules["course.__main__"]
+    monkeypatch.setattr(commands, "_python", lambda *line: lines.append(line) or 5)
+    assert main(["test", *arguments]) == 5
+    assert lines == [("-m", "pytest", *handed_on)]
+
+
+def test_the_gate_begins_with_the_browser_and_ends_with_the_chapters() -> None:
+    """pytest goes through testpaths in order, and through a folder by name."""
+    options = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]
+    paths = options["ini_options"]["testpaths"]
+    assert (paths[0], paths[-1]) == ("tests", "course/source")
+    tested = {p.relative_to(ROOT / "tests") for p in ROOT.glob("tests/**/test_*.py")}
+    assert min(tested).parts[0] == "browser"
 
 
 def test_chapters_are_found_by_number_and_by_name() -> None:

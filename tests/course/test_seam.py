@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,10 @@ from course.bake import execute, write
 from tests.course.seam import TOLERANCE, difference, pictures
 
 ROOT = Path(__file__).parents[2]
+TWO_SECONDS = (
+    "import time\nstart = time.process_time()\n"
+    "while time.process_time() < start + 2:\n    pass\nprint(1)"
+)
 
 
 def draw(height: float, dpi: int = 90) -> np.ndarray:
@@ -105,3 +110,37 @@ def test_another_picture_fails(report: str) -> None:
 def test_a_slow_cell_fails(report: str) -> None:
     assert "Cell 4 FAILED" in report
     assert "the budget of a cell is 8 s" in report
+
+
+def test_what_the_chapters_take_is_told_at_the_end(report: str) -> None:
+    told = re.search(
+        r"chapters: (\d+) s of CPU in 1 notebooks, budget 1800 s; "
+        r"the run took \d+\.\d min\n",
+        report,
+    )
+    assert told, report
+    assert int(told[1]) >= 12, "a cell that fails counts too"
+
+
+def test_a_course_over_its_budget_fails_though_every_cell_passes(
+    tmp_path: Path,
+) -> None:
+    """The sum is over both workers; a budget that one notebook keeps is too small."""
+    for name in ("one", "two"):
+        notebook = new_notebook(cells=[new_code_cell("print(1)")])
+        execute(notebook, tmp_path)
+        notebook.cells[0].source = TWO_SECONDS
+        write(notebook, tmp_path / f"{name}.ipynb")
+    arguments = ["-n", "2", "--dist", "loadfile", "-p", "tests.course.seam"]
+    arguments += ["-p", "no:cacheprovider", "-c", str(ROOT / "pyproject.toml")]
+    program = (
+        "import sys, pytest, tests.course.seam as seam\n"
+        "seam.COURSE_CPU_SECONDS = 3.5\n"
+        f"sys.exit(pytest.main({[*arguments, str(tmp_path)]!r}))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True
+    )
+    assert "2 passed" in run.stdout, run.stdout + run.stderr
+    assert "in 2 notebooks, budget 3.5 s EXCEEDED" in run.stdout
+    assert run.returncode == 1

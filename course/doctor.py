@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from course.installed import missing, other_versions
+from course.installed import missing, other_versions, outside_ranges
 
 FOLDER = Path(__file__).resolve().parent
 ROOT = FOLDER.parent
@@ -125,6 +125,14 @@ def check_test_packages() -> Finding:
     return Finding("ok", "all packages are installed that the tests need")
 
 
+def check_ranges() -> Finding:
+    """No package is older or newer than the course can do with."""
+    found = outside_ranges(PROJECT, "course")
+    if found:
+        return Finding("problem", "; ".join(found), INSTALL)
+    return Finding("ok", "no package is too old or too new")
+
+
 def check_versions(constraints: Path = ROOT / "constraints.txt") -> Finding:
     """Packages have the versions that the stored outputs were made with."""
     if not constraints.exists():
@@ -135,8 +143,8 @@ def check_versions(constraints: Path = ROOT / "constraints.txt") -> Finding:
         other = ", ".join(
             f"{n} {have} (not {want})" for n, (have, want) in pairs.items()
         )
-        text = f"other versions than in {constraints.name}: {other}"
-        return Finding("warning", text, INSTALL)
+        text = f"last digits may differ, by other versions than in {constraints.name}: "
+        return Finding("warning", text + other, INSTALL)
     return Finding("ok", f"all packages have the versions of {constraints.name}")
 
 
@@ -248,6 +256,7 @@ CHECKS: tuple[Callable[[], Finding], ...] = (
     check_project,
     check_packages,
     check_test_packages,
+    check_ranges,
     check_versions,
     check_torch,
     check_kernel,

@@ -55,6 +55,41 @@ def requirements(project: str, extra: str) -> set[str]:
     return {name for name, _ in seen} - {own}
 
 
+def outside_ranges(project: str, extra: str) -> list[str]:
+    """Name the packages whose version a project does not admit.
+
+    Args:
+        project: An installed project.
+        extra: One of its extras. What is needed by way of other extras does not count.
+
+    Returns:
+        Lines such as ``deepxde 1.16.0 is too new (needed: >=1.15, <1.16)``, for
+        packages that are installed.
+
+    Raises:
+        importlib.metadata.PackageNotFoundError: If the project is not installed.
+
+    Example:
+        >>> outside_ranges("packaging", "")
+        []
+    """
+    from packaging.requirements import Requirement
+
+    found = []
+    for requirement in map(Requirement, metadata.requires(project) or []):
+        marker, have = requirement.marker, version(requirement.name)
+        if have is None or not (marker is None or marker.evaluate({"extra": extra})):
+            continue
+        ranges = requirement.specifier
+        if not ranges.contains(have, prereleases=True):
+            low = [s for s in ranges if s.operator in (">", ">=", "~=")]
+            old = not all(s.contains(have, prereleases=True) for s in low)
+            needed = ", ".join(sorted(map(str, ranges), reverse=True))
+            verdict = "too old" if old else "too new"
+            found.append(f"{requirement.name} {have} is {verdict} (needed: {needed})")
+    return found
+
+
 def other_versions(constraints: Path) -> dict[str, tuple[str, str]]:
     """Compare what is installed with a file of constraints.
 

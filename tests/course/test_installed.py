@@ -61,6 +61,52 @@ def test_a_project_that_is_not_installed_is_a_problem(
     assert finding.level == "problem" and "never-heard-of" in finding.what
 
 
+@pytest.mark.parametrize(
+    ("version", "needed", "told"),
+    [
+        ("1.16.0", "<1.16,>=1.15", "is too new (needed: >=1.15, <1.16)"),
+        ("1.14.9", "<1.16,>=1.15", "is too old (needed: >=1.15, <1.16)"),
+        ("2.7.1+cpu", ">=2.8", "is too old (needed: >=2.8)"),
+        ("3.0", ">=2,!=3.0", "is too new (needed: >=2, !=3.0)"),
+    ],
+)
+def test_a_version_out_of_range_is_a_problem_that_says_which_way(
+    version: str,
+    needed: str,
+    told: str,
+    package,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    package("atlas", "1", f'middle{needed}; extra == "course"')
+    package("middle", version)
+    monkeypatch.setattr(doctor, "PROJECT", "atlas")
+    assert doctor.check_ranges() == Finding(
+        "problem", f"middle {version} {told}", doctor.INSTALL
+    )
+
+
+def test_versions_in_their_ranges_are_fine(
+    package, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package("atlas", "1", "middle>=2", "absent>=1", 'other<1; extra == "test"')
+    package("middle", "2.13.0+cpu")
+    package("other", "7")
+    monkeypatch.setattr(doctor, "PROJECT", "atlas")
+    assert doctor.check_ranges().level == "ok"
+
+
+def test_every_version_that_is_wrong_is_told(
+    package, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package("atlas", "1", "one>=2", "two<2")
+    package("one", "1")
+    package("two", "2")
+    monkeypatch.setattr(doctor, "PROJECT", "atlas")
+    assert doctor.check_ranges().what == (
+        "one 1 is too old (needed: >=2); two 2 is too new (needed: <2)"
+    )
+
+
 def test_other_versions_are_a_warning_that_names_them(
     package, constraints: Path
 ) -> None:
@@ -72,7 +118,8 @@ def test_other_versions_are_a_warning_that_names_them(
     finding = doctor.check_versions(constraints)
     assert finding.level == "warning"
     assert finding.what == (
-        "other versions than in constraints.txt: solver-one 2.1 (not 2.0)"
+        "last digits may differ, by other versions than in constraints.txt: "
+        "solver-one 2.1 (not 2.0)"
     )
     assert finding.cure == doctor.INSTALL
 

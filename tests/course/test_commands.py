@@ -66,6 +66,17 @@ def test_the_gate_begins_with_the_browser_and_ends_with_the_chapters() -> None:
     assert min(tested).parts[0] == "browser"
 
 
+def test_benchmarks_write_their_tables_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = []
+    commands = sys.modules["course.__main__"]
+    monkeypatch.setattr(commands, "_python", lambda *line: lines.append(line) or 0)
+    assert main(["bench"]) == 0
+    names = [Path(name).stem for (name,) in lines]
+    assert names[-1] == "tables"
+    assert {"robust", "solvers", "versions"} < set(names)
+    assert "record" not in names
+
+
 def test_chapters_are_found_by_number_and_by_name() -> None:
     assert chapter("11") is chapter("11_ista")
     assert chapter("11").part == 1

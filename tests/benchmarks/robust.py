@@ -1,0 +1,231 @@
+"""Are the chapters' outputs the same on other processors, threads and seeds?
+
+Two questions, one row for each chapter and setting, each stored when it is there; a
+row is made again when its chapter has changed.
+
+* **Processors.** nbval compares every output, as ``make test`` does, with one thread or
+  two, while PyTorch takes instructions that older processors have, too
+  (``ATEN_CPU_CAPABILITY``). ``course.kit.setup`` takes one thread; a copy of the
+  notebook takes two after it.
+* **Seeds.** A copy of the notebook adds a number to every seed that PyTorch, NumPy or
+  ``random`` is given, by the chapter or by the library. The digits of the signature
+  result change then; what it decides (True, False, "above 50 %", an order) must not.
+"""
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from functools import partial
+from itertools import zip_longest
+from pathlib import Path
+
+import nbformat
+import torch
+from nbformat import NotebookNode
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from course.bake import execute
+from course.environment import variables
+from course.syllabus import Chapter, chapters
+from tests.benchmarks import record
+
+ROOT = Path(__file__).parents[2]
+RESULTS = record.RESULTS / "robust.json"
+CAPABILITIES = ("default", "avx2", "avx512")
+SHIFTS = (1000, 2000, 3000)
+
+_NUMBER = r"[-+]?\b\d[\d,.]*(?:e[-+]?\d+)?"
+# A number after one of these words says where a result ends up: a decision.
+_MASKED = re.compile(rf"((?:above|below|within|more than|less than) )?({_NUMBER})")
+_SHIFT = """\
+import random as _random
+import numpy as _numpy
+import torch as _torch
+
+def _shifted(function):
+    return lambda seed: function(seed + SHIFT)
+
+class _Generator(_torch.Generator):
+    def manual_seed(self, seed):
+        return super().manual_seed(seed + SHIFT)
+
+_random.seed = _shifted(_random.seed)
+_numpy.random.seed = _shifted(_numpy.random.seed)
+_torch.manual_seed = _shifted(_torch.manual_seed)
+_torch.Generator = _Generator
+"""
+# Outputs are judged here, not time: two threads and old instructions cost more of it.
+_PYTEST = """\
+import sys, pytest, tests.course.seam as seam
+seam.CELL_CPU_SECONDS = seam.CHAPTER_CPU_SECONDS = seam.COURSE_CPU_SECONDS = 1e9
+sys.exit(pytest.main(sys.argv[1:]))
+"""
+
+
+def compare_outputs(chapter: Chapter, capability: str, threads: int) -> dict:
+    """Run nbval on a copy of a chapter with some instructions and threads.
+
+    Args:
+        chapter: The chapter.
+        capability: What ``ATEN_CPU_CAPABILITY`` takes.
+        threads: Threads of PyTorch, of NumPy and of SciPy.
+
+    Returns:
+        How many cells "passed", which "failed" and why, and "cpu_seconds".
+    """
+    notebook = nbformat.read(chapter.source, as_version=4)
+    setup_cell(notebook).source += f"\n__import__('torch').set_num_threads({threads})"
+    settings = {"ATEN_CPU_CAPABILITY": capability, "OMP_NUM_THREADS": str(threads)}
+    with tempfile.TemporaryDirectory() as folder:
+        path, report = Path(folder) / chapter.source.name, Path(folder) / "report.xml"
+        nbformat.write(notebook, path)
+        line = [sys.executable, "-c", _PYTEST, "-q", "-p", "tests.course.seam"]
+        line += ["-p", "no:cacheprovider", "-c", str(ROOT / "pyproject.toml")]
+        subprocess.run(
+            [*line, f"--junitxml={report}", str(path)],
+            cwd=ROOT,
+            env=os.environ | variables() | settings,
+            stdout=subprocess.DEVNULL,
+            check=False,
+        )
+        return verdicts(report.read_text())
+
+
+def verdicts(report: str) -> dict:
+    """Read what nbval found from its JUnit report."""
+    cases = list(ET.fromstring(report).iter("testcase"))
+    faults = {c.get("name"): c.find("failure") for c in cases}
+    return {
+        "passed": sum(fault is None for fault in faults.values()),
+        "failed": {
+            name: (fault.text or "")[-600:]
+            for name, fault in faults.items()
+            if fault is not None
+        },
+        "cpu_seconds": round(
+            sum(
+                float(p.get("value"))
+                for c in cases
+                for p in c.iter("property")
+                if p.get("name") == "cpu_seconds"
+            ),
+            1,
+        ),
+    }
+
+
+def compare_decisions(chapter: Chapter, shift: int) -> dict:
+    """Run a chapter with other seeds; compare what its signature result decides.
+
+    Args:
+        chapter: The chapter.
+        shift: What is added to every seed.
+
+    Returns:
+        How many lines of "decisions" there are, which "flipped" (stored, then found),
+        and in which cells of the whole chapter an "error" came up.
+    """
+    notebook = nbformat.read(chapter.source, as_version=4)
+    stored = decisions(notebook)
+    setup = setup_cell(notebook)
+    setup.source = _SHIFT.replace("SHIFT", str(shift)) + setup.source
+    with tempfile.TemporaryDirectory() as folder:
+        execute(notebook, Path(folder), stop_at_errors=False)
+    pairs = zip_longest(stored, decisions(notebook), fillvalue="")
+    return {
+        "decisions": len(stored),
+        "flipped": [list(pair) for pair in pairs if pair[0] != pair[1]],
+        "error": [
+            cell.id
+            for cell in notebook.cells
+            if any(o.output_type == "error" for o in cell.get("outputs", []))
+        ],
+    }
+
+
+def decisions(notebook: NotebookNode) -> list[str]:
+    """Return what the section "Signature result" prints, its digits masked.
+
+    Args:
+        notebook: An executed chapter.
+
+    Returns:
+        Lines of text; a number stands only where it says above or below what.
+    """
+    lines: list[str] = []
+    inside = False
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            for heading in re.findall(r"^## .*", cell.source, re.MULTILINE):
+                inside = heading.startswith("## Signature result")
+        elif inside:
+            for output in cell.outputs:
+                lines += output.get("text", "").splitlines()
+    return [mask(line) for line in lines if line.strip()]
+
+
+def mask(line: str) -> str:
+    """Put # for every number that is no bound, and one space for many.
+
+    Example:
+        >>> mask("PINN   error 0.03,  below 1e-1: True")
+        'PINN error # below 1e-1: True'
+    """
+    masked = _MASKED.sub(lambda found: found[0] if found[1] else "#", line)
+    return " ".join(masked.split())
+
+
+def setup_cell(notebook: NotebookNode) -> NotebookNode:
+    """Return the cell tagged "setup"."""
+    return next(c for c in notebook.cells if "setup" in c.metadata.get("tags", []))
+
+
+def plan() -> list[tuple[str, Chapter, Callable[[Chapter], dict]]]:
+    """List all rows, those first that are most likely to find something."""
+    best = CAPABILITIES.index(torch.backends.cpu.get_cpu_capability().lower())
+    settings = [(c, t) for c in CAPABILITIES[: best + 1] for t in (1, 2)]
+    settings.sort(key=lambda s: s not in {("default", 1), ("avx2", 2)})
+    jobs: list[tuple[str, Callable[[Chapter], dict]]] = [
+        (
+            f"{c}, {t} thread{'s' * (t > 1)}",
+            partial(compare_outputs, capability=c, threads=t),
+        )
+        for c, t in settings
+    ]
+    seeds = [(f"seeds + {s}", partial(compare_decisions, shift=s)) for s in SHIFTS]
+    jobs[2:2] = seeds
+    return [(name, chapter, job) for name, job in jobs for chapter in chapters()]
+
+
+def main() -> None:
+    """Make the rows that are missing or whose chapter has changed."""
+    for name, chapter, job in plan():
+        digest = hashlib.sha256(chapter.source.read_bytes()).hexdigest()[:12]
+        old = read()["rows"].get(chapter.slug, {}).get(name, {})
+        if old.get("notebook") != digest:
+            store(chapter.slug, name, {"notebook": digest, **job(chapter)})
+
+
+def read() -> dict:
+    """Return what has been found so far."""
+    return json.loads(RESULTS.read_text()) if RESULTS.exists() else {"rows": {}}
+
+
+def store(slug: str, name: str, row: dict) -> None:
+    """Write a row, and say what it found."""
+    found = read()
+    found["rows"].setdefault(slug, {})[name] = row
+    machine = record.machine(("torch", "numpy", "nbval"))
+    record.write("robust", {"machine": machine, "rows": found["rows"]})
+    print(slug, name, json.dumps(row, ensure_ascii=False), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""Run the fast tests with the lowest versions that are admitted, and with the newest.
+
+uv resolves both from pyproject.toml ("lowest-direct": the lowest of what is named
+there, with the newest of what those need) and installs them into a temporary folder,
+one after the other, because PyTorch with CUDA takes 6 GB. Fast is all of the library
+and what the course needs of Jupyter. Stored outputs are made with constraints.txt:
+with other versions their last digits may differ, so that chapters are not compared.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import tomllib
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from packaging.requirements import Requirement
+
+from tests.benchmarks import record
+
+ROOT = Path(__file__).parents[2]
+RESULTS = record.RESULTS / "versions.json"
+RESOLUTIONS = {"lowest": "lowest-direct", "newest": "highest"}
+FAST = ["tests/unroll", "tests/modular", "tests/pinn"]
+FAST += [f"tests/course/test_{name}.py" for name in ("bake", "check", "kit", "release")]
+
+
+def measure(resolution: str, folder: Path) -> dict:
+    """Install one end of the ranges and run the tests there.
+
+    Args:
+        resolution: What uv calls it.
+        folder: An empty folder for the virtual environment.
+
+    Returns:
+        The versions of what pyproject.toml names, how many tests passed and were
+        skipped, and the failed ones by name.
+    """
+    python = folder / "bin" / "python"
+    _uv("venv", "--quiet", "--python", sys.executable, "--clear", str(folder))
+    where = ("--python", str(python), "--resolution", resolution)
+    _uv("pip", "install", "--quiet", *where, "-r", "pyproject.toml", "--extra", "test")
+    report = folder / "report.xml"
+    line = [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    subprocess.run(
+        [*line, f"--junitxml={report}", *FAST], cwd=ROOT, env=environment, check=False
+    )
+    listed = _uv("pip", "list", "--python", str(python), "--format", "json")
+    found = {_normalised(p["name"]): p["version"] for p in json.loads(listed)}
+    versions = {name: found[name] for name in named() if name in found}
+    return {"versions": versions, **count(report.read_text())}
+
+
+def named() -> list[str]:
+    """Return the packages that pyproject.toml names for the library and its tests."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    texts = project["dependencies"] + extras["course"] + extras["test"]
+    names = [_normalised(Requirement(text).name) for text in texts]
+    return [name for name in names if name != project["name"]]
+
+
+def count(report: str) -> dict:
+    """Count the verdicts in a JUnit report.
+
+    Args:
+        report: The XML that pytest wrote.
+
+    Returns:
+        Numbers of "passed" and "skipped" tests, and the names of the "failed".
+    """
+    verdicts: dict[str, list[str]] = {"passed": [], "skipped": [], "failed": []}
+    for case in ET.fromstring(report).iter("testcase"):
+        tags = {child.tag for child in case}
+        kind = "failed" if tags & {"failure", "error"} else "passed"
+        kind = "skipped" if "skipped" in tags else kind
+        verdicts[kind].append(f"{case.get('classname')}::{case.get('name')}")
+    return {
+        "passed": len(verdicts["passed"]),
+        "skipped": len(verdicts["skipped"]),
+        "failed": sorted(verdicts["failed"]),
+    }
+
+
+def _uv(*arguments: str) -> str:
+    line = [sys.executable, "-m", "uv", *arguments]
+    done = subprocess.run(line, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    return done.stdout
+
+
+def _normalised(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def main() -> None:
+    """Measure both ends, and store each as soon as it is there."""
+    for name, resolution in RESOLUTIONS.items():
+        with tempfile.TemporaryDirectory() as folder:
+            row = measure(resolution, Path(folder) / "environment")
+        rows = json.loads(RESULTS.read_text())["rows"] if RESULTS.exists() else {}
+        rows[name] = {"date": record.machine(())["date"], **row}
+        machine = record.machine(("uv", "pytest"))
+        record.write("versions", {"machine": machine, "tests": FAST, "rows": rows})
+        shown = {k: v for k, v in row.items() if k != "versions"}
+        print(name, json.dumps(shown), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""What ``make bench`` says of outputs on other machines is itself checked."""
+
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from course.bake import execute, write
+from course.syllabus import Chapter, chapters
+from tests.benchmarks import robust
+
+SIGNATURE = (
+    "import torch\n"
+    "drawn = torch.rand(1, generator=torch.Generator().manual_seed(5)).item()\n"
+    "print('drawn', drawn)\n"
+    "print('above 0:', drawn > 0)\n"
+    "print('as stored:', abs(drawn - {value}) < 1e-6)"
+)
+DRAWN = 0.6420150066280941
+THREADS = (
+    "import torch\n"
+    "print(torch.get_num_threads(), torch.backends.cpu.get_cpu_capability())"
+)
+
+
+@pytest.fixture(scope="module")
+def chapter(tmp_path_factory: pytest.TempPathFactory) -> Chapter:
+    """A chapter whose signature result draws a number from a seed."""
+    folder = tmp_path_factory.mktemp("course")
+    (folder / "syllabus.yml").write_text(
+        (Path(__file__).parent / "tiny" / "syllabus.yml").read_text()
+    )
+    (chapter,) = chapters(folder)
+    setup = new_code_cell("from course.kit import setup\ng = setup(seed=1)")
+    setup.metadata.tags = ["setup"]
+    notebook = new_notebook(
+        cells=[
+            setup,
+            new_code_cell("import torch\ntorch.rand(1).item(), g.initial_seed()"),
+            new_markdown_cell("## Signature result: a number"),
+            new_code_cell(SIGNATURE.format(value=DRAWN)),
+            new_markdown_cell("## An experiment to change"),
+            new_code_cell("print('True of no interest')"),
+            new_code_cell(THREADS),
+        ]
+    )
+    chapter.source.parent.mkdir(parents=True)
+    execute(notebook, folder)
+    write(notebook, chapter.source)
+    return chapter
+
+
+def test_a_decision_that_hangs_on_the_seed_flips_and_digits_do_not(
+    chapter: Chapter,
+) -> None:
+    found = robust.compare_decisions(chapter, shift=1000)
+    assert found == {
+        "decisions": 3,
+        "flipped": [["as stored: True", "as stored: False"]],
+        "error": [],
+    }
+
+
+def test_threads_and_instructions_reach_the_kernel(chapter: Chapter) -> None:
+    """The last cell prints them, so that nbval finds them changed, and them only."""
+    found = robust.compare_outputs(chapter, "default", 2)
+    assert found["passed"] == 4
+    assert list(found["failed"]) == ["Cell 4"]
+    assert "2 DEFAULT" in found["failed"]["Cell 4"]
+    assert found["cpu_seconds"] > 0
+
+
+@pytest.mark.parametrize(
+    ("line", "masked"),
+    [
+        ("PINN   error 0.03,  below 1e-1: True", "PINN error # below 1e-1: True"),
+        ("lost: more than 1.5   (70 %)", "lost: more than 1.5 (# %)"),
+        ("rho -0.75  p 0.001", "rho # p #"),
+        ("HyperLISTA     3    -39.2 dB", "HyperLISTA # # dB"),
+    ],
+)
+def test_digits_are_masked_and_bounds_are_not(line: str, masked: str) -> None:
+    assert robust.mask(line) == masked
+
+
+@pytest.mark.parametrize("chapter", chapters(), ids=lambda c: c.slug)
+def test_every_signature_result_decides_something(chapter: Chapter) -> None:
+    lines = robust.decisions(nbformat.read(chapter.source, as_version=4))
+    assert any("True" in line or "below" in line for line in lines)
+
+
+def test_what_finds_most_comes_first_and_every_row_once() -> None:
+    names = [name for name, _, _ in robust.plan()]
+    count = len(chapters())
+    assert names[0] == "default, 1 thread"
+    assert names[2 * count] == "seeds + 1000"
+    rows = [(name, chapter.slug) for name, chapter, _ in robust.plan()]
+    assert len(set(rows)) == len(rows)

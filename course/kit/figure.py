@@ -113,11 +113,11 @@ def _label(ax: Axes, name: str) -> str:
 
 def _content(ax: Axes) -> str:
     counts = {
-        "line": len(ax.lines),
-        "image": len(ax.images),
-        "collection": len(ax.collections),
-        "bar or patch": len(ax.patches),
+        ("line", "lines"): len(ax.lines),
+        ("image", "images"): len(ax.images),
+        ("collection", "collections"): len(ax.collections),
+        ("bar or patch", "bars or patches"): len(ax.patches),
     }
-    parts = [f"{n} {name}{'s' * (n > 1)}" for name, n in counts.items() if n]
+    parts = [f"{n} {names[n > 1]}" for names, n in counts.items() if n]
     title = f"{ax.get_title()!r}, " if ax.get_title() else ""
     return title + ", ".join(parts)

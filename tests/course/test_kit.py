@@ -92,6 +92,17 @@ def test_the_text_of_a_figure_names_what_is_drawn(shown: list) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("bars", "told"), [(1, "1 bar or patch"), (3, "3 bars or patches")]
+)
+def test_one_bar_is_no_bars(bars: int, told: str, shown: list) -> None:
+    fig, ax = plt.subplots()
+    ax.bar(range(bars), range(bars))
+    ax.set(xlabel="day", ylabel="rain")
+    figure(fig, caption="Rain.", alt="Bars that rise.")
+    assert shown[0]["text/plain"].endswith(f"rain against day: {told}")
+
+
 def test_images_and_bare_axes_need_no_labels(shown: list) -> None:
     fig, (left, right) = plt.subplots(1, 2)
     left.imshow(np.eye(3))

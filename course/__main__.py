@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.rest = rest
     try:
         return options.run(options)
-    except (ValueError, FileNotFoundError, RuntimeError) as error:
+    except (ValueError, FileExistsError, FileNotFoundError, RuntimeError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
 
@@ -70,19 +70,24 @@ def _lab(options: argparse.Namespace) -> int:
 
 
 def _work(options: argparse.Namespace) -> int:
+    from course.progress import write_page
     from course.release import prepare_work
 
     print("\n".join(prepare_work()))
+    print(f"where you stand: {write_page().relative_to(ROOT)}")
     return 0
 
 
 def _check(options: argparse.Namespace) -> int:
     from course.check import check, report
+    from course.progress import record, write_page
     from course.syllabus import chapter
 
     chosen = chapter(options.chapter)
     verdicts = check(chosen)
     print(report(chosen, verdicts))
+    record(chosen, [v.exercise.id for v in verdicts if v.state == "right"])
+    write_page()
     return 0 if all(v.state == "right" for v in verdicts) else 1
 
 

@@ -13,8 +13,9 @@ from nbformat import NotebookNode
 from nbgrader.utils import determine_grade
 
 from course.bake import execute
-from course.exercises import Exercise, exercises, grade_id, is_graded, is_solution
+from course.exercises import Exercise, exercises, grade_id, is_graded
 from course.release import release
+from course.restore import lost_answers, restored
 from course.syllabus import Chapter
 
 
@@ -82,45 +83,13 @@ def report(chapter: Chapter, verdicts: list[Verdict]) -> str:
 
 
 def _with_released_tests(student: NotebookNode, released: NotebookNode) -> NotebookNode:
-    """The released chapter, with the student's own cells in place of its stubs.
-
-    Cells that the student added are run too, right after the cell they follow.
-    """
-    own = {grade_id(c): c for c in student.cells if is_solution(c)}
-    stubs = [grade_id(c) for c in released.cells if is_solution(c)]
-    lost = [name for name in stubs if name not in own]
-    if lost:
+    if lost := lost_answers(student, released):
         raise ValueError(
             f"your copy has lost the cell {lost[0]!r} that holds your answer: get a "
             "fresh copy with `python -m course work` under another name and copy your "
             "answers over"
         )
-    locked = {grade_id(c): c for c in released.cells if is_graded(c)}
-    notebook = nbformat.from_dict(student)
-    kept = [c for c in student.cells if grade_id(c) not in locked]
-    notebook.cells = _insert_tests(kept, released, locked)
-    return notebook
-
-
-def _insert_tests(
-    kept: list[NotebookNode],
-    released: NotebookNode,
-    locked: dict[str | None, NotebookNode],
-) -> list[NotebookNode]:
-    """Put each released test right behind the answer it tests."""
-    tests: dict[str | None, list[NotebookNode]] = {}
-    answer = None
-    for cell in released.cells:
-        if is_solution(cell):
-            answer = grade_id(cell)
-        elif grade_id(cell) in locked:
-            tests.setdefault(answer, []).append(cell)
-    cells = []
-    for cell in kept:
-        cells.append(cell)
-        if is_solution(cell):
-            cells += tests.get(grade_id(cell), [])
-    return cells
+    return restored(student, released)
 
 
 def _judge(exercise: Exercise, notebook: NotebookNode) -> Verdict:

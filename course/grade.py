@@ -4,6 +4,8 @@ Grading executes what students wrote, with the rights of who runs it: use a mach
 or a user account that may be thrown away.
 """
 
+import re
+import shutil
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,8 +16,23 @@ from tqdm.auto import tqdm
 from traitlets.config import Config
 
 from course.environment import environment
+from course.limits import DEFAULTS, WARNING, Limits, can_limit_memory
 from course.release import GradingError, demand, nbgrader_config
 from course.syllabus import FOLDER, Chapter, chapters
+
+_CAUSES = {
+    "NotJSONError": "the file is no notebook",
+    "DeadKernelError": (
+        "its kernel died: the code ended the process, or had no memory left of the "
+        "{gigabytes:g} GB a submission may use"
+    ),
+    "CellTimeoutError": (
+        "a cell did not end within {seconds} s and could not be stopped"
+    ),
+}
+"""What the exceptions that end a grading mean to a teacher."""
+
+_RAISED = re.compile(r"^ +(?:\w+\.)*(\w+(?:Error|Exception)): (.*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -30,18 +47,26 @@ class Graded:
 
 
 def grade(
-    submissions: Path | None = None, *, root: Path = FOLDER, progress: bool = True
+    submissions: Path | None = None,
+    *,
+    root: Path = FOLDER,
+    limits: Limits = DEFAULTS,
+    progress: bool = True,
 ) -> Graded:
     """Autograde every submission in a folder and write gradebook, CSV and feedback.
 
     A submission is ``<submissions>/<student>/<chapter>/<chapter>.ipynb``, for example
-    ``submitted/ada/11_ista/11_ista.ipynb``. One that cannot be graded is told in the
-    result and costs nobody else. Grading again replaces the earlier autograded points.
+    ``submitted/ada/11_ista/11_ista.ipynb``; it is read and never written. One that
+    cannot be graded is told in the result and costs nobody else. Grading again, also
+    after an interruption, replaces the autograded points and keeps what a teacher has
+    entered: points of their own, and comments.
 
     Args:
         submissions: The folder; by default ``submitted`` in the course folder.
         root: The course folder, where ``gradebook.db``, ``grades.csv``,
             ``autograded/`` and ``feedback/`` are written.
+        limits: What one submission may use. A cell that exceeds them gives no points,
+            and the feedback says so.
         progress: Whether to show a progress bar.
 
     Returns:
@@ -61,6 +86,7 @@ def grade(
             "<chapter>.ipynb, for example ada/11_ista/11_ista.ipynb"
         )
     config = _config(root, submissions)
+    limits.apply(config)
     api = NbGraderAPI(config=config)
     failures = {}
     with environment(), warnings.catch_warnings():
@@ -73,7 +99,8 @@ def grade(
             try:
                 _grade_one(api, student, chapter)
             except GradingError as error:
-                failures[student, chapter.slug] = str(error)
+                failures[student, chapter.slug] = _explain(error, limits)
+                _keep_log(str(error), root / "feedback" / student / chapter.slug)
         table = _export(config, root / "grades.csv")
     return Graded(
         gradebook=root / "gradebook.db",
@@ -102,6 +129,10 @@ def report(graded: Graded) -> str:
     ]
     for (student, slug), why in graded.failures.items():
         lines.append(f"  NOT GRADED {student}, {slug}: {why}")
+    if graded.failures:
+        lines.append("  What nbgrader said of these is in their feedback, error.txt.")
+    if not can_limit_memory():
+        lines.append(WARNING)
     return "\n".join(lines)
 
 
@@ -125,6 +156,23 @@ def _grade_one(api: object, student: str, chapter: Chapter) -> None:
     demand(graded, f"grade {chapter.slug} of {student}")
     feedback = api.generate_feedback(chapter.slug, student, force=True)
     demand(feedback, f"write feedback on {chapter.slug} for {student}")
+
+
+def _explain(error: GradingError, limits: Limits) -> str:
+    """The cause of a failure in one line, read off what nbgrader printed."""
+    raised = _RAISED.findall(str(error))
+    if not raised:
+        return str(error).splitlines()[-1].strip()
+    kind, text = raised[-1]
+    cause = _CAUSES.get(kind, f"{kind}: {text}")
+    return cause.format(seconds=limits.seconds, gigabytes=limits.gigabytes)
+
+
+def _keep_log(text: str, folder: Path) -> None:
+    """Store what nbgrader said in place of the feedback of an earlier grading."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    (folder / "error.txt").write_text(text + "\n")
 
 
 def _export(config: Config, path: Path) -> Path:

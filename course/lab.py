@@ -1,4 +1,4 @@
-"""``python -m course lab``: JupyterLab, opened on the course page.
+"""``python -m course lab``: JupyterLab, opened on the start page.
 
 The folder ``.jupyter`` beside this file changes two of JupyterLab's defaults while the
 course is served: Markdown opens rendered, and nobody is asked about news. They are
@@ -12,12 +12,15 @@ import subprocess
 import sys
 import webbrowser
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from course.environment import variables
+from course.progress import PAGE, write_page
 from course.syllabus import FOLDER
 
-START_PAGE = "/lab/tree/README.md"
+START_PAGE = f"/lab/tree/{PAGE}"
+REDRAWN_SECONDS = 5
 
 # They run in the terminal, where they cannot show JupyterLab but hide its messages.
 _TEXT_BROWSERS = {"www-browser", "links", "elinks", "lynx", "w3m"}
@@ -35,6 +38,7 @@ def lab(argv: Sequence[str] = ()) -> int:
     from course.release import prepare_work
 
     print("\n".join(prepare_work()))
+    write_page()
     opens_browser = has_browser()
     if not opens_browser:
         print("No browser here: open the address that ends in ?token=... in yours.")
@@ -98,7 +102,7 @@ def environment(folder: Path = FOLDER) -> dict[str, str]:
 
 
 def serve(line: Sequence[str], folder: Path = FOLDER) -> int:
-    """Run a server in the course folder and wait for its end.
+    """Run a server in the course folder and wait for its end; keep the page current.
 
     nbgrader's buttons look for ``nbgrader_config.py`` where the server was started,
     so the working directory matters.
@@ -115,7 +119,10 @@ def serve(line: Sequence[str], folder: Path = FOLDER) -> int:
     try:
         while True:
             try:
-                return server.wait()
+                return server.wait(REDRAWN_SECONDS)
+            except subprocess.TimeoutExpired:
+                with suppress(OSError):  # a full disk must not end JupyterLab
+                    write_page(folder)
             except KeyboardInterrupt:
                 # JupyterLab got the Ctrl-C too and asks whether to stop: wait for it.
                 continue

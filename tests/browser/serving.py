@@ -15,6 +15,7 @@ from pathlib import Path
 import nbformat
 
 from course.lab import command, environment, is_root
+from course.progress import write_page
 from course.release import prepare_work
 from course.syllabus import FOLDER, Chapter, chapters
 
@@ -71,6 +72,7 @@ def copy_course(folder: Path) -> Course:
     """Copy the course, without anybody's work, and prepare a student's copies."""
     shutil.copytree(FOLDER, folder, ignore=_GENERATED)
     prepare_work(folder)
+    write_page(folder)
     return Course(folder)
 
 

@@ -6,6 +6,8 @@ import pytest
 
 from course.syllabus import Chapter, chapters
 
+pytest.register_assert_rewrite("tests.course.part_tests", "tests.course.grading")
+
 TINY = Path(__file__).parent / "tiny"
 
 

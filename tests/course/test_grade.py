@@ -1,61 +1,129 @@
-import csv
-import shutil
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
-import nbformat
 import pytest
+from nbgrader.api import Gradebook
 
 from course.bake import bake
 from course.grade import grade, report
 from course.release import prepare_work
-from course.syllabus import Chapter
+from course.syllabus import Chapter, parts
+from tests.course.grading import points, submit
+
+PLUS_ONE = {"ex01-1": "def double(number):\n    return number + 1"}
 
 
-def submit(chapter: Chapter, student: str, path: Path, code: str = "") -> None:
-    """Hand in the notebook at ``path``, with ``code`` as the answer if there is any."""
-    folder = chapter.folder / "submitted" / student / chapter.slug
-    folder.mkdir(parents=True)
-    target = folder / f"{chapter.slug}.ipynb"
-    shutil.copy(path, target)
-    if code:
-        notebook = nbformat.read(target, as_version=4)
-        (cell,) = [c for c in notebook.cells if c.id == "ex01-1"]
-        cell.source = code
-        nbformat.write(notebook, target)
-
-
-def points(table: Path) -> dict[str, float]:
-    with table.open() as file:
-        return {row["student_id"]: float(row["score"]) for row in csv.DictReader(file)}
-
-
-def test_a_class_is_graded_whatever_one_student_hands_in(tiny: Chapter) -> None:
+@pytest.fixture
+def released(tiny: Chapter) -> Chapter:
     bake(tiny)
     prepare_work(tiny.folder)
+    return tiny
+
+
+def scores(table: Path) -> dict[str, float]:
+    return {student: score for (student, _), score in points(table).items()}
+
+
+def digests(folder: Path) -> dict[Path, tuple[str, int]]:
+    """What each file holds, and when it was last written."""
+    return {
+        path: (hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_mtime_ns)
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_a_class_is_graded_whatever_one_student_hands_in(released: Chapter) -> None:
+    tiny = released
     submit(tiny, "ada", tiny.source)
     submit(tiny, "blaise", tiny.work)
-    submit(tiny, "carl", tiny.work, "def double(number):\n    return number + 1")
-    submit(tiny, "emmy", tiny.work, "import os\nos._exit(1)")
-    broken = tiny.folder / "broken.ipynb"
-    broken.write_text("this is no notebook")
-    submit(tiny, "dada", broken)
+    submit(tiny, "carl", tiny.work, PLUS_ONE)
+    submit(tiny, "emmy", tiny.work, {"ex01-1": "import os\nos._exit(1)"})
+    submit(tiny, "dada", tiny.work).write_text("this is no notebook")
+    before = digests(tiny.folder / "submitted")
 
     graded = grade(root=tiny.folder, progress=False)
 
-    scores = points(graded.csv)
-    assert scores["ada"] == 3
-    assert scores["blaise"] == 0
-    assert scores["carl"] == 1  # doubling one by adding one: caught by held-out tests
+    got = scores(graded.csv)
+    assert got["ada"] == 3
+    assert got["blaise"] == 0
+    assert got["carl"] == 1  # doubling one by adding one: caught by held-out tests
     assert set(graded.failures) == {("dada", "01_tiny"), ("emmy", "01_tiny")}
     assert graded.gradebook.exists()
     assert (graded.feedback / "carl" / "01_tiny" / "01_tiny.html").exists()
-    assert "3 of 5 submissions graded" in report(graded)
-    assert "NOT GRADED emmy, 01_tiny" in report(graded)
+    said = report(graded)
+    assert "3 of 5 submissions graded" in said
+    assert "NOT GRADED dada, 01_tiny: the file is no notebook\n" in said
+    assert "NOT GRADED emmy, 01_tiny: its kernel died: the code ended the proc" in said
+    assert "Traceback" not in said
+    log = graded.feedback / "emmy" / "01_tiny" / "error.txt"
+    assert "DeadKernelError" in log.read_text()
+    assert digests(tiny.folder / "submitted") == before
 
     submit(tiny, "grace", tiny.source)
+    submit(tiny, "emmy", tiny.work, PLUS_ONE)
     again = grade(root=tiny.folder, progress=False)
-    assert points(again.csv)["grace"] == 3
-    assert points(again.csv)["carl"] == 1
+    assert scores(again.csv) == {**got, "grace": 3, "emmy": 1}
+    assert not log.exists()
+
+
+GRADE = (
+    "from pathlib import Path; from course.grade import grade; grade(root=Path({!r}))"
+)
+
+
+def test_a_grading_that_is_killed_is_finished_by_the_next(
+    released: Chapter, tmp_path: Path
+) -> None:
+    """After ada's submission, while bea's runs; what a teacher has entered is kept."""
+    tiny = released
+    begun, go = tmp_path / "begun", tmp_path / "go"
+    waits = (
+        f"from pathlib import Path\nimport time\nPath({str(begun)!r}).touch()\n"
+        f"while not Path({str(go)!r}).exists():\n    time.sleep(0.1)\n"
+        "def double(number):\n    return 2 * number"
+    )
+    submit(tiny, "ada", tiny.work, PLUS_ONE)
+    submit(tiny, "bea", tiny.work, {"ex01-1": waits})
+    submit(tiny, "carl", tiny.source)
+    process = subprocess.Popen(
+        [sys.executable, "-c", GRADE.format(str(tiny.folder))],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    while not begun.exists():
+        assert process.poll() is None, "the grading ended too early"
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    go.touch()
+    database = f"sqlite:///{tiny.folder / 'gradebook.db'}"
+    with Gradebook(database) as gradebook:
+        assert gradebook.find_submission("01_tiny", "ada").score == 1
+        where = ("01_tiny", "01_tiny", "ada")
+        gradebook.find_grade("ex01-1-heldout", *where).manual_score = 1.5
+        gradebook.find_comment("ex01-1", *where).manual_comment = "nearly"
+        gradebook.db.commit()
+
+    graded = grade(root=tiny.folder, progress=False)
+
+    assert not graded.failures
+    assert scores(graded.csv) == {"ada": 1 + 1.5, "bea": 3, "carl": 3}
+    page = graded.feedback / "ada" / "01_tiny" / "01_tiny.html"
+    assert "nearly" in page.read_text()
+    with Gradebook(database) as gradebook:
+        check = gradebook.db.connection().exec_driver_sql("PRAGMA integrity_check")
+        assert check.scalar() == "ok"
+
+
+def test_every_part_of_the_course_is_graded_in_a_file_of_tests() -> None:
+    files = Path(__file__).parent.glob("test_grading_part*.py")
+    assert {int(file.stem[-1]) for file in files} == set(parts())
 
 
 def test_submissions_may_lie_in_any_folder(tiny: Chapter, tmp_path: Path) -> None:
@@ -64,7 +132,7 @@ def test_submissions_may_lie_in_any_folder(tiny: Chapter, tmp_path: Path) -> Non
     elsewhere = tmp_path / "from the mail"
     (tiny.folder / "submitted").rename(elsewhere)
     graded = grade(elsewhere, root=tiny.folder, progress=False)
-    assert points(graded.csv) == {"ada": 3}
+    assert scores(graded.csv) == {"ada": 3}
 
 
 def test_a_folder_without_submissions_is_refused(tiny: Chapter, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import pytest
 import course.release
 from course import lab
 from course.bake import bake
+from course.progress import PAGE
 from course.syllabus import FOLDER, Chapter
 from tests.browser.serving import free_port, wait_until_served
 
@@ -28,8 +29,7 @@ def test_the_server_runs_on_this_python_in_the_course_folder() -> None:
     line = _command()
     assert line[:3] == [sys.executable, "-m", "jupyterlab"]
     assert f"--ServerApp.root_dir={FOLDER}" in line
-    assert "--LabApp.default_url=/lab/tree/README.md" in line
-    assert (FOLDER / "README.md").is_file()
+    assert f"--LabApp.default_url=/lab/tree/{PAGE}" in line
 
 
 def test_root_is_allowed_only_for_root() -> None:
@@ -113,9 +113,11 @@ def test_without_a_browser_the_course_starts_and_says_where_to_look(
     lines = []
     monkeypatch.setattr(webbrowser, "get", _no_browser)
     monkeypatch.setattr(course.release, "prepare_work", lambda: ["11 has a copy"])
+    monkeypatch.setattr(lab, "write_page", lambda: lines.append("a page"))
     monkeypatch.setattr(lab, "serve", lambda line: lines.append(line) or 7)
     assert lab.lab(["--port=9999"]) == 7
-    assert "--no-browser" in lines[0] and lines[0][-1] == "--port=9999"
+    assert lines[0] == "a page"
+    assert "--no-browser" in lines[1] and lines[1][-1] == "--port=9999"
     printed = capsys.readouterr().out.splitlines()
     assert printed[0] == "11 has a copy"
     assert "?token=" in printed[1]
@@ -140,7 +142,7 @@ def test_ctrl_c_leaves_the_question_to_jupyterlab(
     class Server:
         answers: Iterator = iter([KeyboardInterrupt(), KeyboardInterrupt(), 0])
 
-        def wait(self) -> int:
+        def wait(self, timeout: float) -> int:
             answer = next(self.answers)
             if isinstance(answer, BaseException):
                 raise answer
@@ -150,6 +152,23 @@ def test_ctrl_c_leaves_the_question_to_jupyterlab(
     before = signal.getsignal(signal.SIGTERM)
     assert lab.serve(["jupyterlab"]) == 0
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_the_start_page_is_kept_current_while_the_server_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = tmp_path / "drawn twice"
+
+    def write_page(folder: Path) -> None:
+        if not (folder / "drawn once").exists():
+            (folder / "drawn once").touch()
+            raise OSError("no space left on device")  # which must not end JupyterLab
+        drawn.touch()
+
+    monkeypatch.setattr(lab, "write_page", write_page)
+    monkeypatch.setattr(lab, "REDRAWN_SECONDS", 0.01)
+    program = f"import os\nwhile not os.path.exists({str(drawn)!r}): pass"
+    assert lab.serve([sys.executable, "-c", program], tmp_path) == 0
 
 
 @dataclass
@@ -225,19 +244,19 @@ def _write_tiny_chapter(folder: Path) -> Chapter:
 def _token(log: Path) -> str:
     """The token in the address that is printed for people without a browser."""
     words = log.read_text().split()
-    address = next(word for word in words if "/lab/tree/README.md?token=" in word)
+    address = next(word for word in words if f"/lab/tree/{PAGE}?token=" in word)
     return address.partition("token=")[2]
 
 
 def test_the_first_address_leads_to_the_course_page(running: Running) -> None:
     address, text = running.ask("/")
-    assert urllib.parse.urlsplit(address).path == "/lab/tree/README.md"
+    assert urllib.parse.urlsplit(address).path == f"/lab/tree/{PAGE}"
     assert "<title>JupyterLab</title>" in text
 
 
 def test_the_files_of_the_course_are_served(running: Running) -> None:
     listed = json.loads(running.ask("/api/contents/")[1])["content"]
-    assert {"README.md", "work"} <= {entry["name"] for entry in listed}
+    assert {PAGE, "work"} <= {entry["name"] for entry in listed}
     path = "/api/contents/work/01_tiny/01_tiny.ipynb"
     cells = json.loads(running.ask(path)[1])["content"]["cells"]
     assert any("not written yet" in cell["source"] for cell in cells)

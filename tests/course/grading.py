@@ -1,0 +1,140 @@
+"""What the tests of grading share; three students hand in every chapter of a part.
+
+``perfect`` hands in the chapter's own answers, ``blank`` what was given out, ``mixed``
+every second answer wrong in a known way. What the third must get is computed here, in
+this process, from the test cells that the mixed answers pass.
+"""
+
+import contextlib
+import csv
+import importlib
+import io
+import os
+import shutil
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import nbformat
+import torch
+from nbformat import NotebookNode
+from nbgrader.api import Gradebook
+
+from course.exercises import grade_id, is_graded, is_solution
+from course.grade import Graded, grade
+from course.release import prepare_work
+from course.syllabus import FOLDER, Chapter, chapters
+
+
+def submit(
+    chapter: Chapter,
+    student: str,
+    path: Path,
+    answers: Mapping[str, str] | None = None,
+) -> Path:
+    """Hand in the notebook at ``path``, with other answers in place of some of its."""
+    folder = chapter.folder / "submitted" / student / chapter.slug
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / f"{chapter.slug}.ipynb"
+    shutil.copy(path, target)
+    if answers:
+        notebook = nbformat.read(target, as_version=4)
+        for cell in notebook.cells:
+            cell.source = answers.get(cell.id, cell.source)
+        nbformat.write(notebook, target)
+    return target
+
+
+def points(table: Path) -> dict[tuple[str, str], float]:
+    """Points by student and chapter; every row of the table once."""
+    with table.open() as file:
+        rows = list(csv.DictReader(file))
+    found = {(r["student_id"], r["assignment"]): float(r["score"]) for r in rows}
+    assert len(found) == len(rows)
+    return found
+
+
+@dataclass
+class Class:
+    """One part of the course, in a folder of its own, graded for three students."""
+
+    folder: Path
+    part: int
+
+    @cached_property
+    def released(self) -> dict[str, Chapter]:
+        """The part's chapters by slug, each with a student's copy."""
+        shutil.copytree(FOLDER / "source", self.folder / "source")
+        shutil.copy(FOLDER / "syllabus.yml", self.folder)
+        prepare_work(self.folder)
+        return {c.slug: c for c in chapters(self.folder) if c.part == self.part}
+
+    @cached_property
+    def graded(self) -> Graded:
+        """Every chapter handed in three times, and graded."""
+        for chapter in self.released.values():
+            submit(chapter, "perfect", chapter.source)
+            submit(chapter, "blank", chapter.work)
+            submit(chapter, "mixed", chapter.source, mixed_answers(chapter))
+        return grade(root=self.folder, progress=False)
+
+    def cells(self, student: str, slug: str) -> dict[str, float]:
+        """Points of each graded cell, as the gradebook has them."""
+        with Gradebook(f"sqlite:///{self.graded.gradebook}") as gradebook:
+            notebook = gradebook.find_submission_notebook(slug, slug, student)
+            return {g.name: g.score for g in notebook.grades}
+
+
+def mixed_answers(chapter: Chapter) -> dict[str, str]:
+    """A wrong answer to every second exercise, the first of its mutants."""
+    known = importlib.import_module(f"tests.course.mutants.{chapter.slug}").MUTANTS
+    wrong = {m.grade_id: m.code for m in reversed(known)}
+    return {name: wrong[name] for name in sorted(wrong)[::2]}
+
+
+def expected_points(
+    notebook: NotebookNode, folder: Path, answers: Mapping[str, str]
+) -> dict[str, float]:
+    """Points of each graded cell, found by running what tests may rely on here.
+
+    That is the setup cell, cells tagged "given" and the answers, in order.
+    """
+    names: dict = {}
+    found = {}
+    with _as_in_a_notebook(folder):
+        for cell in notebook.cells:
+            given = {"setup", "given"} & {*cell.metadata.get("tags", [])}
+            if not (given or is_solution(cell) or is_graded(cell)):
+                continue
+            passed = _passes(answers.get(cell.id, cell.source), names)
+            if is_graded(cell):
+                found[grade_id(cell)] = passed * cell.metadata.nbgrader.points
+    return found
+
+
+def _passes(code: str, names: dict) -> bool:
+    """Whether code raises nothing and writes nothing to stderr."""
+    stderr = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(stderr):
+            exec(compile(code, "cell", "exec"), names)
+    except Exception:  # any error costs the points
+        return False
+    return not stderr.getvalue()
+
+
+@contextlib.contextmanager
+def _as_in_a_notebook(folder: Path) -> Iterator[None]:
+    """A chapter's setup cell changes its process: undo it for the other tests."""
+    style, dtype, before = dict(plt.rcParams), torch.get_default_dtype(), os.getcwd()
+    os.chdir(folder)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        os.chdir(before)
+        plt.rcParams.update(style)
+        torch.set_default_dtype(dtype)

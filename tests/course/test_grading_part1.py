@@ -1,0 +1,5 @@
+from tests.course.part_tests import PartTests
+
+
+class TestPart1(PartTests):
+    part = 1

@@ -51,8 +51,8 @@ def _parser() -> argparse.ArgumentParser:
     add("work", _work, "make the student's copies; existing ones stay as they are")
     one = add("check", _check, "say which exercises of your copy are right")
     one.add_argument("chapter", help="its number, for example 11")
-    many = add("bake", _bake, "run chapters and store their notebooks with outputs")
-    many.add_argument("chapter", nargs="*", help="numbers; none means all")
+    many = add("bake", _bake, "run chapters or projects and store their notebooks")
+    many.add_argument("chapter", nargs="*", help="numbers or names; none means all")
     teacher = add("grade", _grade, "grade a folder of submissions")
     teacher.add_argument("submissions", nargs="?", type=Path, help="default: submitted")
     add("doctor", _doctor, "check this installation and say what to do about it")
@@ -92,11 +92,14 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _bake(options: argparse.Namespace) -> int:
-    from course.bake import bake
+    from course.bake import bake, bake_project, project_texts
     from course.syllabus import chapter, chapters
 
-    for chosen in [chapter(name) for name in options.chapter] or chapters():
-        print(bake(chosen).relative_to(ROOT))
+    texts = project_texts()
+    for name in options.chapter or [c.id for c in chapters()] + list(texts):
+        project = name in texts
+        baked = bake_project(texts[name]) if project else bake(chapter(name))
+        print(baked.relative_to(ROOT))
     return 0
 
 

@@ -1,4 +1,4 @@
-"""From a chapter's text to its notebook: convert, execute, normalise, store.
+"""From a text to its notebook: convert, execute, normalise, store.
 
 The notebook is what nbval compares and nbgrader releases, so two bakes of the same
 text give the same file, byte for byte, on the same machine: cell ids come from the
@@ -16,7 +16,7 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 
 from course.environment import environment
-from course.syllabus import Chapter
+from course.syllabus import FOLDER, Chapter
 
 CELL_SECONDS = 120
 """A cell that runs longer than this in a bake is stopped; its budget is far lower."""
@@ -45,12 +45,47 @@ def bake(chapter: Chapter) -> Path:
         nbclient.exceptions.CellExecutionError: If a cell fails; the notebook on disk
             stays as it was.
     """
-    notebook = convert(chapter.text)
-    chapter.source.parent.mkdir(parents=True, exist_ok=True)
-    execute(notebook, chapter.source.parent)
-    write(notebook, chapter.source)
+    notebook = _bake(chapter.text, chapter.source)
     _store_front_picture(notebook, chapter)
     return chapter.source
+
+
+def project_texts(folder: Path = FOLDER) -> dict[str, Path]:
+    """Return the texts of the student projects by name, the worked example included.
+
+    Args:
+        folder: The course folder.
+
+    Returns:
+        Texts by name.
+    """
+    return {text.stem: text for text in sorted((folder / "projects").glob("*.py"))}
+
+
+def bake_project(text: Path) -> Path:
+    """Execute a project's text and store its notebook beside it.
+
+    Args:
+        text: The text.
+
+    Returns:
+        Path of the notebook.
+
+    Raises:
+        FileNotFoundError: If there is no such text.
+        nbclient.exceptions.CellExecutionError: If a cell fails; the notebook on disk
+            stays as it was.
+    """
+    _bake(text, text.with_suffix(".ipynb"))
+    return text.with_suffix(".ipynb")
+
+
+def _bake(text: Path, target: Path) -> NotebookNode:
+    notebook = convert(text)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    execute(notebook, target.parent)
+    write(notebook, target)
+    return notebook
 
 
 def convert(text: Path) -> NotebookNode:

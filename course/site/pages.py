@@ -21,13 +21,14 @@ ROW = re.compile(r"^\| (?!Term )(.+?) \| (.+?) \|$", re.MULTILINE)
 
 def write(site: Path) -> None:
     """Write every generated page below the folder ``site``."""
-    for folder in ("chapters", "instructor"):
+    for folder in ("chapters", "projects", "instructor"):
         shutil.rmtree(site / folder, ignore_errors=True)
         (site / folder).mkdir()
     for chapter in chapters():
-        page = _page(chapter)
+        page = _page(chapter.source)
         nbformat.write(page, site / "chapters" / f"{chapter.slug}.ipynb")
     (site / "chapters.md").write_text(_contents())
+    _write_projects(site.parent / "projects", site / "projects")
     (site / "glossary.md").write_text(_glossary())
     guide = site / "instructor"
     for page in (site.parent / "instructor").glob("*.md"):
@@ -47,9 +48,21 @@ def used_in() -> dict[str, list[Chapter]]:
     return found
 
 
-def _page(chapter: Chapter) -> NotebookNode:
-    """A chapter as it was verified: answers and tests folded, links to the library."""
-    notebook = nbformat.read(chapter.source, as_version=4)
+def _write_projects(projects: Path, pages: Path) -> None:
+    """Write the projects' page and their notebooks, as they were verified."""
+    entries = []
+    for path in sorted(projects.glob("*.ipynb")):
+        nbformat.write(_page(path), pages / path.name)
+        entries.append(path.stem)
+    tree = ["", "```{toctree}", ":hidden:", "", *entries, "```", ""]
+    (pages / "README.md").write_text(
+        (projects / "README.md").read_text() + "\n".join(tree)
+    )
+
+
+def _page(path: Path) -> NotebookNode:
+    """A notebook as it was verified: answers and tests folded, links to the library."""
+    notebook = nbformat.read(path, as_version=4)
     for cell in notebook.cells:
         if is_solution(cell) or is_graded(cell):
             cell.metadata.setdefault("tags", []).append("hide-input")
@@ -58,7 +71,7 @@ def _page(chapter: Chapter) -> NotebookNode:
                 output["data"].pop("text/plain", None)
     links = ", ".join(f"{{py:obj}}`{name}`" for name in sorted(_names(notebook)))
     if links:
-        text = f"## In the library\n\nThis chapter uses {links}."
+        text = f"## In the library\n\nThis page uses {links}."
         notebook.cells.append(nbformat.v4.new_markdown_cell(text, id="in-the-library"))
     return notebook
 

@@ -1,8 +1,8 @@
 """The layers of a network and their derivatives, with a backward pass by hand.
 
 The same numbers as :func:`pinn.networks.propagate`, in less time: points go in blocks
-that fit into the cache, widths come first so that every layer is one product of a small
-matrix with a wide one, and no graph is recorded. With ``z`` the stack before an
+that fit into the cache, points come last so that every layer is a few products of a
+small matrix with a wide one, and no graph is recorded. With ``z`` the stack before an
 activation ``f``, ``y`` the one behind it, and a bar for the loss's derivative,
 
 ``bar z_ij = f' bar y_ij``,
@@ -40,7 +40,7 @@ class _Kept:
 class Pass:
     """One block of points on its way through the layers.
 
-    Stacks are ``(nets, width, channels, points)``.
+    Stacks are ``(channels, nets, width, points)``.
 
     Args:
         pairs: Per second derivative, the channels of the two first ones.
@@ -64,7 +64,7 @@ class Pass:
         last = len(weights) - 1
         for k, (W, b) in enumerate(zip(weights, biases, strict=True)):
             z = _product(W, stack)
-            z[:, :, 0] += b[:, :, None]
+            z[0] += b[:, :, None]
             kept = _Kept(stack)
             if k < last:
                 stack = self._activate(z, activations[k], kept)
@@ -74,13 +74,13 @@ class Pass:
 
     def _activate(self, z: Tensor, activation: Activation, kept: _Kept) -> Tensor:
         """Apply an activation to the values, and the chain rule to the rest."""
-        value, slope, bend = activation(z[:, :, 0])
+        value, slope, bend = activation(z[0])
         y = torch.empty_like(z)
-        y[:, :, 0] = value
-        torch.mul(slope[:, :, None], z[:, :, 1:], out=y[:, :, 1:])
+        y[0] = value
+        torch.mul(slope, z[1:], out=y[1:])
         for k, (i, j) in enumerate(self.pairs, start=1 + self.count):
-            y[:, :, k].addcmul_(bend, z[:, :, i] * z[:, :, j])
-        kept.z, kept.f = z, (value, slope, bend)
+            y[k].addcmul_(bend, z[i] * z[j])
+        kept.z, kept.f = z, (y[0], slope, bend)
         return y
 
     def backward(
@@ -101,29 +101,28 @@ class Pass:
     def _deactivate(self, bar: Tensor, kept: _Kept, activation: Activation) -> Tensor:
         """Turn the bar of ``y`` into the bar of ``z``."""
         z, (value, slope, bend) = kept.z, kept.f
-        out = slope[:, :, None] * bar
-        if bar.shape[2] == 1:
+        out = slope * bar
+        if len(bar) == 1:
             return out
-        mixed = bar[:, :, 1] * z[:, :, 1]
-        for c in range(2, bar.shape[2]):
-            mixed.addcmul_(bar[:, :, c], z[:, :, c])
-        out[:, :, 0].addcmul_(bend, mixed)
+        mixed = bar[1] * z[1]
+        for c in range(2, len(bar)):
+            mixed.addcmul_(bar[c], z[c])
+        out[0].addcmul_(bend, mixed)
         if self.pairs:
-            third = THIRD[activation](z[:, :, 0], value, slope, bend)
+            third = THIRD[activation](z[0], value, slope, bend)
         for k, (i, j) in enumerate(self.pairs, start=1 + self.count):
-            left, right = z[:, :, i], z[:, :, j]
-            out[:, :, 0].addcmul_(third, left * right * bar[:, :, k])
-            bent = bend * bar[:, :, k]
-            out[:, :, i].addcmul_(bent, right)
-            out[:, :, j].addcmul_(bent, left)
+            out[0].addcmul_(third, (z[i] * z[j]).mul_(bar[k]))
+            bent = bend * bar[k]
+            out[i].addcmul_(bent, z[j])
+            out[j].addcmul_(bent, z[i])
         return out
 
 
 def _product(W: Tensor, stack: Tensor) -> Tensor:
-    """Multiply every channel and point: one product per network."""
-    flat = stack.flatten(2)
-    out = torch.mm(W[0], flat[0])[None] if len(W) == 1 else torch.bmm(W, flat)
-    return out.unflatten(2, stack.shape[2:])
+    """Multiply every channel by each network's matrix."""
+    channels = len(stack)
+    W = W.expand(channels, *W.shape).flatten(0, 1)
+    return torch.bmm(W, stack.flatten(0, 1)).unflatten(0, (channels, -1))
 
 
 def pairs_of(wanted: Wanted) -> list[tuple[int, int]]:
@@ -192,10 +191,10 @@ class _Layers(torch.autograd.Function):
         ctx.passes = []
         for m, n in cut(nets, points):
             one = Pass(pairs_of(wanted), len(wanted.first))
-            block = wide[m, :, n].permute(0, 3, 1, 2).contiguous()
+            block = wide[m, :, n].permute(1, 0, 3, 2).contiguous()
             pieces = [w[m] for w in W], [v[m] for v in b]
             z = one.forward(block, *pieces, activations, keep)
-            out[m, :, n] = z.permute(0, 2, 3, 1)
+            out[m, :, n] = z.permute(1, 0, 3, 2)
             ctx.passes.append((m, n, one))
         if keep:
             ctx.save_for_backward(stack, *params)
@@ -222,10 +221,10 @@ class _Layers(torch.autograd.Function):
         for m, n, one in ctx.passes:
 
             def found(k: int, y: Tensor, z: Tensor, m: slice = m) -> None:
-                slopes[k][m] += z.flatten(2) @ y.flatten(2).mT
-                shifts[k][m] += z[:, :, 0].sum(-1)
+                slopes[k][m] += (z @ y.mT).sum(0)
+                shifts[k][m] += z[0].sum(-1)
 
-            block = wide[m, :, n].permute(0, 3, 1, 2).contiguous()
+            block = wide[m, :, n].permute(1, 0, 3, 2).contiguous()
             one.backward(block, [w[m] for w in W], activations, found)
         grads = [s.mT for s in slopes] + shifts
         return None, None, None, None, None, *(g[0] if lead else g for g in grads)

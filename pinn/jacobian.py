@@ -42,16 +42,16 @@ class _Record:
         weights = [W.detach()[None] for W, _ in self.params]
         for rows, one in self.passes:
             size = rows.stop - rows.start
-            bar = J.new_zeros(1, components, channels, size)
-            bar[0, component, channel] = 1
+            bar = J.new_zeros(channels, 1, components, size)
+            bar[channel, 0, component] = 1
 
             def found(k: int, y: Tensor, z: Tensor, rows: slice = rows) -> None:
                 W, b = self.params[k]
                 if id(W) in place:  # one outer product per point
-                    left, right = z[0].permute(2, 0, 1), y[0].permute(2, 1, 0)
+                    left, right = z[:, 0].permute(2, 1, 0), y[:, 0].permute(2, 0, 1)
                     J[rows, place[id(W)]] += (left @ right).flatten(1)
                 if id(b) in place:
-                    J[rows, place[id(b)]] += z[0, :, 0].T
+                    J[rows, place[id(b)]] += z[0, 0].T
 
             one.backward(bar, weights, self.activations, found)
         return J
@@ -89,9 +89,9 @@ class Tape:
         passes = []
         for _, rows in cut(1, points):
             one = Pass(pairs_of(wanted), len(wanted.first))
-            block = stack[None, :, rows].permute(0, 3, 1, 2).contiguous()
+            block = stack[:, None, rows].transpose(2, 3).contiguous()
             z = one.forward(block, weights, biases, activations, keep=True)
-            leaf[:, rows] = z[0].permute(1, 2, 0)
+            leaf[:, rows] = z[:, 0].transpose(1, 2)
             passes.append((rows, one))
         leaf.requires_grad_()
         self.records.append(_Record(leaf, params, list(activations), passes))

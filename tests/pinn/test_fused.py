@@ -1,7 +1,11 @@
 """The layers with a backward pass by hand, and the Jacobian made from it."""
 
+from unittest import mock
+
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 
 from pinn import (
@@ -67,6 +71,53 @@ def test_layers_by_hand_equal_autograd(
     by_hand = torch.autograd.grad((b * bar).sum(), params)
     for g, h in zip(by_autograd, by_hand, strict=True):
         assert torch.allclose(g, h, rtol=1e-10, atol=1e-11)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    nets=st.integers(1, 4),
+    points=st.integers(0, 23),
+    block=st.integers(1, 30),
+    widths=st.lists(st.integers(1, 5), min_size=0, max_size=3),
+)
+def test_blocks_of_any_size_give_the_same(
+    nets: int, points: int, block: int, widths: list[int]
+) -> None:
+    generator, wanted = seeded(), Wanted.all(2)
+    sizes = [2, *widths, 2]
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(nets, *shape, generator=generator, dtype=torch.float64)
+
+    weights = [draw(a, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True)]
+    biases = [draw(b) for b in sizes[1:]]
+    params = [p.requires_grad_() for p in (*weights, *biases)]
+    given_ = draw(6, points, 2), weights, biases, [tanh] * len(widths), wanted
+    with mock.patch.object(fused_module, "_BLOCK", block):
+        a, b = propagate(*given_), fused(*given_, eager=propagate)
+        assert torch.allclose(a, b, rtol=1e-12, atol=1e-12)
+        slopes = [torch.autograd.grad(y.square().sum(), params) for y in (a, b)]
+    for g, h in zip(*slopes, strict=True):
+        assert torch.allclose(g, h, rtol=1e-10, atol=1e-10 * (1 + g.abs().max()))
+
+
+@pytest.mark.parametrize("wanted", WANTED, ids=str)
+def test_first_and_second_derivatives_pass_gradcheck(wanted: Wanted) -> None:
+    generator, sizes = seeded(), [2, 3, 2, 1]
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+    weights = [draw(a, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True)]
+    params = [p.requires_grad_() for p in (*weights, *map(draw, sizes[1:]))]
+    stack = draw(1 + len(wanted.first) + len(wanted.second), 3, 2)
+
+    def layers(*params: Tensor) -> Tensor:
+        given_ = stack, params[:3], params[3:], [tanh, sin], wanted
+        return fused(*given_, eager=propagate)
+
+    assert torch.autograd.gradcheck(layers, params)
+    assert torch.autograd.gradgradcheck(layers, params)
 
 
 def test_second_derivatives_by_the_parameters_exist_too() -> None:

@@ -76,9 +76,15 @@ def relative_error(problem: Problem, net: Net, x: Tensor | None = None) -> float
     x = test_points(problem) if x is None else x
     with torch.no_grad():
         exact = problem.exact(x)
-        difference = net(x) - exact
+        difference = net(_beside(net, x)).to(exact) - exact
         check_shape("net(x)", difference, tuple(exact.shape))
         return (difference.norm() / exact.norm()).item()
+
+
+def _beside(net: Net, x: Tensor) -> Tensor:
+    """Move points to the device and dtype of a network's parameters."""
+    parameters = net.parameters() if isinstance(net, torch.nn.Module) else ()
+    return next((x.to(p) for p in parameters), x)
 
 
 def flux_jump(problem: Problem, net: torch.nn.Module, partition: Partition) -> float:
@@ -150,18 +156,21 @@ def _defect(
 ) -> float:
     """Evaluate the defect at one time."""
     lower, upper = problem.bounds
-    rules = [_composite(lower[a], upper[a], elements) for a in range(space)]
+    rules = [
+        [_beside(net, t) for t in _composite(lower[a], upper[a], elements)]
+        for a in range(space)
+    ]
     x, w = _tensor_rule(rules, time)
     wanted = Wanted((problem.dim - 1,)) if problem.in_time else Wanted()
     jet = jet_of(net, x, Wanted(tuple({*wanted.first, *problem.flux_wanted.first})))
-    total = torch.zeros(problem.equations, dtype=torch.float64)
+    total = x.new_zeros(problem.equations)
     if problem.in_time:
         total = total + w @ _along_time(problem, x, jet)
     if problem.source is not None:
         total = total - w @ problem.source(x, jet.u)
     for axis in range(space):
         for side, sign in ((lower[axis], -1.0), (upper[axis], 1.0)):
-            end = (torch.tensor([side]).double(), torch.ones(1).double())
+            end = [w.new_tensor([side]), w.new_ones(1)]
             face, area = _tensor_rule(rules[:axis] + [end] + rules[axis + 1 :], time)
             jet = jet_of(net, face, problem.flux_wanted)
             F = problem.flux(face, jet.u, jet.p)[..., axis]

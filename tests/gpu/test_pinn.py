@@ -16,6 +16,8 @@ from pinn import (
     SubdomainFNN,
     Variational,
     Wanted,
+    mass_defect,
+    relative_error,
     sin,
     tanh,
     zoo,
@@ -85,6 +87,12 @@ def test_residuals_and_jacobians_are_those_of_the_cpu(name: str) -> None:
         )
     for a, b in zip(*found, strict=True):
         assert b.is_cuda and torch.allclose(a, b.cpu(), rtol=1e-8, atol=1e-10)
+
+
+def test_error_and_mass_defect_are_measured_where_the_network_is() -> None:
+    here, there = pair()
+    for measure in (relative_error, mass_defect):
+        assert measure(HEAT, there) == pytest.approx(measure(HEAT, here), rel=1e-8)
 
 
 @pytest.mark.parametrize("name", DATA)

@@ -1,5 +1,7 @@
 """Solving, racing, measuring and drawing."""
 
+import copy
+
 import matplotlib.pyplot as plt
 import pytest
 import torch
@@ -149,6 +151,13 @@ def test_the_mass_defect_by_hand() -> None:
     assert mass_defect(flow, flow.exact) < 1e-12
     with pytest.raises(ValueError, match="mass_defect needs a balance law"):
         mass_defect(Problem(HEAT.geometry, residual=lambda x, y: y), HEAT.exact)
+
+
+def test_measures_follow_the_networks_precision() -> None:
+    net = JetFNN([2, 8, 1], generator=torch.Generator().manual_seed(0))
+    single = copy.deepcopy(net).float()
+    for measure in (relative_error, mass_defect):
+        assert measure(HEAT, single) == pytest.approx(measure(HEAT, net), rel=1e-4)
 
 
 def test_the_flux_jump_sees_a_jump() -> None:

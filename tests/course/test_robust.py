@@ -8,7 +8,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from course.bake import execute, write
 from course.syllabus import Chapter, chapters
-from tests.benchmarks import robust
+from tests.benchmarks import robust, tables_course
 
 SIGNATURE = (
     "import torch\n"
@@ -97,3 +97,19 @@ def test_what_finds_most_comes_first_and_every_row_once() -> None:
     assert names[2 * count] == "seeds + 1000"
     rows = [(name, chapter.slug) for name, chapter, _ in robust.plan()]
     assert len(set(rows)) == len(rows)
+
+
+def test_the_table_names_the_chapters_that_change() -> None:
+    rows = {
+        "01_tiny": {"default, 1 thread": {"failed": {"Cell 3": "..."}}},
+        "02_small": {
+            "default, 1 thread": {"failed": {}},
+            "seeds + 1000": {"flipped": [["a: True", "a: False"]]},
+        },
+    }
+    machine = {"cpu": "a CPU", "threads": 1, "date": "2026-01-01", "versions": {}}
+    table = tables_course.robust({"rows": rows, "machine": machine})
+    assert table.splitlines()[2:4] == [
+        "| default, 1 thread | 1 of 2 | 01 |",
+        "| seeds + 1000 | 0 of 1 | 02 |",
+    ]

@@ -1,9 +1,12 @@
 """Runs of the benchmark of ``pinn`` that are told by their error: see ``pinn.py``."""
 
+import json
 import statistics
+import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -15,11 +18,14 @@ from pinn import (
     HardPINN,
     Jet,
     JetFNN,
+    Mesh,
     Problem,
     Solution,
     SSBroyden,
     SubdomainFNN,
+    Variational,
     Wanted,
+    gauss_lobatto,
     solve,
     zoo,
 )
@@ -27,6 +33,19 @@ from pinn._backend import dde
 
 Row = dict[str, object]
 POINTS = 6000  # of the Burgers run, 200 more on the border
+
+
+def in_turns(ways: dict[str, Callable[[], object]], rounds: int = 7) -> Row:
+    """Median CPU milliseconds of each way, taken in turns."""
+    for way in ways.values():
+        way()
+    times = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, way in ways.items():
+            start = time.process_time()
+            way()
+            times[name].append(1e3 * (time.process_time() - start))
+    return {name: statistics.median(found) for name, found in times.items()}
 
 
 class Seeds:
@@ -224,3 +243,48 @@ class RandomFeatures(HPVPINN):
 
 
 FAST = RandomFeatures(8, degree=2, points=5, hard=True)
+
+
+def fastvpinns_steps(python: str) -> Row:
+    """Steps of FastVPINNs' own test, in turns: 8 x 8 elements, net 3 x 30, Adam.
+
+    Theirs runs in float32, as ours beside it; ours in float64 is told too.
+    """
+    theirs = subprocess.Popen(
+        [python, Path(__file__).with_name("pinn_peer.py")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+    )
+    lines = (line for line in theirs.stdout if line.startswith("{"))
+    about = json.loads(next(lines))  # the package prints too
+    ours = {kind: _waves_step(kind, about) for kind in ("float32", "float64")}
+    times = {"fastvpinns_ms": [], "ours_ms": [], "ours_float64_ms": []}
+    for _ in range(7):
+        theirs.stdin.write("20\n")
+        times["fastvpinns_ms"].append(float(theirs.stdout.readline()))
+        for kind, name in (("float32", "ours_ms"), ("float64", "ours_float64_ms")):
+            start = time.process_time()
+            for _ in range(20):
+                ours[kind]()
+            times[name].append(50 * (time.process_time() - start))
+    theirs.stdin.close()
+    theirs.wait()
+    return about | {name: statistics.median(found) for name, found in times.items()}
+
+
+def _waves_step(kind: str, about: Row) -> Callable[[], None]:
+    """Make our step of the same size."""
+    dde.config.set_default_float(kind)
+    problem = waves()
+    mesh = Mesh(problem.geometry, 8, degree=4)
+    borders, points = about["boundary_points"], round((about["points"] / 64) ** 0.5)
+    data = Variational(problem, mesh, borders, points=points, rule=gauss_lobatto)
+    net = JetFNN([2, 30, 30, 30, 1])
+    model = dde.Model(data, net)
+    model.compile(torch.optim.Adam(net.parameters(), 1e-3, fused=True), verbose=0)
+    model.train(iterations=1, verbose=0, display_every=10**6)
+    dde.config.set_default_float("float64")
+    state = model.train_state
+    return lambda: model._train_step(state.X_train, state.y_train, state.train_aux_vars)

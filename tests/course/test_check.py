@@ -1,6 +1,9 @@
 import nbformat
 import pytest
 
+import course.progress
+import course.syllabus
+from course.__main__ import main
 from course.bake import bake
 from course.check import check, report
 from course.release import prepare_work
@@ -86,3 +89,19 @@ def test_checking_leaves_the_copy_as_it_is(work: Chapter) -> None:
     before = work.work.read_bytes()
     check(work)
     assert work.work.read_bytes() == before
+
+
+def test_the_command_keeps_the_verdict_and_draws_the_start_page_anew(
+    work: Chapter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = []
+    progress = course.progress.progress
+    monkeypatch.setattr(course.syllabus, "chapter", lambda name: work)
+    monkeypatch.setattr(
+        course.progress, "write_page", lambda: drawn.append(progress(work))
+    )
+    assert main(["check", "01"]) == 1
+    answer(work, "def double(number):\n    return 2 * number")
+    assert main(["check", "01"]) == 0
+    assert drawn[0].startswith("answered 0 of 1, right 0 (checked ")
+    assert drawn[1].startswith("answered 1 of 1, right 1 (checked ")

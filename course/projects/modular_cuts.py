@@ -26,9 +26,9 @@
 # | **Graded by** | the [rubric for projects](../instructor/rubrics.md) |
 #
 # Why it matters: who places modules on machines balances their *cost*, so that none waits for
-# another. A local loss asks something else of a module: to get the task ahead with what it has. Nothing says that both
-# lead to the same cuts, and the published networks have equal blocks, for which the question does
-# not arise.
+# another. A local loss asks something else of a module: to get the task ahead with what it has.
+# Nothing says that both lead to the same cuts, and the published networks have equal blocks, for
+# which the question does not arise.
 
 # %% tags=["setup"]
 from functools import partial
@@ -45,8 +45,9 @@ setup(seed=3)
 # %% [markdown]
 # ## The baseline, measured
 #
-# Sums of two digits modulo ten (chapter 22), which no module can tell from one digit. The network is wide at first and narrow later, so that operations and memory disagree:
-# a layer of width $w$ behind one of width $v$ costs $2vw$ operations per sample, but keeps only numbers like $v + w$.
+# Sums of two digits modulo ten (chapter 22), which no module can tell from one digit. The network
+# is wide at first and narrow later, so that operations and memory disagree: a layer of width $w$
+# behind one of width $v$ costs $2vw$ operations per sample, but keeps only numbers like $v + w$.
 
 # %%
 WIDTHS = [128, 192, 192, 96, 96, 64, 64]
@@ -132,34 +133,42 @@ print(f"backpropagation, one seed: {100 * goal:.0f} %")
 #
 # ## Three milestones
 #
-# 1. **All cuts.** Seven layers have $\binom{6}{2} = 15$ cuts into three modules. Train them all with three seeds, and rank them. How much does the cut matter at
-#    all, beside the seed?
-# 2. **A measure of difficulty.** Define one that needs no trained modules: for instance what `audit.probe` gains from layer to layer in a
-#    network trained end to end, or in an untrained one. Cut evenly by it. Where in the ranking does that cut land?
-# 3. **A trade.** Draw accuracy against the cost of the dearest module, for all cuts and two other widths. Is there a cut that is
-#    best in both? Does the answer survive heads with a hidden layer (`head="mlp"`)?
+# 1. **All cuts.** Seven layers have $\binom{6}{2} = 15$ cuts into three modules. Train them all
+#    with three seeds, and rank them. How much does the cut matter at all, beside the seed?
+# 2. **A measure of difficulty.** Define one that needs no trained modules: for instance what
+#    `audit.probe` gains from layer to layer in a network trained end to end, or in an untrained
+#    one. Cut evenly by it. Where in the ranking does that cut land?
+# 3. **A trade.** Draw accuracy against the cost of the dearest module, for all cuts and two other
+#    widths. Is there a cut that is best in both? Does the answer survive heads with a hidden
+#    layer (`head="mlp"`)?
 #
 # ## Traps
 #
-# - Give `audit.memory` clones: a slice holds the whole tensor that it was cut from, and is counted so.
-# - Heads count. A module with a wide output has a large head: report `partition.cost()`, heads included.
-# - Backpropagation has hardly begun to learn in these epochs. Give it more before you call it a yardstick.
+# - Give `audit.memory` clones: a slice holds the whole tensor that it was cut from, and is
+#   counted so.
+# - Heads count. A module with a wide output has a large head: report `partition.cost()`, heads
+#   included.
+# - Backpropagation has hardly begun to learn in these epochs. Give it more before you call it a
+#   yardstick.
 # - Two seeds, as above, rank nothing. Pair the seeds and look at differences.
 # - The last module has no auxiliary head, and the true loss: it is not like the others.
-# - If all cuts are equally good, that is an answer. Say how large a difference you would have seen.
+# - If all cuts are equally good, that is an answer. Say how large a difference you would have
+#   seen.
 #
 # ## What a good answer contains
 #
-# The ranking of all cuts with its uncertainty; a measure of difficulty, defined before it was tried; backpropagation and checkpointing as yardsticks for accuracy and bytes; a
-# control (the same cut with another seed, or modules that are equal in everything); and a rule of thumb with the range in which you tested it. The
-# [rubric](../instructor/rubrics.md) says how it is scored.
+# The ranking of all cuts with its uncertainty; a measure of difficulty, defined before it was
+# tried; backpropagation and checkpointing as yardsticks for accuracy and bytes; a control (the
+# same cut with another seed, or modules that are equal in everything); and a rule of thumb with
+# the range in which you tested it. The [rubric](../instructor/rubrics.md) says how it is scored.
 #
 # ## Readings
 #
-# - **Belilovsky, Eickenberg and Oyallon (2020)**, *Decoupled greedy learning of CNNs*, ICML. Look for how many layers a module has, and
-#   whether anything is said about why.
-# - **Wang, Ni, Song, Yang and Huang (2021)**, *Revisiting locally supervised learning*, ICLR. Look for what the first module
-#   throws away, and how that depends on the number of modules.
-# - **Huang and others (2019)**, *GPipe: efficient training of giant neural networks*, NeurIPS. Look for how it
-#   partitions: which cost is balanced?
-# - **Alain and Bengio (2017)**, *Understanding intermediate layers using linear classifier probes*, ICLR workshop. Look for how separability grows with depth.
+# - **Belilovsky, Eickenberg and Oyallon (2020)**, *Decoupled greedy learning of CNNs*, ICML. Look
+#   for how many layers a module has, and whether anything is said about why.
+# - **Wang, Ni, Song, Yang and Huang (2021)**, *Revisiting locally supervised learning*, ICLR.
+#   Look for what the first module throws away, and how that depends on the number of modules.
+# - **Huang and others (2019)**, *GPipe: efficient training of giant neural networks*, NeurIPS.
+#   Look for how it partitions: which cost is balanced?
+# - **Alain and Bengio (2017)**, *Understanding intermediate layers using linear classifier
+#   probes*, ICLR workshop. Look for how separability grows with depth.

@@ -25,9 +25,11 @@
 # | **Baseline** | a linear probe for another task, after each module: measured below |
 # | **Graded by** | the [rubric for projects](../instructor/rubrics.md) |
 #
-# Why it matters: features are reused. A network that was trained for one task becomes the first half of a network for
-# another. End-to-end training is known to throw away what its task does not need, towards the end. A greedy module cannot know what later modules need, and throws
-# away earlier; so one expects local losses to transfer worse. On some tasks they transfer *better*, and why is not settled.
+# Why it matters: features are reused. A network that was trained for one task becomes the first
+# half of a network for another. End-to-end training is known to throw away what its task does not
+# need, towards the end. A greedy module cannot know what later modules need, and throws away
+# earlier; so one expects local losses to transfer worse. On some tasks they transfer *better*,
+# and why is not settled.
 
 # %% tags=["setup"]
 from functools import partial
@@ -44,8 +46,9 @@ generator = setup(seed=4)
 # %% [markdown]
 # ## The baseline, measured
 #
-# Two digits side by side. The network learns the sum modulo ten (chapter 22). The task nobody asked for: *which digit is
-# on the left?* A linear probe, least squares solved exactly, is fitted on the frozen features of each module.
+# Two digits side by side. The network learns the sum modulo ten (chapter 22). The task nobody
+# asked for: *which digit is on the left?* A linear probe, least squares solved exactly, is fitted
+# on the frozen features of each module.
 
 
 # %%
@@ -139,32 +142,40 @@ print(f"{'pixels':16s} {'':10s} {'':15s} {100 * raw:17.0f}")
 #
 # ## Three milestones
 #
-# 1. **Is it the loss or the accuracy?** A network that has learned less may have thrown away less. Compare methods *at equal accuracy for the sum*, by
-#    stopping early, with five seeds.
-# 2. **What is thrown away, and where.** Other tasks: the right digit, the difference, whether both are equal, the amount of ink. Other losses: `InfoPro`, `HSIC`, kernel modules, horizons from 1 to 5. A picture of task against module.
-# 3. **Does the order matter?** Train modules one after another (`Greedy`), all at once, or the last one first. Does noise of 0.1 to 0.5 on the
-#    pixels say the same as the probe, or something else?
+# 1. **Is it the loss or the accuracy?** A network that has learned less may have thrown away
+#    less. Compare methods *at equal accuracy for the sum*, by stopping early, with five seeds.
+# 2. **What is thrown away, and where.** Other tasks: the right digit, the difference, whether
+#    both are equal, the amount of ink. Other losses: `InfoPro`, `HSIC`, kernel modules, horizons
+#    from 1 to 5. A picture of task against module.
+# 3. **Does the order matter?** Train modules one after another (`Greedy`), all at once, or the
+#    last one first. Does noise of 0.1 to 0.5 on the pixels say the same as the probe, or
+#    something else?
 #
 # ## Traps
 #
-# - The probe fits 97 numbers per class. On few samples a wide module wins by width alone: keep widths equal.
-# - Predsim has learned little of the sum in these epochs, and so have all: train longer before you compare.
-# - A probe that reads the *untrained* features well says that the task is easy. Always show that row, and the pixels.
+# - The probe fits 97 numbers per class. On few samples a wide module wins by width alone: keep
+#   widths equal.
+# - Predsim has learned little of the sum in these epochs, and so have all: train longer before
+#   you compare.
+# - A probe that reads the *untrained* features well says that the task is easy. Always show that
+#   row, and the pixels.
 # - The auxiliary head decides what a module keeps (chapter 22). Fix it, and name it.
 # - Robustness to noise and transfer are two questions. A method may win one and lose the other.
 #
 # ## What a good answer contains
 #
-# A comparison at equal accuracy, paired by seed; at least four other tasks, chosen before looking; a control (untrained features, and the pixels); a linear model on
-# pixels, tuned, as the classical baseline; and an explanation that was tested by changing one thing. The
+# A comparison at equal accuracy, paired by seed; at least four other tasks, chosen before
+# looking; a control (untrained features, and the pixels); a linear model on pixels, tuned, as the
+# classical baseline; and an explanation that was tested by changing one thing. The
 # [rubric](../instructor/rubrics.md) says how it is scored.
 #
 # ## Readings
 #
-# - **Wang, Ni, Song, Yang and Huang (2021)**, *Revisiting locally supervised learning*, ICLR. Look for the two kinds
-#   of mutual information, and how they change along the network.
-# - **Alain and Bengio (2017)**, *Understanding intermediate layers using linear classifier probes*, ICLR workshop. Look for
-#   what a probe may and may not be used to say.
-# - **Yosinski, Clune, Bengio and Lipson (2014)**, *How transferable are features in deep neural networks?*, NeurIPS. Look for the dip in the middle, and its reason.
-# - **Duan, Yu and Príncipe (2021)**, *Modularizing deep learning via pairwise learning with kernels*, IEEE Trans. Neural Netw. Learn. Syst. Look for transfer
-#   estimated without training.
+# - **Wang, Ni, Song, Yang and Huang (2021)**, *Revisiting locally supervised learning*, ICLR.
+#   Look for the two kinds of mutual information, and how they change along the network.
+# - **Alain and Bengio (2017)**, *Understanding intermediate layers using linear classifier
+#   probes*, ICLR workshop. Look for what a probe may and may not be used to say.
+# - **Yosinski, Clune, Bengio and Lipson (2014)**, *How transferable are features in deep neural
+#   networks?*, NeurIPS. Look for the dip in the middle, and its reason.
+# - **Duan, Yu and Príncipe (2021)**, *Modularizing deep learning via pairwise learning with
+#   kernels*, IEEE Trans. Neural Netw. Learn. Syst. Look for transfer estimated without training.

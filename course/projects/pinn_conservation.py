@@ -25,8 +25,10 @@
 # | **Baseline** | rank correlation of the training loss with the error: measured below |
 # | **Graded by** | the [rubric for projects](../instructor/rubrics.md) |
 #
-# Why it matters: who solves a new equation has no exact solution, and needs a number that says whether to trust a network. The loss is one, and chapter 31 shows how it lies. What
-# flows in, less what flows out, must be what has gathered inside: that is physics, holds across shocks, and costs one integral. Whether it says more is open.
+# Why it matters: who solves a new equation has no exact solution, and needs a number that says
+# whether to trust a network. The loss is one, and chapter 31 shows how it lies. What flows in,
+# less what flows out, must be what has gathered inside: that is physics, holds across shocks, and
+# costs one integral. Whether it says more is open.
 
 # %% tags=["setup"]
 import math
@@ -43,8 +45,8 @@ setup(seed=6)
 # %% [markdown]
 # ## The baseline, measured
 #
-# Twelve runs on Burgers' equation, of two methods, three seeds, and two lengths. Of each: the training loss, the mass
-# defect (`pinn.mass_defect`), the error.
+# Twelve runs on Burgers' equation, of two methods, three seeds, and two lengths. Of each: the
+# training loss, the mass defect (`pinn.mass_defect`), the error.
 
 # %%
 problem = zoo.burgers(nu=0.1 / math.pi)
@@ -85,35 +87,47 @@ for column, label in ((0, "training loss"), (1, "mass defect")):
     print(f"  {label:14s} {rank:5.2f}")
 
 # %% [markdown]
-# **The baseline to beat** is the first number, by a witness that uses no exact solution. Twelve runs of one equation decide nothing: the second number is a hint, not an answer.
+# **The baseline to beat** is the first number, by a witness that uses no exact solution. Twelve
+# runs of one equation decide nothing: the second number is a hint, not an answer.
 #
 # ## Three milestones
 #
-# 1. **A fair trial.** At least forty runs: four methods (`HardPINN`, `CPINN`, weak forms with and without hats), three equations with exact solutions (`zoo`),
-#    lengths from hopeless to good. Within a method, and across methods: which witness ranks them right?
-# 2. **A better witness.** The defect over the whole domain lets errors cancel. Take it on cells (`CPINN` and `WeakForm` with hats have them), or the residual on fresh
-#    points. How many cells until it predicts the error?
-# 3. **Shocks.** `zoo.buckley_leverett()`, where the strong residual is no witness at all. Then: does *adding* the defect to the loss lower the error, or only the
-#    defect?
+# 1. **A fair trial.** At least forty runs: four methods (`HardPINN`, `CPINN`, weak forms with and
+#    without hats), three equations with exact solutions (`zoo`), lengths from hopeless to good.
+#    Within a method, and across methods: which witness ranks them right?
+# 2. **A better witness.** The defect over the whole domain lets errors cancel. Take it on cells
+#    (`CPINN` and `WeakForm` with hats have them), or the residual on fresh points. How many cells
+#    until it predicts the error?
+# 3. **Shocks.** `zoo.buckley_leverett()`, where the strong residual is no witness at all. Then:
+#    does *adding* the defect to the loss lower the error, or only the defect?
 #
 # ## Traps
 #
-# - A symmetric problem conserves mass by symmetry: Burgers from $-\sin \pi x$ does. A witness that is zero for the wrong reason is no witness. Try an initial value without symmetry.
-# - The losses of two methods are different quantities. Across methods only ranks within a method, or witnesses defined alike, may be compared.
+# - A symmetric problem conserves mass by symmetry: Burgers from $-\sin \pi x$ does. A witness
+#   that is zero for the wrong reason is no witness. Try an initial value without symmetry.
+# - The losses of two methods are different quantities. Across methods only ranks within a method,
+#   or witnesses defined alike, may be compared.
 # - A rank correlation of twelve runs has a standard error of about 0.3.
 # - Once a quantity is trained for, it stops being a witness.
 #
 # ## What a good answer contains
 #
-# Rank correlations with intervals (bootstrap over runs), within and across methods; witnesses defined before the trial; a classical estimate as the yardstick (the difference between
-# two finite-element meshes, `fem`, and its CPU seconds); a control (a witness that cannot know: the norm of the weights, say). The
-# [rubric](../instructor/rubrics.md) says how it is scored.
+# Rank correlations with intervals (bootstrap over runs), within and across methods; witnesses
+# defined before the trial; a classical estimate as the yardstick (the difference between two
+# finite-element meshes, `fem`, and its CPU seconds); a control (a witness that cannot know: the
+# norm of the weights, say). The [rubric](../instructor/rubrics.md) says how it is scored.
 #
 # ## Readings
 #
-# - **Jagtap, Kharazmi and Karniadakis (2020)**, *Conservative physics-informed neural networks on discrete domains for conservation laws*, Comput. Methods Appl. Mech. Eng. 365. Look for whether
-#   conservation is measured after training.
-# - **LeVeque (2002)**, *Finite volume methods for hyperbolic problems*, Cambridge University Press, chapter 12. Look for what conservation guarantees (Lax and Wendroff), and what it does not.
-# - **De Ryck, Mishra and Molinaro (2024)**, *wPINNs: weak physics-informed neural networks for approximating entropy solutions of hyperbolic conservation laws*, SIAM Journal on Numerical Analysis 62(2). Look for the
-#   quantity that does bound the error.
-# - **McGreivy and Hakim (2024)**, *Weak baselines and reporting biases lead to overoptimism in machine learning for fluid-related partial differential equations*, Nat. Mach. Intell. 6. Look for the two rules of a fair comparison.
+# - **Jagtap, Kharazmi and Karniadakis (2020)**, *Conservative physics-informed neural networks on
+#   discrete domains for conservation laws*, Comput. Methods Appl. Mech. Eng. 365. Look for
+#   whether conservation is measured after training.
+# - **LeVeque (2002)**, *Finite volume methods for hyperbolic problems*, Cambridge University
+#   Press, chapter 12. Look for what conservation guarantees (Lax and Wendroff), and what it does
+#   not.
+# - **De Ryck, Mishra and Molinaro (2024)**, *wPINNs: weak physics-informed neural networks for
+#   approximating entropy solutions of hyperbolic conservation laws*, SIAM Journal on Numerical
+#   Analysis 62(2). Look for the quantity that does bound the error.
+# - **McGreivy and Hakim (2024)**, *Weak baselines and reporting biases lead to overoptimism in
+#   machine learning for fluid-related partial differential equations*, Nat. Mach. Intell. 6. Look
+#   for the two rules of a fair comparison.

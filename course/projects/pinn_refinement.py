@@ -24,9 +24,11 @@
 # | **Baseline** | the error of a hand-made mesh with 90 tests, measured below |
 # | **Graded by** | the [rubric for projects](../instructor/rubrics.md) |
 #
-# Why it matters: chapter 34 solves a steep problem with elements that were put around the layer by someone who knew where it
-# is. In finite elements nobody does that any more: the residual marks elements, they are split, and theorems say that this is as good as any mesh. For a network the theorems are missing: it is not the best
-# function for its mesh, only the one that training found, and between the tests it may do as it likes.
+# Why it matters: chapter 34 solves a steep problem with elements that were put around the layer
+# by someone who knew where it is. In finite elements nobody does that any more: the residual
+# marks elements, they are split, and theorems say that this is as good as any mesh. For a network
+# the theorems are missing: it is not the best function for its mesh, only the one that training
+# found, and between the tests it may do as it likes.
 
 # %% tags=["setup"]
 import matplotlib.pyplot as plt
@@ -40,8 +42,8 @@ setup(seed=5)
 # %% [markdown]
 # ## The baseline, measured
 #
-# Poisson's equation whose solution is a wave with a layer of width 1/80 at zero. Three meshes with 90 tests each, the same network, the same
-# number of steps.
+# Poisson's equation whose solution is a wave with a layer of width 1/80 at zero. Three meshes
+# with 90 tests each, the same network, the same number of steps.
 
 # %%
 problem = zoo.poisson_1d_steep()
@@ -92,37 +94,48 @@ print(
 )
 
 # %% [markdown]
-# **The baseline to beat** is the mesh by hand: a smaller error, with at most 90 tests in the last mesh, from three equal elements
-# on, by a rule that knows the residual and nothing else. And the line below it says what classical elements do with as many unknowns, all equal.
+# **The baseline to beat** is the mesh by hand: a smaller error, with at most 90 tests in the last
+# mesh, from three equal elements on, by a rule that knows the residual and nothing else. And the
+# line below it says what classical elements do with as many unknowns, all equal.
 #
 # ## Three milestones
 #
-# 1. **The loop.** Train, estimate with `data.element_norm(net)`, mark the elements that hold half of the sum of squares, `mesh.refine(marks)`, train on from the same
-#    weights. `Variational(problem, mesh, num_boundary=2)` takes a mesh; `solve` shows how a model is put together. Count all steps, not only the last round's.
-# 2. **Does the estimator see?** With nine elements, above, it does not point at the layer. Compare it with the true error per element, during training. One trap of chapter 34: between its tests a network is free. Would
-#    *fresh* tests of a higher degree on the same elements be a better witness?
-# 3. **Beyond one dimension.** `zoo.poisson_2d_steep()` and the corner of `zoo.l_shape()`. Is splitting (h) or raising the degree (p) better, and can the residual
-#    tell which?
+# 1. **The loop.** Train, estimate with `data.element_norm(net)`, mark the elements that hold half
+#    of the sum of squares, `mesh.refine(marks)`, train on from the same weights.
+#    `Variational(problem, mesh, num_boundary=2)` takes a mesh; `solve` shows how a model is put
+#    together. Count all steps, not only the last round's.
+# 2. **Does the estimator see?** With nine elements, above, it does not point at the layer.
+#    Compare it with the true error per element, during training. One trap of chapter 34: between
+#    its tests a network is free. Would *fresh* tests of a higher degree on the same elements be a
+#    better witness?
+# 3. **Beyond one dimension.** `zoo.poisson_2d_steep()` and the corner of `zoo.l_shape()`. Is
+#    splitting (h) or raising the degree (p) better, and can the residual tell which?
 #
 # ## Traps
 #
 # - Equal CPU time, not equal steps: a step costs more with more tests. Say both.
 # - An estimator that is small because training has fitted the tests is not a small error.
 # - The best mesh by hand is not the one above. Try three before you claim to have beaten hands.
-# - Finite elements may be refined too, and take milliseconds. `fem` takes edges: give them a graded mesh.
+# - Finite elements may be refined too, and take milliseconds. `fem` takes edges: give them a
+#   graded mesh.
 #
 # ## What a good answer contains
 #
-# Error against CPU seconds for the loop, hand-made meshes and finite elements with a graded mesh, over five seeds; the estimator against the true error;
-# a control (random marks: is the residual better than chance?); and where the loop fails. The
-# [rubric](../instructor/rubrics.md) says how it is scored.
+# Error against CPU seconds for the loop, hand-made meshes and finite elements with a graded mesh,
+# over five seeds; the estimator against the true error; a control (random marks: is the residual
+# better than chance?); and where the loop fails. The [rubric](../instructor/rubrics.md) says how
+# it is scored.
 #
 # ## Readings
 #
-# - **Kharazmi, Zhang and Karniadakis (2021)**, *hp-VPINNs: variational physics-informed neural networks with domain decomposition*, Comput. Methods Appl. Mech. Eng. 374. Look for
-#   how their elements were chosen.
-# - **Dörfler (1996)**, *A convergent adaptive algorithm for Poisson's equation*, SIAM Journal on Numerical Analysis 33(3). Look for the marking: which share, and why a share.
-# - **Berrone, Canuto and Pintore (2022)**, *Solving PDEs by variational physics-informed neural networks: an a posteriori error analysis*, Ann. Univ. Ferrara 68. Look for the
-#   terms of the estimator that our element norm does not have.
-# - **Rojas and others (2024)**, *Robust variational physics-informed neural networks*, Comput. Methods Appl. Mech. Eng. 425. Look for when the dual norm of the residual is
-#   equivalent to the error.
+# - **Kharazmi, Zhang and Karniadakis (2021)**, *hp-VPINNs: variational physics-informed neural
+#   networks with domain decomposition*, Comput. Methods Appl. Mech. Eng. 374. Look for how their
+#   elements were chosen.
+# - **Dörfler (1996)**, *A convergent adaptive algorithm for Poisson's equation*, SIAM Journal on
+#   Numerical Analysis 33(3). Look for the marking: which share, and why a share.
+# - **Berrone, Canuto and Pintore (2022)**, *Solving PDEs by variational physics-informed neural
+#   networks: an a posteriori error analysis*, Ann. Univ. Ferrara 68. Look for the terms of the
+#   estimator that our element norm does not have.
+# - **Rojas and others (2024)**, *Robust variational physics-informed neural networks*, Comput.
+#   Methods Appl. Mech. Eng. 425. Look for when the dual norm of the residual is equivalent to the
+#   error.

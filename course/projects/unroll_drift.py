@@ -26,9 +26,9 @@
 # | **Graded by** | the [rubric for projects](../instructor/rubrics.md) |
 #
 # Why it matters: sensors warm up, coils move, lenses get dirty. Nobody retrains a network each
-# morning. This project has been carried out once, as an example of the expected standard:
-# [worked example](worked_example.ipynb). It ends with what is still open; start there if you
-# choose this project.
+# morning. This project has been carried out once, as an example of the expected standard: [worked
+# example](worked_example.ipynb). It ends with what is still open; start there if you choose this
+# project.
 
 # %% tags=["setup"]
 import math
@@ -44,9 +44,9 @@ generator = setup(seed=1)
 # %% [markdown]
 # ## The baseline, measured
 #
-# A drift of size $\varepsilon$ turns every atom by the same angle into a random direction,
-# $a_i' \propto \sqrt{1 - \varepsilon^2}\, a_i + \varepsilon\, d_i$ with $\|d_i\| = 1$, so that
-# $\|A' - A\| \approx \varepsilon \|A\|$. The network never hears of it.
+# A drift of size $\varepsilon$ turns every atom by the same angle into a random direction, $a_i'
+# \propto \sqrt{1 - \varepsilon^2}\, a_i + \varepsilon\, d_i$ with $\|d_i\| = 1$, so that $\|A' -
+# A\| \approx \varepsilon \|A\|$. The network never hears of it.
 
 
 # %%
@@ -108,8 +108,8 @@ for name, errors in rows.items():
 #
 # 1. **A law.** Write down, before you run anything, how the stale error should grow with
 #    $\varepsilon$. Then measure, with five seeds. Where does your law break, and why?
-# 2. **A repair from pairs.** Given $k$ pairs from the new dictionary, for $k$ from 5 to 500: estimate
-#    $A'$, or fine-tune the numbers, or both. Which is better at the same $k$?
+# 2. **A repair from pairs.** Given $k$ pairs from the new dictionary, for $k$ from 5 to 500:
+#    estimate $A'$, or fine-tune the numbers, or both. Which is better at the same $k$?
 # 3. **A repair without codes.** Only measurements. The network's own codes are guesses of $x$:
 #    can it lift itself? From which drift on does it get worse instead?
 #
@@ -122,19 +122,22 @@ for name, errors in rows.items():
 #
 # ## What a good answer contains
 #
-# A law with its range; a curve of error against $k$ with the spread over seeds; a classical method
-# given the same pairs, tuned, with its cost; a control in which nothing should change (drift zero,
-# say); a sentence on what the result does not show. The
+# A law with its range; a curve of error against $k$ with the spread over seeds; a classical
+# method given the same pairs, tuned, with its cost; a control in which nothing should change
+# (drift zero, say); a sentence on what the result does not show. The
 # [rubric](../instructor/rubrics.md) says how it is scored.
 #
 # ## Readings
 #
-# - **Liu, Chen, Wang and Yin (2019)**, *ALISTA: analytic weights are as good as learned weights in
-#   LISTA*, ICLR. Look for section 4: what they do when the dictionary is perturbed, and what it costs.
+# - **Liu, Chen, Wang and Yin (2019)**, *ALISTA: analytic weights are as good as learned weights
+#   in LISTA*, ICLR. Look for section 4: what they do when the dictionary is perturbed, and what
+#   it costs.
 # - **Herman and Strohmer (2010)**, *General deviants: an analysis of perturbations in compressed
-#   sensing*, IEEE J. Sel. Top. Signal Process. 4(2). Look for how a perturbed matrix acts like noise.
+#   sensing*, IEEE J. Sel. Top. Signal Process. 4(2). Look for how a perturbed matrix acts like
+#   noise.
 # - **Aharon, Elad and Bruckstein (2006)**, *K-SVD: an algorithm for designing overcomplete
-#   dictionaries*, IEEE Trans. Signal Process. 54(11). Look for the dictionary update: it needs codes,
-#   as you do.
-# - **Aberdam, Golts and Elad (2022)**, *Ada-LISTA: learned solvers adaptive to varying models*, IEEE
-#   Trans. Pattern Anal. Mach. Intell. 44(12). Look for what the network is given besides $b$.
+#   dictionaries*, IEEE Trans. Signal Process. 54(11). Look for the dictionary update: it needs
+#   codes, as you do.
+# - **Aberdam, Golts and Elad (2022)**, *Ada-LISTA: learned solvers adaptive to varying models*,
+#   IEEE Trans. Pattern Anal. Mach. Intell. 44(12). Look for what the network is given besides
+#   $b$.

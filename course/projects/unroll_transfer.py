@@ -25,9 +25,10 @@
 # | **Baseline** | numbers moved as they are, and the tuned Lasso, on two changed problems: measured below |
 # | **Graded by** | the [rubric for projects](../instructor/rubrics.md) |
 #
-# Why it matters: chapter 13 derives the matrix of a layer from the dictionary, so that only steps $\gamma_k$ and
-# thresholds $\theta_k$ are learned. If these followed from the *kind* of problem by a rule, nothing would be left to
-# train. HyperLISTA has such a rule, with three numbers; whether those three travel, its authors do not say for all changes that matter.
+# Why it matters: chapter 13 derives the matrix of a layer from the dictionary, so that only steps
+# $\gamma_k$ and thresholds $\theta_k$ are learned. If these followed from the *kind* of problem
+# by a rule, nothing would be left to train. HyperLISTA has such a rule, with three numbers;
+# whether those three travel, its authors do not say for all changes that matter.
 
 # %% tags=["setup"]
 import matplotlib.pyplot as plt
@@ -103,35 +104,43 @@ figure(
 )
 
 # %% [markdown]
-# **The baseline to beat** is the first column of the last two rows, by a rule that trains nothing there. What
-# training there gives is the second column; the third is what needs no network.
+# **The baseline to beat** is the first column of the last two rows, by a rule that trains nothing
+# there. What training there gives is the second column; the third is what needs no network.
 #
 # ## Three milestones
 #
-# 1. **Which ones travel.** Carry $\gamma$, $\theta$ and the support counts one at a time, the others trained on the spot. Seven ratios, seven
-#    densities, three dictionaries each. What is lost by which?
-# 2. **A rule.** For those that do not travel, find what they depend on: the coherence of $W$, the number of non-zeros, the error at
-#    that layer. Fit the rule on some problems, try it on others that you did not look at.
-# 3. **Far away.** Does the rule hold at $500$ atoms, for the cosine dictionary of chapter 11, for an ill-conditioned $A$?
+# 1. **Which ones travel.** Carry $\gamma$, $\theta$ and the support counts one at a time, the
+#    others trained on the spot. Seven ratios, seven densities, three dictionaries each. What is
+#    lost by which?
+# 2. **A rule.** For those that do not travel, find what they depend on: the coherence of $W$, the
+#    number of non-zeros, the error at that layer. Fit the rule on some problems, try it on others
+#    that you did not look at.
+# 3. **Far away.** Does the rule hold at $500$ atoms, for the cosine dictionary of chapter 11, for
+#    an ill-conditioned $A$?
 #
 # ## Traps
 #
 # - Support counts depend on $n$ and on the density: `keep=None` sets them from $n$ alone.
-# - A network that was trained too briefly travels badly for no deep reason. Train until longer training changes less than what you compare.
+# - A network that was trained too briefly travels badly for no deep reason. Train until longer
+#   training changes less than what you compare.
 # - At some ratio every method fails, the Lasso included. Show the oracle, so that one sees it.
 #
 # ## What a good answer contains
 #
-# A table of losses for each kind of number with the spread over dictionaries; a rule, as a formula, that was tried on problems outside its fit; the tuned
-# Lasso and HyperLISTA beside it, with what their tuning cost; a control (a new dictionary of the same kind, the second row above). The
-# [rubric](../instructor/rubrics.md) says how it is scored.
+# A table of losses for each kind of number with the spread over dictionaries; a rule, as a
+# formula, that was tried on problems outside its fit; the tuned Lasso and HyperLISTA beside it,
+# with what their tuning cost; a control (a new dictionary of the same kind, the second row
+# above). The [rubric](../instructor/rubrics.md) says how it is scored.
 #
 # ## Readings
 #
-# - **Liu, Chen, Wang and Yin (2019)**, *ALISTA: analytic weights are as good as learned weights in LISTA*, ICLR. Look for the theorem: which
-#   thresholds does it ask for, in terms of which quantities?
-# - **Chen, Liu, Wang and Yin (2021)**, *Hyperparameter tuning is all you need for LISTA*, NeurIPS. Look for the formulas that replace
-#   $\theta$, momentum and support counts.
-# - **Behrens, Sauder and Jung (2021)**, *Neurally augmented ALISTA*, ICLR. Look for what lets the numbers follow the sample.
-# - **Donoho, Maleki and Montanari (2009)**, *Message-passing algorithms for compressed sensing*, PNAS 106(45). Look for how AMP
-#   sets its threshold from the error at that iteration, for every ratio and density.
+# - **Liu, Chen, Wang and Yin (2019)**, *ALISTA: analytic weights are as good as learned weights
+#   in LISTA*, ICLR. Look for the theorem: which thresholds does it ask for, in terms of which
+#   quantities?
+# - **Chen, Liu, Wang and Yin (2021)**, *Hyperparameter tuning is all you need for LISTA*,
+#   NeurIPS. Look for the formulas that replace $\theta$, momentum and support counts.
+# - **Behrens, Sauder and Jung (2021)**, *Neurally augmented ALISTA*, ICLR. Look for what lets the
+#   numbers follow the sample.
+# - **Donoho, Maleki and Montanari (2009)**, *Message-passing algorithms for compressed sensing*,
+#   PNAS 106(45). Look for how AMP sets its threshold from the error at that iteration, for every
+#   ratio and density.

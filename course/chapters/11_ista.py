@@ -664,6 +664,10 @@ for seed in range(3):
         "arrived somewhere else"
     )
     L = torch.linalg.eigvalsh(A.T @ A)[-1]
+    once, _ = ista(A, b, 0.4, 1, lambda x: x[:, 0])
+    assert torch.allclose(once, ista_step(A, b, 0 * once, 0.4, 1 / L)), (
+        "the first step is not 1 / L long: twice as long still arrives, but at the edge"
+    )
     bound = L * x.square().sum(dim=1) / (2 * torch.arange(1, 201)[:, None])
     assert (F[1:201] - F[-1] <= bound).all(), (
         "slower than the theorem allows for steps of 1 / L from zero"

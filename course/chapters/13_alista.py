@@ -1054,14 +1054,16 @@ for s, gamma in product((1, 2, 3), (0.6, 1.0, 1.3)):
         assert torch.allclose(errors, bounds, rtol=1e-4), (
             "a smaller bound, or smaller thresholds, would be true as well: take the least"
         )
-for s in (1, 2, 3):  # noise that pulls every entry of the support towards zero
+# noise that pulls every entry of the support towards zero
+for s, gamma in product((1, 2, 3), (0.6, 1.0)):
     x_true = torch.zeros(1, m + 1)
     x_true[0, :s] = 1.0
     noise = -0.01 * corners[:, :s].sum(dim=1)
     delta = (noise @ corners)[:s].abs().max().item()
-    theta, bounds = guarantee(1 / m, s, s, 6, delta=delta)
+    theta, bounds = guarantee(1 / m, s, s, 6, gamma, delta)
     noisy = x_true @ corners.T + noise
-    codes = alista(corners, corners, noisy, torch.ones(6), theta * slack, [0] * 6)
+    steps = torch.full((6,), gamma)
+    codes = alista(corners, corners, noisy, steps, theta * slack, [0] * 6)
     errors = (codes - x_true).abs().sum(dim=2)[:, 0]
     assert (errors <= bounds * (1 + 1e-4)).all(), (
         "with noise the error exceeds its bound"
@@ -1288,6 +1290,7 @@ for seed in range(3):
         )
 silent = hyper_numbers(A_try, pinv_try, 0 * b_try, 0 * x_try, 0.5, (0.3, 0.1, 2.0))
 assert all(part.isfinite().all() for part in silent), "b = 0 gives NaN or infinity"
+assert (silent[2].clamp(0, 12) == silent[2]).all(), "b = 0: keep leaves 0..n"
 assert (silent[0] == 0).all(), "where there is nothing, the threshold is zero"
 ### END HIDDEN TESTS
 

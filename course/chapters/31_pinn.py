@@ -390,6 +390,10 @@ for seed, d in enumerate((1, 2, 3)):
 flat = derivatives(lambda x: 0 * x[:, :1] + 2, torch.ones(3, 2))
 assert flat[1].shape == flat[2].shape == (3, 2), "two coordinates, two derivatives"
 assert (flat[2] == 0).all(), "a constant has no curvature"
+plane = torch.nn.Linear(2, 1)  # its slopes are weights: they have a graph without x
+assert (derivatives(plane, torch.ones(3, 2))[2] == 0).all(), (
+    "a network that is linear has no curvature"
+)
 half = derivatives(lambda x: x[:, 1:] ** 2, torch.ones(3, 2))
 assert torch.equal(half[2], torch.tensor([[0.0, 2.0]] * 3)), (
     "a function may be curved in one coordinate only"

@@ -262,8 +262,9 @@ def read() -> Row:
 def store(name: str, row: Row) -> None:
     """Write a row beside what other processes have written in the meantime."""
     found = read()
-    found["rows"][name] = row
-    found["machine"] = record.machine(("torch", "deepxde", "scikit-fem"))
+    machine = record.machine(("torch", "deepxde", "scikit-fem"))
+    found.setdefault("machine", machine)  # of the rows that do not name their own
+    found["rows"][name] = row | {"machine": machine}
     record.write("pinn", found)
     shown = {k: v for k, v in row.items() if k != "runs" and not k.startswith("curve")}
     print(name, json.dumps(shown), flush=True)

@@ -101,9 +101,15 @@ def speeds(record: dict) -> str:
         "| what: first way, second way | first, ms | second, ms | ratio |",
         "|---|---|---|---|",
     ]
+    elsewhere: dict[str, None] = {}
     for name, (text, first, second) in SPEEDS.items():
         if name not in record["rows"]:
             continue
         a, b = record["rows"][name][first], record["rows"][name][second]
+        own = record["rows"][name].get("machine")
+        text += "" if own is None else " \\*"
         lines.append(f"| {text} | {a:.3g} | {b:.3g} | {b / a:.2g} |")
+        if own is not None:
+            elsewhere[where({"machine": own})] = None
+    lines += ["", f"{where(record)}; \\* {' and '.join(elsewhere)}."]
     return "\n".join(lines)

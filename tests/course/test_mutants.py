@@ -1,24 +1,15 @@
-"""Graders catch wrong ideas and accept right answers that look different.
+"""Graders catch wrong ideas and accept right answers that look different."""
 
-An answer is judged in this process by running what its tests may rely on: the setup
-cell, cells tagged "given", the chapter's own answers to earlier exercises, the answer,
-and then the exercise's tests, held-out ones too.
-"""
-
-import contextlib
 import importlib
-import io
-import os
 from functools import cache
 from types import ModuleType
 
-import matplotlib.pyplot as plt
 import nbformat
 import pytest
-import torch
 
-from course.exercises import exercises, grade_id, is_graded, is_solution
+from course.exercises import exercises, grade_id, is_solution
 from course.syllabus import Chapter, chapters
+from tests.course.judging import cells, failure
 from tests.course.mutants import Alternative, Mutant
 
 CHAPTERS = pytest.mark.parametrize("chapter", chapters(), ids=lambda c: c.slug)
@@ -28,57 +19,6 @@ KILLED = 0.95
 @cache
 def answers(chapter: Chapter) -> ModuleType:
     return importlib.import_module(f"tests.course.mutants.{chapter.slug}")
-
-
-@cache
-def cells(chapter: Chapter) -> tuple:
-    notebook = nbformat.read(chapter.source, as_version=4)
-    return tuple(c for c in notebook.cells if c.cell_type == "code")
-
-
-@pytest.fixture(autouse=True)
-def restore() -> None:
-    """A chapter's setup cell changes its process: undo it for the other tests."""
-    style, dtype = dict(plt.rcParams), torch.get_default_dtype()
-    yield
-    plt.rcParams.update(style)
-    torch.set_default_dtype(dtype)
-
-
-@cache
-def prepared(chapter: Chapter, name: str) -> dict:
-    """The names that an answer to exercise ``name`` and its tests start from."""
-    names: dict = {}
-    folder = os.getcwd()
-    os.chdir(chapter.source.parent)
-    try:
-        for cell in cells(chapter):
-            if grade_id(cell) == name:
-                return names
-            if is_solution(cell) or {"setup", "given"} & {
-                *cell.metadata.get("tags", [])
-            }:
-                exec(compile(cell.source, cell.id, "exec"), names)
-    finally:
-        os.chdir(folder)
-    raise AssertionError(f"chapter {chapter.id} has no cell {name!r}")
-
-
-def failure(chapter: Chapter, name: str, code: str) -> str:
-    """What the tests of exercise ``name`` say of an answer; empty if it passes."""
-    names = dict(prepared(chapter, name))
-    torch.set_default_dtype(torch.float64)
-    stderr = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(stderr):
-            exec(compile(code, name, "exec"), names)
-            for cell in cells(chapter):
-                own = (grade_id(cell) or "").startswith(f"{name}-")
-                if own and is_graded(cell):
-                    exec(compile(cell.source, cell.id, "exec"), names)
-    except Exception as error:  # any error costs the points
-        return f"{type(error).__name__}: {error}"
-    return f"stderr: {stderr.getvalue()}" if stderr.getvalue() else ""
 
 
 @cache

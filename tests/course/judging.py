@@ -1,0 +1,97 @@
+"""What an exercise's tests say of an answer, in this process and without nbgrader.
+
+Run is what the tests may rely on: the setup cell, cells tagged "given", the chapter's
+own answers to earlier exercises, the answer, and then the exercise's tests, held-out
+ones too.
+"""
+
+import contextlib
+import io
+import os
+import signal
+from collections.abc import Iterator
+from functools import cache
+
+import matplotlib.pyplot as plt
+import nbformat
+import torch
+
+from course.exercises import grade_id, is_graded, is_solution
+from course.syllabus import Chapter
+
+CPU_SECONDS = 10  # eight times what the slowest exercise needs
+
+
+@cache
+def cells(chapter: Chapter) -> tuple:
+    """The code cells of a chapter."""
+    notebook = nbformat.read(chapter.source, as_version=4)
+    return tuple(c for c in notebook.cells if c.cell_type == "code")
+
+
+@cache
+def prepared(chapter: Chapter, name: str) -> dict:
+    """The names that an answer to exercise ``name`` and its tests start from."""
+    names: dict = {}
+    folder = os.getcwd()
+    os.chdir(chapter.source.parent)
+    try:
+        for cell in cells(chapter):
+            if grade_id(cell) == name:
+                return names
+            if is_solution(cell) or {"setup", "given"} & {
+                *cell.metadata.get("tags", [])
+            }:
+                exec(compile(cell.source, cell.id, "exec"), names)
+    finally:
+        os.chdir(folder)
+    raise AssertionError(f"chapter {chapter.id} has no cell {name!r}")
+
+
+def failure(chapter: Chapter, name: str, code: str, cpu: float = CPU_SECONDS) -> str:
+    """What the tests of exercise ``name`` say of an answer; empty if it passes."""
+    with _restored():
+        names = dict(prepared(chapter, name))
+        torch.set_default_dtype(torch.float64)
+        return _said(chapter, name, code, names, cpu)
+
+
+def _said(chapter: Chapter, name: str, code: str, names: dict, cpu: float) -> str:
+    stderr = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(stderr), _limit(cpu):
+            exec(compile(code, name, "exec"), names)
+            for cell in cells(chapter):
+                own = (grade_id(cell) or "").startswith(f"{name}-")
+                if own and is_graded(cell):
+                    exec(compile(cell.source, cell.id, "exec"), names)
+    except Exception as error:  # any error costs the points
+        return f"{type(error).__name__}: {error}"
+    return f"stderr: {stderr.getvalue()}" if stderr.getvalue() else ""
+
+
+@contextlib.contextmanager
+def _restored() -> Iterator[None]:
+    """Undo what a chapter's setup cell changes in its process."""
+    dtype = torch.get_default_dtype()
+    try:
+        with plt.rc_context():
+            yield
+    finally:
+        torch.set_default_dtype(dtype)
+
+
+@contextlib.contextmanager
+def _limit(seconds: float) -> Iterator[None]:
+    """Interrupt what runs for longer: an answer may loop for ever."""
+
+    def stop(*_: object) -> None:
+        raise TimeoutError(f"more than {seconds} s of CPU")
+
+    before = signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)

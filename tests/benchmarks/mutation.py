@@ -1,0 +1,199 @@
+"""How many slips in the library its tests catch: a sample of cosmic-ray's mutants.
+
+A mutant changes one operator, constant or keyword of one core file, in a copy of the
+tree. A process forked from this one, which has torch and DeepXDE in memory already,
+runs the doctests of the file and the tests that mirror it; a test that fails or an
+endless loop kills the mutant. ``REASONS`` says why a survivor is none of the tests'
+business; it counts against the score all the same.
+"""
+
+# ruff: noqa: E402
+import importlib
+import os
+import random
+import resource
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
+os.environ.setdefault("DDE_BACKEND", "pytorch")
+
+from cosmic_ray.ast import ast_nodes, get_ast
+from cosmic_ray.mutating import mutate_code
+from cosmic_ray.plugins import get_operator, operator_names
+
+from tests.benchmarks.record import machine, write
+
+SEED, SAMPLE = 11, 30
+FILES = {
+    "unroll": {
+        "unroll/prox.py": "test_prox.py test_support_select.py",
+        "unroll/weights.py": "test_weights.py",
+        "unroll/solvers/ista.py": "solvers/test_ista.py solvers/test_contract.py",
+        "unroll/solvers/fista.py": "solvers/test_fista.py solvers/test_contract.py",
+        "unroll/networks/lista.py": "networks/test_lista.py",
+    },
+    "modular": {
+        "modular/credit.py": "test_credit.py",
+        "modular/partition.py": "test_partition.py",
+        "modular/objectives/sim.py": "test_objectives.py",
+    },
+    "pinn": {
+        "pinn/basis.py": "test_basis.py",
+        "pinn/jets.py": "test_networks.py",
+        "pinn/weak.py": "test_weak.py test_variational.py",
+        "pinn/optimizers.py": "test_optimizers.py",
+    },
+}
+# Tensors and floats have no bits: these mutants only ever raise a TypeError.
+BITS = ("BitOr", "BitAnd", "BitXor", "LShift", "RShift", "Invert")
+WARM = (
+    "deepxde",
+    "hypothesis",
+    "matplotlib.pyplot",
+    "pytest",
+    "scipy.optimize",
+    "skfem",
+)
+REASONS: dict[str, str] = {}
+
+
+class Slip(NamedTuple):
+    """One mutant: the ``occurrence``-th place in a file that an operator changes."""
+
+    file: str
+    line: int
+    operator: str
+    occurrence: int
+
+
+def candidates(folder: Path, files: dict[str, str]) -> Iterator[Slip]:
+    """Every mutant that cosmic-ray's operators make of the files."""
+    for file in files:
+        tree = get_ast((folder / file).read_text())
+        for name in operator_names():
+            operator = get_operator(name)
+            if operator.arguments() or any(part in name for part in BITS):
+                continue
+            places = (
+                start[0]
+                for node in ast_nodes(tree)
+                for start, _ in operator().mutation_positions(node)
+            )
+            for occurrence, line in enumerate(places):
+                yield Slip(file, line, name.removeprefix("core/"), occurrence)
+
+
+def run(folder: Path, file: str, cpu: int = 600) -> tuple[bool, float]:
+    """Run a file's tests in a fork: did they pass, and the CPU seconds it took."""
+    package, _, _ = file.partition("/")
+    tests = [f"tests/{package}/{name}" for name in FILES[package][file].split()]
+    child = os.fork()
+    if child == 0:
+        status = 3
+        try:
+            resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu))
+            _enter(folder)
+            status = importlib.import_module("pytest").main(
+                ["-x", "-q", "-p", "no:cacheprovider", file, *tests]
+            )
+        finally:
+            os._exit(int(status))
+    _, status, used = os.wait4(child, 0)
+    if os.waitstatus_to_exitcode(status) in (4, 5):
+        raise RuntimeError(f"{file}: pytest found no tests among {tests}")
+    return status == 0, used.ru_utime + used.ru_stime
+
+
+def _enter(folder: Path) -> None:
+    """In a fork: silence, and nothing of the tree but what ``folder`` holds."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1), os.dup2(null, 2)
+    sys.dont_write_bytecode = True
+    for name in [n for n in sys.modules if n.partition(".")[0] == "tests"]:
+        del sys.modules[name]
+    sys.path[:] = [str(folder), *(p for p in sys.path if Path(p) != ROOT)]
+    os.chdir(folder)
+
+
+def told(before: str, after: str) -> str:
+    """The first line that differs, before and after."""
+    pairs = zip(before.splitlines(), after.splitlines(), strict=False)
+    return next(f"{a.strip()} -> {b.strip()}" for a, b in pairs if a != b)
+
+
+def score(folder: Path, package: str) -> dict:
+    """Try a sample of a package's mutants."""
+    files, survivors, start = FILES[package], [], time.process_time()
+    limits = {}
+    for file in files:
+        passed, seconds = run(folder, file)
+        if not passed:
+            raise RuntimeError(f"{file}: its tests fail without a mutant")
+        limits[file] = int(3 * seconds + 10)
+    every = sorted(candidates(folder, files))
+    chosen = random.Random(SEED).sample(every, SAMPLE)
+    for slip in sorted(chosen):
+        path = folder / slip.file
+        before = path.read_text()
+        operator = get_operator(f"core/{slip.operator}")()
+        after = mutate_code(before, operator, slip.occurrence)
+        path.write_text(after)
+        survived, _ = run(folder, slip.file, limits[slip.file])
+        path.write_text(before)
+        print(slip.file, slip.line, told(before, after), survived, flush=True)
+        if survived:
+            change = told(before, after)
+            survivors.append(
+                {
+                    "place": f"{slip.file}:{slip.line}",
+                    "operator": slip.operator,
+                    "change": change,
+                    "reason": REASONS.get(change, "not tested"),
+                }
+            )
+    return {
+        "files": list(files),
+        "mutants": len(every),
+        "tried": SAMPLE,
+        "killed": SAMPLE - len(survivors),
+        "score": round(1 - len(survivors) / SAMPLE, 3),
+        "cpu_seconds": round(time.process_time() - start + _children(), 1),
+        "survivors": survivors,
+    }
+
+
+def _children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def main() -> None:
+    """Score the three packages and store the record."""
+    for name in WARM:
+        importlib.import_module(name)
+    packages = {}
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        for name in (*FILES, "tests"):
+            ignored = shutil.ignore_patterns("__pycache__", "artefacts")
+            shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+        shutil.copy(ROOT / "pyproject.toml", folder)
+        for package in FILES:
+            packages[package] = score(folder, package)
+    record = {
+        "machine": machine(("torch", "deepxde", "cosmic-ray", "pytest")),
+        "seed": SEED,
+        "packages": packages,
+    }
+    print(write("mutation", record))
+
+
+if __name__ == "__main__":
+    main()

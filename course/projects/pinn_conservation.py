@@ -40,7 +40,7 @@ from scipy.stats import spearmanr
 from course.kit import figure, setup
 from pinn import HPVPINN, Vanilla, solve, zoo
 
-setup(seed=6)
+_ = setup(seed=6)
 
 # %% [markdown]
 # ## The baseline, measured

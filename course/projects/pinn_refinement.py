@@ -37,7 +37,7 @@ import torch
 from course.kit import figure, setup
 from pinn import FEM, HPVPINN, solve, zoo
 
-setup(seed=5)
+_ = setup(seed=5)
 
 # %% [markdown]
 # ## The baseline, measured

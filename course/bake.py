@@ -136,6 +136,7 @@ def execute(
         allow_errors=not stop_at_errors,
         kernel_name="python3",
         store_widget_state=False,
+        coalesce_streams=True,  # a busy machine delivers text in more pieces
         extra_arguments=["--log-level=ERROR"],
         resources={"metadata": {"path": str(folder)}},
     )

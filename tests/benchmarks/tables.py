@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.benchmarks import tables_modular, tables_pinn, tables_unroll
+from tests.benchmarks import tables_course, tables_modular, tables_pinn, tables_unroll
 
 RESULTS = Path(__file__).parent / "results"
 README = Path(__file__).parents[2] / "README.md"
@@ -29,6 +29,7 @@ TABLES: dict[str, Callable[[dict], str]] = {
     "modular.kernel": tables_modular.kernel,
     "pinn": tables_pinn.errors,
     "pinn.speed": tables_pinn.speeds,
+    "mutation": tables_course.mutation,
 }
 
 

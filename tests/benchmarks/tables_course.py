@@ -1,4 +1,4 @@
-"""The README's table of what holds on other processors and with other seeds."""
+"""The README's tables of how far tests and stored outputs can be trusted."""
 
 from tests.benchmarks.record import where
 
@@ -16,6 +16,25 @@ def robust(record: dict) -> str:
         held = f"{len(rows) - len(changed)} of {len(rows)}"
         lines.append(f"| {name} | {held} | {', '.join(changed)} |")
     return "\n".join([*lines, "", f"{where(record)}."])
+
+
+def mutation(record: dict) -> str:
+    """How many slips in the library its tests catch, and what they let pass."""
+    lines = [
+        "| package | slips possible | tried | caught at first | with tests added since |",
+        "|---|---|---|---|---|",
+    ]
+    passed = []
+    for package, row in record["packages"].items():
+        lines.append(
+            f"| `{package}` | {row['mutants']} | {row['tried']} "
+            f"| {row.get('first_score', row['score']):.0%} | {row['score']:.0%} |"
+        )
+        passed += [f"{s['place']} ({s['reason']})" for s in row["survivors"]]
+    told = f"Not caught: {'; '.join(passed)}. " if passed else ""
+    told += "A new sample would score between the two columns. "
+    lines += ["", f"{told}Seed {record['seed']}; {where(record)}."]
+    return "\n".join(lines)
 
 
 def faults(row: dict) -> int:

@@ -247,3 +247,12 @@ def test_length_norm_hides_the_length() -> None:
 def test_objectives_refuse(make, error: type, text: str) -> None:
     with pytest.raises(error, match=re.escape(text)):
         make()
+
+
+def test_sim_learns_a_convolution_that_keeps_the_size_of_an_image() -> None:
+    h = draw(2, 4, 5, 6)
+    own = head()
+    Sim().attach(own, h[:1], h[:1])
+    (convolution,) = own.parts.values()
+    assert convolution(h).shape == h.shape
+    assert convolution.bias is None

@@ -126,6 +126,8 @@ def test_state_dicts_are_ordinary(tmp_path) -> None:
         one.blocks[0].head(one.blocks[0](x)), other.blocks[0].head(other.blocks[0](x))
     )
     assert not any(name.startswith("_model") for name in one.state_dict())
+    weights = {name for name, _ in one.named_parameters()}
+    assert set(one.state_dict()) == weights, "the sample is not saved with the weights"
 
 
 shared = nn.Linear(6, 6)
@@ -205,6 +207,12 @@ tied.weight = shared.weight
             {"modules": 1},
             ValueError,
             r"returns shape \(2, 5, 1",
+        ),
+        (
+            [nn.Unflatten(1, (5, 1)), nn.Flatten(0)],
+            {"modules": 1},
+            ValueError,
+            r"returns shape \(10,\)",
         ),
     ],
 )

@@ -1,6 +1,7 @@
 """Jets are derivatives: exact against nested autograd for everything on offer."""
 
 import copy
+from dataclasses import FrozenInstanceError
 
 import pytest
 import torch
@@ -220,3 +221,14 @@ def test_a_network_of_deepxde_has_jets_too() -> None:
     net = dde.nn.FNN([2, 6, 2], "tanh", "Glorot normal")
     jet = jet_of(net, points(), EVERYTHING)
     assert jet.u.shape == (30, 2) and jet.H.isfinite().all()
+
+
+def test_no_derivative_is_wanted_unless_asked_for() -> None:
+    assert Wanted.all(2, order=0) == Wanted()
+    assert Wanted.all(2, order=1) == Wanted((0, 1))
+
+
+def test_a_jet_is_not_changed_by_accident() -> None:
+    jet = make([2, 5, 1]).jet(points(), EVERYTHING)
+    with pytest.raises(FrozenInstanceError):
+        jet.u = jet.p

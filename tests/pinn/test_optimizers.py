@@ -88,6 +88,41 @@ def test_the_secant_equation_holds_and_the_matrix_stays_positive(make: type) -> 
         assert torch.linalg.eigvalsh(H).min() > 0
 
 
+def draw_curvature(seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    """A Hessian, a step, and a change of the gradient with positive curvature."""
+    generator = torch.Generator().manual_seed(seed)
+    A = torch.randn(6, 6, generator=generator, dtype=torch.float64)
+    s, noise = torch.randn(2, 6, generator=generator, dtype=torch.float64)
+    B = A @ A.T + torch.eye(6, dtype=torch.float64)
+    y = B @ s * 2.0 ** (seed % 5 - 2) + 0.3 * noise
+    return B, s, y if s @ y > 0 else -y
+
+
+def test_ssbroyden_is_the_published_update_of_the_hessian() -> None:
+    """Urban et al. 2025, eqs. (13) to (23), for B; ours is its inverse."""
+    signs = set()
+    for seed in range(40):
+        B, s, y = draw_curvature(seed)
+        H, Bs, sy = torch.linalg.inv(B), B @ s, s @ y
+        b, h = (s @ Bs / sy).item(), (y @ H @ y / sy).item()
+        a = b * h - 1
+        rho = min(1, h * (1 - (a / (1 + a)) ** 0.5))
+        theta = max((rho - 1) / a, min(1 / rho, (1 - b) / b))
+        sigma = 1 + a * theta
+        root, scale = sigma ** (1 / (1 - len(s))), min(1, 1 / b)
+        if theta <= 0:
+            tau = min(scale * root, sigma)
+        else:
+            tau = scale * min(root, 1 / theta)
+        w = y / sy - Bs / (s @ Bs)
+        kept = B - Bs.outer(Bs) / (s @ Bs) + theta * (s @ Bs) * w.outer(w)
+        wanted = torch.linalg.inv(tau * kept + y.outer(y) / sy)
+        SSBroyden([start(6)])._update(H, s, y, s @ Bs, False)
+        assert torch.allclose(H, wanted, rtol=1e-8, atol=1e-10)
+        signs.add(theta > 0)
+    assert len(signs) == 2, "steps that were too long, and too short"
+
+
 @pytest.mark.parametrize("make", QUASI_NEWTON)
 def test_the_loss_never_rises(make: type) -> None:
     x = start(6)

@@ -108,7 +108,7 @@ def test_compiles_without_a_graph_break():
     [
         (-0.25, 1, ValueError, r"theta is -0\.25"),
         (torch.tensor([float("nan")]), 1, ValueError, "theta is nan"),
-        (1.0, -2, ValueError, "keep is -2: expected a count >= 0"),
+        (1.0, -1, ValueError, "keep is -1: expected a count >= 0"),
         (1.0, torch.tensor([[1], [-3]]), ValueError, "keep is -3"),
         (1.0, 1.5, TypeError, "keep is of type float"),
         (1.0, True, TypeError, "keep is of type bool"),

@@ -199,10 +199,16 @@ def test_refuses_bad_weights_and_options():
         ValueError, match=r"W has w_i\^T a_i = 2 for i = \d+: expected 1"
     ):
         u.generalized_coherence(2 * A, A)
+    halved = torch.ones(A.shape[1], dtype=A.dtype)
+    halved[7] = 0.5
+    with pytest.raises(ValueError, match=r"w_i\^T a_i = 0\.5 for i = 7: expected 1"):
+        u.generalized_coherence(halved * u.analytic_weight(A), A)
     with pytest.raises(ValueError, match=r"ridge is -1\.0"):
         u.analytic_weight(A, ridge=-1.0)
     with pytest.raises(ValueError, match="iterations is -1"):
         u.coherence_weight(A, iterations=-1)
+    with pytest.raises(ValueError, match="iterations is -1"):
+        u.symmetric_weight(A, iterations=-1)
     twins = torch.cat([A[:, :1], 2 * A], dim=1)
     with pytest.raises(ValueError, match="A has 21 atoms in 12 dimensions"):
         u.symmetric_weight(twins)

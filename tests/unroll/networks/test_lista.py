@@ -19,6 +19,7 @@ def test_gregor_and_lecun_tie_all_layers():
     A, b, _ = problem()
     tied = disturbed(u.LISTA(A, DEPTH, lam=LAM, tied=True))
     untied = u.LISTA(A, DEPTH, lam=LAM)
+    assert len(u.LISTASS(A, DEPTH).layers) == DEPTH, "untied unless asked"
     assert len(tied.layers) == 1 and len(untied.layers) == DEPTH
     for layer in untied.layers:
         layer.load_state_dict(tied.layers[0].state_dict())

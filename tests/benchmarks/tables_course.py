@@ -21,7 +21,7 @@ def robust(record: dict) -> str:
 def mutation(record: dict) -> str:
     """How many slips in the library its tests catch, and what they let pass."""
     lines = [
-        "| package | slips possible | tried | caught at first | with tests added since |",
+        "| package | slips possible | tried | caught | with tests added since |",
         "|---|---|---|---|---|",
     ]
     passed = []

@@ -32,7 +32,7 @@ def mutation(record: dict) -> str:
         )
         passed += [f"{s['place']} ({s['reason']})" for s in row["survivors"]]
     told = f"Not caught: {'; '.join(passed)}. " if passed else ""
-    told += "A new sample is likely to score between the two columns. "
+    told += "The last column is on the same sample, so it flatters. "
     lines += ["", f"{told}Seed {record['seed']}; {where(record)}."]
     return "\n".join(lines)
 

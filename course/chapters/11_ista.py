@@ -1540,8 +1540,8 @@ print("ISTA within 50 % of 3420:", abs(ista_count / 3420 - 1) < 0.5)
 print("ISTA over AMP: more than 100:", ista_count > 100 * amp_count)
 
 # %% [markdown]
-# The last lines claim what holds for other draws, too. ISTA's curve is nearly flat where it
-# crosses −35 dB, so its count moves by several hundred from draw to draw.
+# The last lines claim what holds for other draws, too. The curves level off just below
+# −35 dB, so that ISTA's count moves by several hundred from draw to draw.
 #
 # AMP needs one product with $A$ and one with $A^\top$ per iteration, exactly as ISTA does, so
 # the iterations compare fairly. Two **negative controls** show where the gain comes from:

@@ -987,6 +987,7 @@ for goal in (0.0, 0.12):  # a walk that gets worse at once, and one that passes 
         0.05,
         every=1,
     )
+    assert len(history) == 41, "with every = 1: one number before the steps, 40 after"
     low = min(range(41), key=history.__getitem__)
     assert 0 <= low < 40, "this walk passes its best point"
     assert math.isclose(abs(worse.w.item() - goal), history[low]), (

@@ -666,6 +666,10 @@ apart = torch.ones(1, requires_grad=True)
 assert torch.allclose(
     balance(torch.stack([2 * p[0], 2 * apart[0]]), [p, apart]), torch.tensor([2.0, 2.0])
 ), "terms need not contain all parameters"
+idle = torch.ones(2, requires_grad=True)
+assert torch.allclose(
+    balance(torch.stack([p[0], 3 * p[0]]), [p, idle]), torch.tensor([4.0, 4 / 3])
+), "a parameter in none of the terms adds nothing to their norms"
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -820,8 +824,13 @@ for seed in range(4):
     at_left, at_right = derivatives_at(same, 0, 4), derivatives_at(same, 1, 4)
     rest = [*at_left[1:], at_right[0], *at_right[2:]]
     reached.append(torch.stack(rest).detach())
-    terms = right[0] ** 2 + left[1] ** 2
-    slopes = torch.autograd.grad(terms, list(net.parameters()), allow_unused=True)
+    params, options = list(net.parameters()), {"allow_unused": True}
+    fixed = torch.autograd.grad(right[1], params, retain_graph=True, **options)
+    assert all(g is None or g.abs().max() < 1e-10 for g in fixed), (
+        "u'(1) = b for all parameters, so it has no gradient in them: what you subtract "
+        "depends on them too, and training must see that"
+    )
+    slopes = torch.autograd.grad(right[0] ** 2 + left[1] ** 2, params, **options)
     assert any(g is not None and g.abs().sum() > 0 for g in slopes), (
         "no gradient reaches the network's parameters"
     )
@@ -1046,6 +1055,10 @@ p = density(torch.tensor([1e-200, 2e-200]), 2.0, 0.0)
 assert torch.allclose(p, torch.tensor([0.2, 0.8])), "underflow: scale before the power"
 p = density(torch.tensor([4.0, 1.0]), 0.0, 0.0)
 assert torch.allclose(p, torch.tensor([0.5, 0.5])), "the power 0 is uniform"
+p = density(torch.tensor([-1.0, -3.0]), 2.0, 0.0)
+assert torch.allclose(p, torch.tensor([0.1, 0.9])), (
+    "all residuals negative: scale by the largest size, not by the largest residual"
+)
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -1796,9 +1809,9 @@ final = {
 }
 print("worse of the two starts:")
 for name, limit in (
-    ("Adam", 0.05),
-    ("L-BFGS", 0.05),
-    ("SSBFGS", 1e-3),
+    ("Adam", 0.1),
+    ("L-BFGS", 0.1),
+    ("SSBFGS", 1e-2),
     ("SSBroyden", 1e-3),
 ):
     sign = "above" if name == "Adam" else "below"
@@ -1813,7 +1826,8 @@ print(
 
 # %% [markdown]
 # Between Adam and the best lie more than three orders of magnitude, with one network, one loss and one set of points. What was
-# the network's fault turns out to have been the optimiser's.
+# the network's fault turns out to have been the optimiser's. (Levenberg and Marquardt are not among the claims: from
+# some other starts seventy iterations do not suffice. Change `STARTS` and see.)
 #
 # And then the black line. It is not a fair fight, in one dimension and with a tridiagonal matrix; nobody should
 # use a PINN for this rod. But whoever shows you a race of PINNs should be asked for that line.
@@ -1847,16 +1861,29 @@ for key, name in named.items():
     print(f"{name:38s} {error:.1e} {one['parameters']:8.0f} {len(runs):7d}")
 
 # %% [markdown]
-# **The negative control: a good optimiser on the wrong loss.** Levenberg and Marquardt once more. One run has no
-# boundary term; the other has ten points for the whole rod.
+# **The negative control: a good optimiser on the wrong loss.** Levenberg and Marquardt once more, until the loss is
+# below 0.01, about a millionth of what it is for the zero function. Not every start gets there; the loss shows which, and
+# another is taken. One run has the honest loss of the race, one no boundary term, one ten points for the whole rod.
 
 # %%
-no_ends = Network(seed=3)
-loss_no_ends = levenberg(no_ends, lambda u: equation(u, x120), 90)
-ten_points = Hard(Network(seed=0))
-loss_ten = levenberg(ten_points, lambda u: equation(u, midpoints(10)), 150)
-honest = Hard(Network(seed=3))
-loss_honest = levenberg(honest, lambda u: equation(u, x120), 80)
+GOAL = 0.01
+
+
+def minimise(make, x):
+    """Levenberg-Marquardt to the goal; from another start if 200 steps do not do."""
+    for seed in (3, 4, 5, 6, 7):
+        u = make(Network(seed=seed))
+        optimiser = pinn.LevenbergMarquardt(u.parameters(), lambda u=u: equation(u, x))
+        for _ in range(200):
+            loss = optimiser.step().item()
+            if loss < GOAL:
+                return u, loss
+    return u, loss
+
+
+honest, honest_loss = minimise(Hard, x120)
+no_ends, no_ends_loss = minimise(lambda net: net, x120)
+ten_points, ten_loss = minimise(Hard, midpoints(10))
 fig, axes = plt.subplots(1, 2, sharey=True, figsize=(7, 3))
 with torch.no_grad():
     for ax, u, name in (
@@ -1869,23 +1896,23 @@ with torch.no_grad():
 axes[0].set(ylabel="u")
 figure(
     fig,
-    caption="Two wrong losses, minimised perfectly.",
+    caption="Two wrong losses, minimised as well as the right one.",
     alt="Left: a curve with the right ripples, tilted and shifted away from the truth. Right: a curve "
     "that follows quite another course than the truth between ten points.",
 )
 for name, loss, u in (
-    ("honest", loss_honest, honest),
-    ("no boundary term", loss_no_ends, no_ends),
-    ("ten points", loss_ten, ten_points),
+    ("honest", honest_loss, honest),
+    ("no boundary term", no_ends_loss, no_ends),
+    ("ten points", ten_loss, ten_points),
 ):
-    small = "below 0.1" if loss < 0.1 else "above 1"
+    small = "below 0.01" if loss < GOAL else "above 0.01"
     error = relative_error(u)
-    shown = "below 0.01" if error < 0.01 else "above 1" if error > 1 else "between"
+    shown = "below 0.01" if error < 0.01 else "above 0.1" if error > 0.1 else "between"
     print(f"{name:18s} loss {small}   error {shown}")
 
 # %% [markdown]
-# The perfect optimiser makes the wrong loss *worse*: it finds the loopholes. With Adam one would never have got near
-# enough to the minimum to notice.
+# The same loss, and errors that have nothing in common. A good optimiser makes a wrong loss *worse*: it finds the
+# loopholes. With Adam one would never have got near enough to the minimum to notice.
 #
 # ## An experiment to change
 #

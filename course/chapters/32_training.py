@@ -1982,8 +1982,8 @@ for size in (200, 2_000, 20_000, 1_000_000):
 # with noise, at each candidate. What does picking the largest residuals pick?
 
 # %%
-_, jumpy = adam_balanced(Network(seed=0), 250, momentum=0.0)
-_, calm = adam_balanced(Network(seed=0), 250, momentum=0.9)
+_, jumpy = adam_balanced(Network(seed=0), 200, momentum=0.0)
+_, calm = adam_balanced(Network(seed=0), 200, momentum=0.9)
 g = torch.Generator().manual_seed(32)
 disturbance = 40 * torch.randn(1000, generator=g)
 with torch.no_grad():
@@ -1991,8 +1991,8 @@ with torch.no_grad():
 measured = true_residual - disturbance
 worst = measured.abs().topk(50).indices
 fig, axes = plt.subplots(1, 2, figsize=(7, 3))
-axes[0].semilogy(10 * torch.arange(26), jumpy[:, 1], label="no averaging", lw=1)
-axes[0].semilogy(10 * torch.arange(26), calm[:, 1], label="momentum 0.9")
+axes[0].semilogy(10 * torch.arange(21), jumpy[:, 1], label="no averaging", lw=1)
+axes[0].semilogy(10 * torch.arange(21), calm[:, 1], label="momentum 0.9")
 axes[0].set(xlabel="step of Adam", ylabel="weight of the ends")
 axes[0].legend(fontsize=8)
 axes[1].hist(

@@ -6,7 +6,9 @@ import pytest
 
 from course.syllabus import Chapter, chapters
 
-pytest.register_assert_rewrite("tests.course.part_tests", "tests.course.grading")
+pytest.register_assert_rewrite(
+    *(f"tests.course.{name}" for name in ("grading", "notebooks", "part_tests"))
+)
 
 TINY = Path(__file__).parent / "tiny"
 

@@ -10,9 +10,9 @@ import nbformat
 import pytest
 from nbformat import NotebookNode
 
-from course.bake import convert
 from course.exercises import exercises, grade_id, is_graded, is_solution
 from course.syllabus import FOLDER, Chapter, chapters
+from tests.course.notebooks import assert_baked, assert_run
 
 CHAPTERS = pytest.mark.parametrize("chapter", chapters(), ids=lambda c: c.slug)
 
@@ -63,23 +63,12 @@ def test_every_text_is_in_the_syllabus_and_every_folder_holds_one_notebook() -> 
 
 @CHAPTERS
 def test_the_notebook_is_baked_from_its_text(chapter: Chapter) -> None:
-    def parts(nb: NotebookNode) -> list[tuple]:
-        return [(c.id, c.cell_type, c.source, c.metadata) for c in nb.cells]
-
-    assert parts(notebook(chapter)) == parts(convert(chapter.text)), (
-        f"the text has changed since the notebook was baked: "
-        f"python -m course bake {chapter.id}"
-    )
+    assert_baked(notebook(chapter), chapter.text, chapter.id)
 
 
 @CHAPTERS
 def test_every_cell_was_run_in_order_without_error(chapter: Chapter) -> None:
-    counts = [cell.execution_count for cell in code(chapter)]
-    assert counts == list(range(1, len(counts) + 1))
-    for cell in code(chapter):
-        for output in cell.outputs:
-            assert output.output_type != "error", cell.source
-            assert output.get("name") != "stderr", cell.source
+    assert_run(notebook(chapter))
 
 
 @CHAPTERS

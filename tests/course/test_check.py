@@ -8,6 +8,7 @@ from course.bake import bake
 from course.check import check, report
 from course.release import prepare_work
 from course.syllabus import Chapter
+from tests.course.notebooks import answer
 
 
 @pytest.fixture
@@ -15,13 +16,6 @@ def work(tiny: Chapter) -> Chapter:
     bake(tiny)
     prepare_work(tiny.folder)
     return tiny
-
-
-def answer(chapter: Chapter, code: str) -> None:
-    notebook = nbformat.read(chapter.work, as_version=4)
-    (cell,) = [c for c in notebook.cells if c.id == "ex01-1"]
-    cell.source = code
-    nbformat.write(notebook, chapter.work)
 
 
 def test_an_untouched_copy_is_not_written_yet(work: Chapter) -> None:

@@ -9,6 +9,7 @@ from course.bake import convert, write
 from course.progress import PAGE, STUB, course_map, page, progress, record, write_page
 from course.release import prepare_work
 from course.syllabus import FOLDER, Chapter, chapters
+from tests.course.notebooks import answer
 
 DAY = date(2026, 11, 27)
 
@@ -25,13 +26,6 @@ def work(tiny: Chapter) -> Chapter:
         "| [99 · A draft](work/99/99.ipynb) | 1 min | 3 |\n"
     )
     return tiny
-
-
-def answer(chapter: Chapter, code: str) -> None:
-    notebook = nbformat.read(chapter.work, as_version=4)
-    (cell,) = [c for c in notebook.cells if c.id == "ex01-1"]
-    cell.source = code
-    nbformat.write(notebook, chapter.work)
 
 
 def row(chapter: Chapter) -> str:

@@ -12,8 +12,9 @@ import nbformat
 import pytest
 from nbformat import NotebookNode
 
-from course.bake import bake_project, convert, project_texts
+from course.bake import bake_project, project_texts
 from course.syllabus import FOLDER
+from tests.course.notebooks import assert_baked, assert_run
 
 TEXTS = project_texts()
 WORKED = "worked_example"
@@ -59,23 +60,12 @@ def test_there_are_two_projects_a_part() -> None:
 
 @ALL
 def test_the_notebook_is_baked_from_its_text(name: str) -> None:
-    def parts(nb: NotebookNode) -> list[tuple]:
-        return [(c.id, c.cell_type, c.source, c.metadata) for c in nb.cells]
-
-    assert parts(notebook(name)) == parts(convert(TEXTS[name])), (
-        f"the text has changed since the notebook was baked: "
-        f"python -m course bake {name}"
-    )
+    assert_baked(notebook(name), TEXTS[name], name)
 
 
 @ALL
 def test_every_cell_was_run_in_order_without_error(name: str) -> None:
-    counts = [cell.execution_count for cell in code(name)]
-    assert counts == list(range(1, len(counts) + 1))
-    for cell in code(name):
-        for output in cell.outputs:
-            assert output.output_type != "error", cell.source
-            assert output.get("name") != "stderr", cell.source
+    assert_run(notebook(name))
 
 
 @ALL

@@ -663,7 +663,7 @@ for seed in range(3):
         "after 4000 iterations the optimality conditions do not hold: the walk has "
         "arrived somewhere else"
     )
-    A, b, _ = small_problem(seed, batch=4)  # wide: as slow as the theorem allows
+    A, b, _ = small_problem(seed, batch=4)  # wide: slow, near the bound
     A = 3 * A
     x, F = ista(A, b, 0.4, 2000, objective(A, b, 0.4))
     assert (F.diff(dim=0) <= 1e-10).all(), "F went up on a matrix with more columns"

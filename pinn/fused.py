@@ -21,14 +21,14 @@ from torch import Tensor
 from pinn.activations import THIRD, Activation
 from pinn.jets import Wanted
 
-__all__ = ["Pass", "can_fuse", "cut", "fused", "pairs_of"]
+__all__ = ["Kept", "Pass", "can_fuse", "cut", "fused", "knows", "pairs_of"]
 
 _BLOCK = 3000  # points at a time
 Eager = Callable[..., Tensor]
 
 
 @dataclass
-class _Kept:
+class Kept:
     """What one layer leaves for the way back: input, ``z``, derivatives of ``f``."""
 
     inputs: Tensor
@@ -50,7 +50,7 @@ class Pass:
 
     pairs: Sequence[tuple[int, int]]
     count: int
-    layers: list[_Kept] = field(default_factory=list)
+    layers: list[Kept] = field(default_factory=list)
 
     def forward(
         self,
@@ -65,14 +65,14 @@ class Pass:
         for k, (W, b) in enumerate(zip(weights, biases, strict=True)):
             z = _product(W, stack)
             z[0] += b[:, :, None]
-            kept = _Kept(stack)
+            kept = Kept(stack)
             if k < last:
                 stack = self._activate(z, activations[k], kept)
             if keep:
                 self.layers.append(kept)
         return z
 
-    def _activate(self, z: Tensor, activation: Activation, kept: _Kept) -> Tensor:
+    def _activate(self, z: Tensor, activation: Activation, kept: Kept) -> Tensor:
         """Apply an activation to the values, and the chain rule to the rest."""
         value, slope, bend = activation(z[0])
         y = torch.empty_like(z)
@@ -89,16 +89,20 @@ class Pass:
         weights: Sequence[Tensor],
         activations: Sequence[Activation],
         found: Callable[[int, Tensor, Tensor], None],
-    ) -> None:
-        """Go back; ``found(layer, input, bar of z)`` gets what weights need."""
+    ) -> Tensor:
+        """Go back; ``found(layer, input, bar of z)`` gets what weights need.
+
+        Returns the bar of the first layer's ``z``.
+        """
         for k in reversed(range(len(weights))):
             kept = self.layers[k]
             found(k, kept.inputs, bar)
             if k:
                 bar = _product(weights[k].mT, bar)
                 bar = self._deactivate(bar, self.layers[k - 1], activations[k - 1])
+        return bar
 
-    def _deactivate(self, bar: Tensor, kept: _Kept, activation: Activation) -> Tensor:
+    def _deactivate(self, bar: Tensor, kept: Kept, activation: Activation) -> Tensor:
         """Turn the bar of ``y`` into the bar of ``z``."""
         z, (value, slope, bend) = kept.z, kept.f
         out = slope * bar
@@ -125,10 +129,10 @@ def _product(W: Tensor, stack: Tensor) -> Tensor:
     return torch.bmm(W, stack.flatten(0, 1)).unflatten(0, (channels, -1))
 
 
-def pairs_of(wanted: Wanted) -> list[tuple[int, int]]:
+def pairs_of(wanted: Wanted) -> tuple[tuple[int, int], ...]:
     """Return the channels of the first derivatives that each second one needs."""
     where = {axis: k for k, axis in enumerate(wanted.first, start=1)}
-    return [(where[i], where[j]) for i, j in wanted.second]
+    return tuple((where[i], where[j]) for i, j in wanted.second)
 
 
 def cut(nets: int, points: int) -> Iterator[tuple[slice, slice]]:
@@ -141,19 +145,22 @@ def cut(nets: int, points: int) -> Iterator[tuple[slice, slice]]:
             yield slice(m, min(m + many, nets)), slice(n, min(n + size, points))
 
 
-def can_fuse(stack: Tensor, activations: Sequence[Activation]) -> bool:
+def can_fuse(activations: Sequence[Activation]) -> bool:
     """Tell whether the backward pass by hand knows all that is asked of it.
 
     Args:
-        stack: The network's stacked inputs.
         activations: Per hidden layer.
 
     Returns:
-        False for learned activations, for derivatives by the points, and inside
-        ``torch.func``: then the layers are differentiated by autograd.
+        False for learned activations and inside ``torch.func``: then the layers are
+        differentiated by autograd.
     """
-    known = all(getattr(f, "__hash__", None) and f in THIRD for f in activations)
-    return known and not stack.requires_grad and not _inside_func()
+    return knows(activations) and not _inside_func()
+
+
+def knows(activations: Sequence[Activation]) -> bool:
+    """Tell whether the third derivatives of all activations are there."""
+    return all(getattr(f, "__hash__", None) and f in THIRD for f in activations)
 
 
 def _inside_func() -> bool:
@@ -178,6 +185,7 @@ class _Layers(torch.autograd.Function):
         activations: Sequence[Activation],
         eager: Eager,
         keep: bool,
+        kind: type[Pass],
         *params: Tensor,
     ) -> Tensor:
         depth = len(params) // 2
@@ -190,7 +198,7 @@ class _Layers(torch.autograd.Function):
         out = wide.new_empty(nets, channels, points, W[-1].shape[1])
         ctx.passes = []
         for m, n in cut(nets, points):
-            one = Pass(pairs_of(wanted), len(wanted.first))
+            one = kind(pairs_of(wanted), len(wanted.first))
             block = wide[m, :, n].permute(1, 0, 3, 2).contiguous()
             pieces = [w[m] for w in W], [v[m] for v in b]
             z = one.forward(block, *pieces, activations, keep)
@@ -211,11 +219,14 @@ class _Layers(torch.autograd.Function):
         if again or _inside_func() or _is_batched(bar):
             with torch.enable_grad():
                 out = eager(stack, weights, biases, activations, wanted)
-                grads = torch.autograd.grad(out, params, bar, create_graph=again)
-            return None, None, None, None, None, *grads
+                asked = [t for t in (stack, *params) if t.requires_grad]
+                grads = iter(torch.autograd.grad(out, asked, bar, create_graph=again))
+            grads = [next(grads) if t.requires_grad else None for t in (stack, *params)]
+            return grads[0], *[None] * 5, *grads[1:]
         lead = stack.dim() == 3
         wide = bar[None] if lead else bar
         W = [(w[None] if lead else w).mT for w in weights]
+        moved = torch.empty_like(stack[None] if lead else stack)
         slopes = [torch.zeros_like(w) for w in W]
         shifts = [w.new_zeros(w.shape[:2]) for w in W]
         for m, n, one in ctx.passes:
@@ -225,9 +236,12 @@ class _Layers(torch.autograd.Function):
                 shifts[k][m] += z[0].sum(-1)
 
             block = wide[m, :, n].permute(1, 0, 3, 2).contiguous()
-            one.backward(block, [w[m] for w in W], activations, found)
-        grads = [s.mT for s in slopes] + shifts
-        return None, None, None, None, None, *(g[0] if lead else g for g in grads)
+            first = one.backward(block, [w[m] for w in W], activations, found)
+            if ctx.needs_input_grad[0]:
+                moved[m, :, n] = _product(W[0][m].mT, first).permute(1, 0, 3, 2)
+        grads = [moved, *(s.mT for s in slopes), *shifts]
+        grads = [g[0] if lead else g for g in grads]
+        return grads[0] if ctx.needs_input_grad[0] else None, *[None] * 5, *grads[1:]
 
 
 def fused(
@@ -238,6 +252,7 @@ def fused(
     wanted: Wanted,
     *,
     eager: Eager,
+    kind: type[Pass] = Pass,
 ) -> Tensor:
     """Send a stack through all layers.
 
@@ -248,11 +263,12 @@ def fused(
         activations: Per hidden layer.
         wanted: Derivatives in the stack.
         eager: The same by autograd, for derivatives of derivatives.
+        kind: How a block goes through.
 
     Returns:
         Shape ``(..., channels, points, outputs)``.
     """
     keep = torch.is_grad_enabled()
     return _Layers.apply(
-        stack, wanted, list(activations), eager, keep, *weights, *biases
+        stack, wanted, list(activations), eager, keep, kind, *weights, *biases
     )

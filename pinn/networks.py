@@ -13,8 +13,9 @@ from torch import Tensor
 from pinn._backend import dde
 from pinn._checks import check_callable, check_count
 from pinn.activations import Activation, LocallyAdaptive, tanh
+from pinn.compiled import kind_of_pass
 from pinn.composition import Memo, transform_jet
-from pinn.fused import can_fuse, fused
+from pinn.fused import Pass, can_fuse, fused
 from pinn.jacobian import current_tape
 from pinn.jets import Jet, Wanted
 
@@ -111,6 +112,7 @@ def run_layers(
     biases: Sequence[Tensor],
     activations: Sequence[Activation],
     wanted: Wanted,
+    kind: type[Pass] = Pass,
 ) -> Tensor:
     """Send a stack through all layers in the fastest way that gives all derivatives.
 
@@ -120,13 +122,15 @@ def run_layers(
         biases: Per layer, shape ``(..., outputs)``.
         activations: Per hidden layer.
         wanted: Derivatives in the stack.
+        kind: How blocks of points go through.
 
     Returns:
         Shape ``(..., channels, points, outputs)``.
     """
-    if not can_fuse(stack, activations):
-        return propagate(stack, weights, biases, activations, wanted)
-    return fused(stack, weights, biases, activations, wanted, eager=propagate)
+    given = stack, weights, biases, activations, wanted
+    if not can_fuse(activations):
+        return propagate(*given)
+    return fused(*given, eager=propagate, kind=kind)
 
 
 def unstack(stack: Tensor, wanted: Wanted, dim: int) -> Jet:
@@ -155,14 +159,15 @@ class JetFNN(dde.nn.NN):
         layer_sizes: Inputs, hidden widths, outputs.
         activation: ``tanh``, ``sin``, ``swish`` from ``pinn.activations``.
         adaptive: Scale ``n`` of locally adaptive slopes; None for fixed ones.
-        compiled: Whether the layers run through ``torch.compile``; pays for large
-            batches.
+        compiled: Whether activations and their derivatives go through
+            ``torch.compile``; pays for large batches. Takes a C++ compiler.
         generator: Source of randomness of the Glorot normal weights; None is torch's
             global one.
 
     Raises:
         TypeError: If a size is not an int, or ``activation`` not a function.
-        ValueError: If there are fewer than two sizes, or one is not positive.
+        ValueError: If there are fewer than two sizes, one is not positive, or an
+            activation cannot be compiled.
 
     Example:
         >>> from pinn import Wanted
@@ -201,7 +206,7 @@ class JetFNN(dde.nn.NN):
             ]
             self.activations = torch.nn.ModuleList(made)
         self._memo = Memo()
-        self._run = torch.compile(propagate, dynamic=True) if compiled else run_layers
+        self._kind = kind_of_pass(compiled, self.activations)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Evaluate the network.
@@ -212,7 +217,7 @@ class JetFNN(dde.nn.NN):
         Returns:
             Values. Shape ``(batch, components)``.
         """
-        return self._evaluate(inputs, Wanted(), run_layers).u
+        return self._evaluate(inputs, Wanted(), Pass).u
 
     def jet(self, x: Tensor, wanted: Wanted) -> Jet:
         """Evaluate values and derivatives in one pass.
@@ -224,9 +229,9 @@ class JetFNN(dde.nn.NN):
         Returns:
             The jet, differentiable in the parameters.
         """
-        return self._evaluate(x, complete(wanted), self._run)
+        return self._evaluate(x, complete(wanted), self._kind)
 
-    def _evaluate(self, x: Tensor, wanted: Wanted, run: object) -> Jet:
+    def _evaluate(self, x: Tensor, wanted: Wanted, kind: type[Pass]) -> Jet:
         """Features, layers, output transform."""
         dim, features = x.shape[1], None
         if self._input_transform is not None:
@@ -238,13 +243,14 @@ class JetFNN(dde.nn.NN):
                 f"{self.layer_sizes[0]}: expected layer_sizes[0] = {stack.shape[-1]}"
             )
         tape = current_tape()
-        if tape is not None and can_fuse(stack, self.activations):
+        fixed = not stack.requires_grad
+        if tape is not None and fixed and can_fuse(self.activations):
             params = [(linear.weight, linear.bias) for linear in self.linears]
             out = tape.run(stack, params, self.activations, wanted)
         else:
             weights = [linear.weight.T for linear in self.linears]
             biases = [linear.bias for linear in self.linears]
-            out = run(stack, weights, biases, self.activations, wanted)
+            out = run_layers(stack, weights, biases, self.activations, wanted, kind)
         jet = unstack(out, wanted, dim)
         if self._output_transform is None:
             return jet

@@ -8,6 +8,7 @@ from torch import Tensor
 from pinn._backend import dde
 from pinn._checks import check_callable, check_shape
 from pinn.activations import Activation, LocallyAdaptive, tanh
+from pinn.compiled import kind_of_pass
 from pinn.composition import Memo, transform_jet
 from pinn.jets import Jet, Wanted
 from pinn.mesh import Partition
@@ -59,12 +60,13 @@ class SubdomainFNN(dde.nn.NN):
         activation: ``tanh``, ``sin``, ``swish`` from ``pinn.activations``.
         adaptive: Scale ``n`` of locally adaptive slopes, one per layer and shape; None
             for fixed ones.
+        compiled: As of :class:`pinn.JetFNN`.
         generator: Source of randomness; None is torch's global one.
 
     Raises:
         TypeError: If a size is not an int, or ``activation`` not a function.
-        ValueError: If the number of lists is not that of the subdomains, or the
-            networks differ in inputs or outputs.
+        ValueError: If the number of lists is not that of the subdomains, the networks
+            differ in inputs or outputs, or an activation cannot be compiled.
 
     Example:
         >>> import deepxde as dde
@@ -82,6 +84,7 @@ class SubdomainFNN(dde.nn.NN):
         activation: Activation = tanh,
         *,
         adaptive: float | None = None,
+        compiled: bool = False,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
@@ -105,6 +108,8 @@ class SubdomainFNN(dde.nn.NN):
         for shape in dict.fromkeys(shapes):
             members = [k for k, other in enumerate(shapes) if other == shape]
             self.groups.append(_Group(members, shape, activation, adaptive, generator))
+        slopes = [f for group in self.groups for f in group.activations]
+        self._kind = kind_of_pass(compiled, slopes)
         self.register_buffer("lower", partition.lower.to(dde.config.real(torch)))
         self.register_buffer("upper", partition.upper.to(dde.config.real(torch)))
         self._memo = Memo()
@@ -199,7 +204,7 @@ class SubdomainFNN(dde.nn.NN):
             key = ("batch", id(group), id(x), x._version, wanted)
             batch = self._memo(index, key, make)[1]
         weights, biases = list(group.weights), list(group.biases)
-        out = run_layers(batch, weights, biases, group.activations, wanted)
+        out = run_layers(batch, weights, biases, group.activations, wanted, self._kind)
         return out.transpose(0, 1).flatten(1, 2)[:, slots[0]]
 
     def _pad(

@@ -25,8 +25,10 @@ from pinn import (
     tanh,
     zoo,
 )
+from pinn import compiled as compiled_module
 from pinn import fused as fused_module
-from pinn.fused import can_fuse, fused
+from pinn.compiled import CompiledPass
+from pinn.fused import Pass, can_fuse, fused
 from pinn.jacobian import jacobian
 from pinn.networks import propagate, seed_stack
 
@@ -50,10 +52,13 @@ def rough(net: torch.nn.Module) -> torch.nn.Module:
 @pytest.mark.parametrize("activation", [tanh, sin, swish])
 @pytest.mark.parametrize("wanted", WANTED, ids=str)
 @pytest.mark.parametrize("lead", [(), (3,)], ids=["one", "three"])
+@pytest.mark.parametrize("kind", [Pass, CompiledPass])
 def test_layers_by_hand_equal_autograd(
-    activation: object, wanted: Wanted, lead: tuple, monkeypatch
+    activation: object, wanted: Wanted, lead: tuple, kind: type, monkeypatch
 ) -> None:
     monkeypatch.setattr(fused_module, "_BLOCK", 7)  # several blocks
+    for name in ("activate", "deactivate"):  # the formulas; compilers are slow
+        monkeypatch.setattr(compiled_module, "_" + name, getattr(compiled_module, name))
     generator, sizes = seeded(), [2, 5, 6, 4, 3]
 
     def draw(*shape: int) -> Tensor:
@@ -63,12 +68,12 @@ def test_layers_by_hand_equal_autograd(
     params = [*weights, *(draw(b) for b in sizes[1:])]
     params = [p.requires_grad_() for p in params]
     channels = 1 + len(wanted.first) + len(wanted.second)
-    stack, bar = draw(channels, 17, 2), draw(channels, 17, 3)
+    stack, bar = draw(channels, 17, 2).requires_grad_(), draw(channels, 17, 3)
     given = stack, params[:4], params[4:], [activation] * 3, wanted
-    a, b = propagate(*given), fused(*given, eager=propagate)
+    a, b = propagate(*given), fused(*given, eager=propagate, kind=kind)
     assert torch.allclose(a, b, rtol=1e-12, atol=1e-13)
-    by_autograd = torch.autograd.grad((a * bar).sum(), params)
-    by_hand = torch.autograd.grad((b * bar).sum(), params)
+    by_autograd = torch.autograd.grad((a * bar).sum(), [stack, *params])
+    by_hand = torch.autograd.grad((b * bar).sum(), [stack, *params])
     for g, h in zip(by_autograd, by_hand, strict=True):
         assert torch.allclose(g, h, rtol=1e-10, atol=1e-11)
 
@@ -110,14 +115,25 @@ def test_first_and_second_derivatives_pass_gradcheck(wanted: Wanted) -> None:
 
     weights = [draw(a, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True)]
     params = [p.requires_grad_() for p in (*weights, *map(draw, sizes[1:]))]
-    stack = draw(1 + len(wanted.first) + len(wanted.second), 3, 2)
+    stack = draw(1 + len(wanted.first) + len(wanted.second), 3, 2).requires_grad_()
 
-    def layers(*params: Tensor) -> Tensor:
+    def layers(stack: Tensor, *params: Tensor) -> Tensor:
         given_ = stack, params[:3], params[3:], [tanh, sin], wanted
         return fused(*given_, eager=propagate)
 
-    assert torch.autograd.gradcheck(layers, params)
-    assert torch.autograd.gradgradcheck(layers, params)
+    assert torch.autograd.gradcheck(layers, (stack, *params))
+    assert torch.autograd.gradgradcheck(layers, (stack, *params))
+
+
+def test_what_is_frozen_gets_no_derivative() -> None:
+    net = rough(JetFNN([2, 5, 1], generator=seeded()))
+    net.linears[0].requires_grad_(False)
+    x = BURGERS.probes()[0].requires_grad_()
+    (slope,) = torch.autograd.grad(net(x).sum(), x, create_graph=True)
+    by_jet = net.jet(x.detach(), Wanted((0, 1))).p[:, 0]
+    assert torch.allclose(slope, by_jet, rtol=1e-12, atol=1e-13)
+    slope.square().sum().backward()
+    assert net.linears[0].weight.grad is None and x.grad is not None
 
 
 def test_second_derivatives_by_the_parameters_exist_too() -> None:
@@ -155,11 +171,9 @@ def test_batched_gradients_and_torch_func_work() -> None:
         assert torch.allclose(row, by_func[name], rtol=1e-10, atol=1e-11)
 
 
-def test_learned_slopes_and_derivatives_by_points_go_through_autograd() -> None:
+def test_learned_slopes_go_through_autograd() -> None:
     net = JetFNN([2, 6, 1], adaptive=5.0, generator=seeded())
-    stack = torch.zeros(1, 4, 2, dtype=torch.float64)
-    assert can_fuse(stack, [tanh]) and not can_fuse(stack, net.activations)
-    assert not can_fuse(stack.requires_grad_(), [tanh])
+    assert can_fuse([tanh]) and not can_fuse(net.activations)
     net(torch.ones(3, 2).double()).sum().backward()
     assert net.activations[0].a.grad is not None
 

@@ -23,6 +23,7 @@ import torch
 from pinn_runs import (
     FAST,
     WEAK,
+    PeriodicPINN,
     Row,
     Seeds,
     WrongFlux,
@@ -32,6 +33,7 @@ from pinn_runs import (
     cpinn,
     damped,
     fastvpinns_steps,
+    fronts,
     in_turns,
     record_of,
     waves,
@@ -110,13 +112,13 @@ def assembly() -> Row:
     return times | {"gain": times["looped_ms"] / times["batched_ms"]}
 
 
-def subdomains(hidden: tuple[int, ...], points: int) -> Row:
-    """Jets of 64 subdomain networks: one batched product against a loop."""
+def subdomains(hidden: tuple[int, ...], points: int, compiled: bool = False) -> Row:
+    """Jets of 64 subdomain networks: one batched product against a plain loop."""
     sizes = [2, *hidden, 1]
     cuts = [-1 + 2 * k / 64 for k in range(1, 64)]
     partition = Partition(zoo.burgers().geometry, [cuts])
     generator = torch.Generator().manual_seed(0)
-    net = SubdomainFNN(partition, sizes, generator=generator)
+    net = SubdomainFNN(partition, sizes, compiled=compiled, generator=generator)
     x = torch.rand(64 * points, 2, generator=generator, dtype=torch.float64)
     x[:, 0] = 2 * x[:, 0] - 1
     index = partition.locate(x)
@@ -188,6 +190,7 @@ ROWS: dict[str, Callable[..., Row] | Seeds] = {
     "fem_steep_2d": fem_steep_2d,
     "assembly_256_elements": assembly,
     "subdomains_64": lambda: subdomains((20, 20), 100),
+    "subdomains_64_compiled": lambda: subdomains((20, 20), 100, compiled=True),
     "subdomains_64_of_cpinn": lambda: subdomains((12, 12, 12), 31),
     "deepxde_step_8x20": deepxde_step(compiled=False),
     "deepxde_step_8x20_compiled": deepxde_step(compiled=True),
@@ -207,14 +210,16 @@ ROWS: dict[str, Callable[..., Row] | Seeds] = {
     "buckley_leverett_weak_40s": accuracy(
         damped(zoo.buckley_leverett()), WEAK, 40, range(3), optimizer=by_broyden
     ),
-    "cpinn_burgers_300s": Seeds(cpinn(Conservative), range(1)),
+    "allen_cahn_soft_40s": accuracy(zoo.allen_cahn(), Vanilla(4000), 40, range(3)),
+    "allen_cahn_periodic_40s": accuracy(fronts(), PeriodicPINN(4000), 40, range(3)),
+    "cpinn_burgers_600s": Seeds(cpinn(Conservative), range(1)),
     "hp_vpinn_steep_2d_100s": accuracy(
         zoo.poisson_2d_steep(),
         HPVPINN(GRADED, degree=5, points=10, hidden=(20,) * 3, hard=True, hats=True),
         100,
         range(3),
     ),
-    "cpinn_burgers_wrong_flux_300s": Seeds(cpinn(WrongFlux), range(1)),
+    "cpinn_burgers_wrong_flux_600s": Seeds(cpinn(WrongFlux), range(1)),
     "hp_vpinn_steep_1d_bubbles_30s": accuracy(
         zoo.poisson_1d_steep(), replace(HATS, hats=False), 30, range(3)
     ),

@@ -16,10 +16,12 @@ from pinn import (
     RAD,
     Conservative,
     FourierFeatures,
+    HardConstraint,
     HardPINN,
     Jet,
     JetFNN,
     Mesh,
+    PeriodicFeatures,
     Problem,
     Solution,
     SSBroyden,
@@ -195,14 +197,14 @@ def cpinn(kind: type[Conservative]) -> Callable[[int], Row]:
         sizes = [[2, 10, 10, 1], [2, 20, 20, 20, 1], [2, 10, 10, 1], [2, 10, 10, 1]]
         generator = torch.Generator().manual_seed(seed)
         partition = method.partition(problem)
-        net = SubdomainFNN(partition, sizes, generator=generator)
+        net = SubdomainFNN(partition, sizes, compiled=True, generator=generator)
         net.apply_output_transform(problem.hard)
         found = solve(
             problem,
             method,
             net=net,
             optimizer=by_broyden,
-            seconds=300,
+            seconds=600,
             seed=seed,
         )
         data = found.model.data
@@ -227,6 +229,27 @@ def damped(problem: Problem, viscosity: float = 2e-3) -> Problem:
     return Problem(
         problem.geometry, flux, conditions=problem.conditions, exact=problem.exact
     )
+
+
+@dataclass(frozen=True)
+class PeriodicPINN(HardPINN):
+    """Periodic by its features, so that only the initial value needs a constraint."""
+
+    def net(self, problem: Problem, generator: torch.Generator) -> torch.nn.Module:
+        net = JetFNN([3, *self.hidden, 1], generator=generator)
+        net.apply_feature_transform(PeriodicFeatures(0, period=2.0))
+        net.apply_output_transform(problem.hard)
+        return net
+
+
+def fronts() -> Problem:
+    """Allen and Cahn's equation, its initial value fulfilled by construction."""
+    problem = zoo.allen_cahn()
+    start = HardConstraint(
+        lambda x: x[:, :1] ** 2 * torch.cos(torch.pi * x[:, :1]), lambda x: x[:, 1:]
+    )
+    given = problem.geometry, problem.flux, problem.source, problem.conditions
+    return Problem(*given, exact=problem.exact, hard=start)
 
 
 WEAK = HPVPINN([16, 8], degree=3, points=6, hats=True, hidden=(20, 20))

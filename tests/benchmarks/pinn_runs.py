@@ -298,7 +298,7 @@ def fastvpinns_steps(python: str) -> Row:
     Theirs runs in float32, as ours beside it; ours in float64 is told too.
     """
     theirs = subprocess.Popen(
-        [python, Path(__file__).with_name("pinn_peer.py")],
+        [python, Path(__file__).parent / "peers" / "fastvpinns_poisson.py"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

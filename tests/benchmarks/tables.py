@@ -29,6 +29,7 @@ TABLES: dict[str, Callable[[dict], str]] = {
     "modular.kernel": tables_modular.kernel,
     "pinn": tables_pinn.errors,
     "pinn.speed": tables_pinn.speeds,
+    "robust": tables_course.robust,
     "mutation": tables_course.mutation,
 }
 

@@ -15,7 +15,8 @@ def robust(record: dict) -> str:
         changed = [_id(c) for c, row in rows.items() if faults(row)]
         held = f"{len(rows) - len(changed)} of {len(rows)}"
         lines.append(f"| {name} | {held} | {', '.join(changed)} |")
-    return "\n".join([*lines, "", f"{where(record)}."])
+    machine = record["machine"]
+    return "\n".join([*lines, "", f"{machine['cpu']}, {machine['date']}."])
 
 
 def mutation(record: dict) -> str:
@@ -38,8 +39,8 @@ def mutation(record: dict) -> str:
 
 
 def faults(row: dict) -> int:
-    """Count the cells whose outputs changed, or the decisions that flipped."""
-    return len(row.get("failed", ())) + len(row.get("flipped", ()))
+    """Count cells that changed or broke, and decisions that flipped."""
+    return sum(len(row.get(kind, ())) for kind in ("failed", "flipped", "error"))
 
 
 def _id(slug: str) -> str:

@@ -104,12 +104,16 @@ def test_the_table_names_the_chapters_that_change() -> None:
         "01_tiny": {"default, 1 thread": {"failed": {"Cell 3": "..."}}},
         "02_small": {
             "default, 1 thread": {"failed": {}},
-            "seeds + 1000": {"flipped": [["a: True", "a: False"]]},
+            "seeds + 1000": {"flipped": [["a: True", "a: False"]], "error": []},
+            "seeds + 2000": {"flipped": [], "error": ["ex02-1"]},
         },
     }
-    machine = {"cpu": "a CPU", "threads": 1, "date": "2026-01-01", "versions": {}}
+    machine = {"cpu": "a CPU", "date": "2026-01-01"}
     table = tables_course.robust({"rows": rows, "machine": machine})
-    assert table.splitlines()[2:4] == [
+    assert table.splitlines()[2:] == [
         "| default, 1 thread | 1 of 2 | 01 |",
         "| seeds + 1000 | 0 of 1 | 02 |",
+        "| seeds + 2000 | 0 of 1 | 02 |",
+        "",
+        "a CPU, 2026-01-01.",
     ]

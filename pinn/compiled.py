@@ -16,6 +16,7 @@ from pinn.fused import Kept, Pass, knows
 
 __all__ = ["CompiledPass", "activate", "deactivate", "kind_of_pass"]
 
+_LARGE = 30_000  # entries
 Pairs = Sequence[tuple[int, int]]
 
 
@@ -66,13 +67,20 @@ _deactivate = torch.compile(deactivate, dynamic=True)
 
 
 class CompiledPass(Pass):
-    """A :class:`pinn.fused.Pass` whose activations are compiled."""
+    """A :class:`pinn.fused.Pass` whose activations are compiled.
+
+    In large blocks with derivatives: for others the call costs more than it saves.
+    """
 
     def _activate(self, z: Tensor, activation: Activation, kept: Kept) -> Tensor:
+        if len(z) == 1 or z.numel() < _LARGE:
+            return super()._activate(z, activation, kept)
         kept.z = z
         return _activate(z, activation, self.pairs)
 
     def _deactivate(self, bar: Tensor, kept: Kept, activation: Activation) -> Tensor:
+        if kept.f:
+            return super()._deactivate(bar, kept, activation)
         return _deactivate(bar, kept.z, activation, self.pairs)
 
 

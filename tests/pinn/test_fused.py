@@ -57,6 +57,7 @@ def test_layers_by_hand_equal_autograd(
     activation: object, wanted: Wanted, lead: tuple, kind: type, monkeypatch
 ) -> None:
     monkeypatch.setattr(fused_module, "_BLOCK", 7)  # several blocks
+    monkeypatch.setattr(compiled_module, "_LARGE", 0)
     for name in ("activate", "deactivate"):  # the formulas; compilers are slow
         monkeypatch.setattr(compiled_module, "_" + name, getattr(compiled_module, name))
     generator, sizes = seeded(), [2, 5, 6, 4, 3]
@@ -76,6 +77,22 @@ def test_layers_by_hand_equal_autograd(
     by_hand = torch.autograd.grad((b * bar).sum(), [stack, *params])
     for g, h in zip(by_autograd, by_hand, strict=True):
         assert torch.allclose(g, h, rtol=1e-10, atol=1e-11)
+
+
+def test_only_large_blocks_with_derivatives_are_compiled(monkeypatch) -> None:
+    net, sizes = JetFNN([2, 10, 1], compiled=True), []
+    compiled = compiled_module.activate
+
+    def spy(z: Tensor, *rest: object) -> Tensor:
+        sizes.append(z.numel())
+        return compiled(z, *rest)
+
+    monkeypatch.setattr(compiled_module, "_activate", spy)
+    for count in (100, 1000):
+        x = torch.rand(count, 2, generator=seeded(), dtype=torch.float64)
+        for wanted in (Wanted(), Wanted.all(2)):
+            net.jet(x, wanted)
+    assert sizes == [6 * 10 * 1000]
 
 
 @settings(max_examples=25, deadline=None)

@@ -179,7 +179,7 @@ def test_networks_are_saved_and_copied(tmp_path) -> None:
 
 
 def test_a_compiled_network_gives_the_same_jet() -> None:
-    x, found = points(), []
+    x, found = points(1000), []
     for flag in (False, True):
         net = make([2, 8, 8, 1], compiled=flag)
         for linear in net.linears:

@@ -141,8 +141,18 @@ def test_symmetric_weight_meets_its_kkt_conditions_in_closed_form():
     assert torch.linalg.eigvalsh(expected.T @ A).min() > -1e-12
 
 
-def test_symmetric_weight_goes_on_where_the_closed_form_is_not_a_gram_matrix():
-    """Nearly parallel atoms make it indefinite; Dykstra's iteration repairs it."""
+@pytest.mark.parametrize("iterations", [1, 3, 30])
+def test_no_column_gets_worse_however_few_the_iterations(iterations):
+    A = dictionary() * torch.linspace(0.3, 3, 20)
+    pick_ups = [
+        (A.T @ W).fill_diagonal_(0).abs().amax(dim=0)
+        for W in (u.coherence_weight(A, iterations=iterations), u.analytic_weight(A))
+    ]
+    assert (pick_ups[0] <= pick_ups[1] + 1e-12).all()
+
+
+def indefinite() -> tuple[torch.Tensor, torch.Tensor]:
+    """Nearly parallel atoms, and ``W^T A`` of the closed form: no Gram matrix."""
     for seed in range(200):
         generator = torch.Generator().manual_seed(seed)
         A = torch.randn(4, 7, generator=generator)
@@ -153,12 +163,23 @@ def test_symmetric_weight_goes_on_where_the_closed_form_is_not_a_gram_matrix():
         d = torch.linalg.solve((pinv @ A).square(), torch.ones(7))
         closed = A.T @ pinv.T @ torch.diag(d) @ pinv @ A
         if torch.linalg.eigvalsh(closed).min() < -1e-3:
-            break
-    else:
-        pytest.fail("no indefinite example was found")
+            return A, closed
+    return pytest.fail("no indefinite example was found")
+
+
+def test_symmetric_weight_goes_on_where_the_closed_form_is_not_a_gram_matrix():
+    """Dykstra's iteration repairs it."""
+    A, _ = indefinite()
     C = u.symmetric_weight(A, iterations=20_000).T @ A
     assert torch.linalg.eigvalsh(C).min() > -1e-6
     torch.testing.assert_close(C.diagonal(), torch.ones(7), rtol=0, atol=1e-6)
+
+
+def test_what_is_not_yet_a_gram_matrix_is_refused():
+    A, closed = indefinite()
+    assert -0.4 < torch.linalg.eigvalsh(closed).min()
+    with pytest.raises(ValueError, match="A has 7 atoms in 4 dimensions"):
+        u.symmetric_weight(A, iterations=0)
 
 
 def test_coherences_from_their_definitions():

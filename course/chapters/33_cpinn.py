@@ -1813,9 +1813,9 @@ for count in (20, 200):
 repository = Path(course.kit.__file__).parents[2]
 results = repository / "tests" / "benchmarks" / "results" / "pinn.json"
 rows = json.loads(results.read_text())["rows"]
-print("300 s of CPU each      error   jump of the flux   mass defect")
+print("600 s of CPU each      error   jump of the flux   mass defect")
 for name, text in (("", "u_x on both sides"), ("_wrong_flux", "u_xx on one side")):
-    end = rows[f"cpinn_burgers{name}_300s"]["median"]
+    end = rows[f"cpinn_burgers{name}_600s"]["median"]
     print(
         f"{text:18s} {end['error']:9.0e} {end['flux_jump']:18.0e} "
         f"{end['mass_defect']:13.0e}"

@@ -32,12 +32,17 @@ _CAUSES = {
 }
 """What the exceptions that end a grading mean to a teacher."""
 
+LOG = "error.txt"
 _RAISED = re.compile(r"^ +(?:\w+\.)*(\w+(?:Error|Exception)): (.*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Graded:
-    """Where the results of a grading lie, and which submissions failed, and why."""
+    """Where the results of a grading lie, and which submissions failed, and why.
+
+    ``failures`` is by student and chapter, or by student and notebook if that lies
+    where no submission is expected.
+    """
 
     gradebook: Path
     csv: Path
@@ -57,9 +62,10 @@ def grade(
 
     A submission is ``<submissions>/<student>/<chapter>/<chapter>.ipynb``, for example
     ``submitted/ada/11_ista/11_ista.ipynb``; it is read and never written. One that
-    cannot be graded is told in the result and costs nobody else. Grading again, also
-    after an interruption, replaces the autograded points and keeps what a teacher has
-    entered: points of their own, and comments.
+    cannot be graded is told in the result and costs nobody else, and so is any other
+    notebook in the folder. Grading again, also after an interruption, replaces the
+    autograded points and keeps what a teacher has entered: points of their own, and
+    comments.
 
     Args:
         submissions: The folder; by default ``submitted`` in the course folder.
@@ -73,22 +79,25 @@ def grade(
         Where everything is.
 
     Raises:
-        FileNotFoundError: If there is no such folder, or no submission in it.
+        FileNotFoundError: If there is no such folder, or no submission in it; with
+            what to do about the notebooks that are there.
         GradingError: If a chapter cannot be released.
     """
     from nbgrader.apps import NbGraderAPI
 
     submissions = (submissions or root / "submitted").resolve()
     found = list(_submissions(submissions, root))
+    astray = _astray(submissions, root)
     if not found:
-        raise FileNotFoundError(
+        expected = (
             f"no submission in {submissions}: expected <student>/<chapter>/"
             "<chapter>.ipynb, for example ada/11_ista/11_ista.ipynb"
         )
+        raise FileNotFoundError("\n".join([expected, *_not_graded(astray)]))
     config = _config(root, submissions)
     limits.apply(config)
     api = NbGraderAPI(config=config)
-    failures = {}
+    failures = dict(astray)
     with environment(), warnings.catch_warnings():
         # nbgrader's own queries warn about the order in which they add rows.
         warnings.filterwarnings("ignore", category=SAWarning)
@@ -106,7 +115,7 @@ def grade(
         gradebook=root / "gradebook.db",
         csv=table,
         feedback=root / "feedback",
-        submissions=len(found),
+        submissions=len(found) + len(astray),
         failures=failures,
     )
 
@@ -127,10 +136,9 @@ def report(graded: Graded) -> str:
         f"  table      {graded.csv}",
         f"  feedback   {graded.feedback}/<student>/<chapter>/",
     ]
-    for (student, slug), why in graded.failures.items():
-        lines.append(f"  NOT GRADED {student}, {slug}: {why}")
-    if graded.failures:
-        lines.append("  What nbgrader said of these is in their feedback, error.txt.")
+    lines += _not_graded(graded.failures)
+    if any((graded.feedback / Path(*f) / LOG).exists() for f in graded.failures):
+        lines.append("  What nbgrader said is in the feedback of these, error.txt.")
     if not can_limit_memory():
         lines.append(WARNING)
     return "\n".join(lines)
@@ -138,11 +146,45 @@ def report(graded: Graded) -> str:
 
 def _submissions(folder: Path, root: Path) -> Iterator[tuple[str, Chapter]]:
     if not folder.is_dir():
-        raise FileNotFoundError(f"{folder} is not a folder: expected submissions there")
+        raise FileNotFoundError(
+            f"{folder} is not a folder: expected submissions there; if they lie "
+            "elsewhere, say where: make grade SUBMISSIONS=folder"
+        )
     for student in sorted(path for path in folder.iterdir() if path.is_dir()):
         for chapter in chapters(root):
             if (student / chapter.slug / f"{chapter.slug}.ipynb").is_file():
                 yield student.name, chapter
+
+
+def _astray(folder: Path, root: Path) -> dict[tuple[str, str], str]:
+    """Why each notebook that is no submission is none, and what to do about it."""
+    expected = {
+        Path(s, c.slug, f"{c.slug}.ipynb") for s, c in _submissions(folder, root)
+    }
+    slugs = [chapter.slug for chapter in chapters(root)]
+    astray = {}
+    for path in sorted(folder.rglob("*.ipynb")):
+        where = path.relative_to(folder)
+        if where in expected or any(part.startswith(".") for part in where.parts):
+            continue  # .ipynb_checkpoints, and what macOS adds to archives
+        student, *rest = where.parts
+        if not rest or student in slugs:
+            student, rest = "<student>", where.parts
+        named = (s for part in reversed(rest) for s in slugs if s in part)
+        slug = next(named, "<chapter>")
+        target = Path(student, slug, f"{slug}.ipynb")
+        cure = f"rename it to {target.as_posix()}"
+        if target in expected:
+            cure = f"keep either it or {target.as_posix()}, under that name"
+        why = f"not where a submission is expected; {cure}"
+        astray[student, Path(*rest).as_posix()] = why
+    return astray
+
+
+def _not_graded(failures: dict[tuple[str, str], str]) -> list[str]:
+    return [
+        f"  NOT GRADED {who}, {what}: {why}" for (who, what), why in failures.items()
+    ]
 
 
 def _config(root: Path, submissions: Path) -> Config:
@@ -172,7 +214,7 @@ def _keep_log(text: str, folder: Path) -> None:
     """Store what nbgrader said in place of the feedback of an earlier grading."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    (folder / "error.txt").write_text(text + "\n")
+    (folder / LOG).write_text(text + "\n")
 
 
 def _export(config: Config, path: Path) -> Path:

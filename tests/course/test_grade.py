@@ -1,5 +1,6 @@
 import hashlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -61,6 +62,7 @@ def test_a_class_is_graded_whatever_one_student_hands_in(released: Chapter) -> N
     assert "NOT GRADED dada, 01_tiny: the file is no notebook\n" in said
     assert "NOT GRADED emmy, 01_tiny: its kernel died: the code ended the proc" in said
     assert "Traceback" not in said
+    assert "feedback of these, error.txt" in said
     log = graded.feedback / "emmy" / "01_tiny" / "error.txt"
     assert "DeadKernelError" in log.read_text()
     assert digests(tiny.folder / "submitted") == before
@@ -121,6 +123,48 @@ def test_a_grading_that_is_killed_is_finished_by_the_next(
         assert check.scalar() == "ok"
 
 
+ASTRAY = {
+    "bob/01_tiny.ipynb": "bob, 01_tiny.ipynb: {}rename it to bob/01_tiny/01_tiny.ipynb",
+    "cleo/01_tiny/01_tiny (1).ipynb": (
+        "cleo, 01_tiny/01_tiny (1).ipynb: {}rename it to cleo/01_tiny/01_tiny.ipynb"
+    ),
+    "dora/homework.ipynb": (
+        "dora, homework.ipynb: {}rename it to dora/<chapter>/<chapter>.ipynb"
+    ),
+    "eva_01_tiny.ipynb": (
+        "<student>, eva_01_tiny.ipynb: {}rename it to <student>/01_tiny/01_tiny.ipynb"
+    ),
+    "01_tiny/fay.ipynb": (
+        "<student>, 01_tiny/fay.ipynb: {}rename it to <student>/01_tiny/01_tiny.ipynb"
+    ),
+}
+TWICE = "ada, 01_tiny/old.ipynb: {}keep either it or ada/01_tiny/01_tiny.ipynb, under"
+
+
+def test_no_notebook_is_passed_over_without_a_word(released: Chapter) -> None:
+    tiny = released
+    for name in (*ASTRAY, "ada/01_tiny/.ipynb_checkpoints/01_tiny.ipynb"):
+        path = tiny.folder / "submitted" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(tiny.work, path)
+    place = "not where a submission is expected; "
+    told = {f"  NOT GRADED {line.format(place)}" for line in ASTRAY.values()}
+
+    with pytest.raises(FileNotFoundError, match="no submission in .*<student>") as no:
+        grade(root=tiny.folder, progress=False)
+    assert set(str(no.value).splitlines()[1:]) == told
+
+    handed_in = submit(tiny, "ada", tiny.source)
+    shutil.copy(tiny.work, handed_in.with_name("old.ipynb"))
+    graded = grade(root=tiny.folder, progress=False)
+    said = report(graded).splitlines()
+    assert said[0] == "1 of 7 submissions graded"
+    twice = f"  NOT GRADED {TWICE.format(place)} that name"
+    assert {line for line in said if "NOT GRADED" in line} == told | {twice}
+    assert not [line for line in said if "error.txt" in line]
+    assert scores(graded.csv) == {"ada": 3}
+
+
 def test_every_part_of_the_course_is_graded_in_a_file_of_tests() -> None:
     files = Path(__file__).parent.glob("test_grading_part*.py")
     assert {int(file.stem[-1]) for file in files} == set(parts())
@@ -136,7 +180,7 @@ def test_submissions_may_lie_in_any_folder(tiny: Chapter, tmp_path: Path) -> Non
 
 
 def test_a_folder_without_submissions_is_refused(tiny: Chapter, tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="submitted is not a folder"):
+    with pytest.raises(FileNotFoundError, match="not a folder.*SUBMISSIONS=folder"):
         grade(root=tiny.folder)
     with pytest.raises(FileNotFoundError, match="no submission in .*<student>"):
         grade(tmp_path, root=tiny.folder)

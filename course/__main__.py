@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
 
     add("lab", _lab, "open the course in JupyterLab")
     add("work", _work, "make the student's copies; existing ones stay as they are")
-    one = add("check", _check, "say which exercises of your copy are right")
+    one = add("check", _check, "say which exercises of your copy pass")
     one.add_argument("chapter", help="its number, for example 11")
     many = add("bake", _bake, "run chapters or projects and store their notebooks")
     many.add_argument("chapter", nargs="*", help="numbers or names; none means all")
@@ -86,9 +86,9 @@ def _check(options: argparse.Namespace) -> int:
     chosen = chapter(options.chapter)
     verdicts = check(chosen)
     print(report(chosen, verdicts))
-    record(chosen, [v.exercise.id for v in verdicts if v.state == "right"])
+    record(chosen, [v.exercise.id for v in verdicts if v.state == "passes"])
     write_page()
-    return 0 if all(v.state == "right" for v in verdicts) else 1
+    return 0 if all(v.state == "passes" for v in verdicts) else 1
 
 
 def _bake(options: argparse.Namespace) -> int:

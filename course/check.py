@@ -1,19 +1,21 @@
-"""Tell a student which exercises are right, and which idea the others miss.
+"""Tell a student which exercises pass, and which idea the others miss.
 
 The tests that run are those of the released chapter, even where the student's copy
 has lost or changed them, so that the verdict is the autograder's on the visible tests.
 """
 
+import ast
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
+from IPython.core.inputtransformer2 import TransformerManager
 from nbformat import NotebookNode
 from nbgrader.utils import determine_grade
 
 from course.bake import execute
-from course.exercises import Exercise, exercises, grade_id, is_graded
+from course.exercises import Exercise, exercises, grade_id, is_graded, is_solution
 from course.release import release
 from course.restore import lost_answers, restored
 from course.syllabus import Chapter
@@ -23,8 +25,8 @@ from course.syllabus import Chapter
 class Verdict:
     """What the visible tests say about one exercise.
 
-    ``state`` is ``"right"``, ``"not yet"`` or ``"not written yet"``; ``idea`` is the
-    message of the first test that failed, or empty.
+    ``state`` is ``"passes"``, ``"not yet"`` or ``"not written yet"``; ``idea`` is the
+    error of the answer itself, or the message of the first test that failed, or empty.
     """
 
     exercise: Exercise
@@ -75,10 +77,9 @@ def report(chapter: Chapter, verdicts: list[Verdict]) -> str:
         e = v.exercise
         lines.append(f"  {e.id}  {e.title:<{width}}  {e.dots}  {v.state}")
         lines += [f"        {line}" for line in v.idea.splitlines()]
-    right = sum(v.state == "right" for v in verdicts)
-    lines += ["", f"{right} of {len(verdicts)} exercises pass their visible tests."]
-    if right == len(verdicts):
-        lines.append("The held-out tests run when your work is graded.")
+    passing = sum(v.state == "passes" for v in verdicts)
+    lines += ["", f"{passing} of {len(verdicts)} exercises pass their visible tests."]
+    lines.append("Held-out tests run when your work is graded.")
     return "\n".join(lines)
 
 
@@ -93,24 +94,50 @@ def _with_released_tests(student: NotebookNode, released: NotebookNode) -> Noteb
 
 
 def _judge(exercise: Exercise, notebook: NotebookNode) -> Verdict:
-    for cell in notebook.cells:
-        if not (is_graded(cell) and exercise.owns(grade_id(cell) or "")):
-            continue
-        score, points = determine_grade(cell)
-        if score == points:
-            continue
-        error = next((o for o in cell.outputs if o.output_type == "error"), None)
-        if error is None:
-            return Verdict(exercise, "not yet", "the tests printed a warning")
-        if error.ename == "NotImplementedError":
-            return Verdict(exercise, "not written yet")
+    own = [c for c in notebook.cells if exercise.owns(grade_id(c) or "")]
+    failed = next((c for c in own if is_graded(c) and _loses_points(c)), None)
+    if failed is None:
+        return Verdict(exercise, "passes")
+    # Its tests cannot know what is wrong with an answer that does not even run.
+    answer = next((c for c in own if is_solution(c) and _error(c)), None)
+    error = _error(answer or failed)
+    if error is None:
+        return Verdict(exercise, "not yet", "the tests printed a warning")
+    if error.ename == "NotImplementedError":
+        return Verdict(exercise, "not written yet")
+    if answer is None:
         return Verdict(exercise, "not yet", _idea(error))
-    return Verdict(exercise, "right")
+    told = _syntax_error(answer.source) or _told(error)
+    return Verdict(exercise, "not yet", f"your answer cell itself fails: {told}")
+
+
+def _loses_points(cell: NotebookNode) -> bool:
+    score, points = determine_grade(cell)
+    return score != points
+
+
+def _error(cell: NotebookNode) -> NotebookNode | None:
+    return next((o for o in cell.outputs if o.output_type == "error"), None)
 
 
 def _idea(error: NotebookNode) -> str:
     """The message of a failed test; another error is told with its kind."""
-    text = re.sub(r"\x1b\[[0-9;]*m", "", error.evalue).strip()
-    if error.ename == "AssertionError" and text:
-        return text
-    return f"{error.ename}: {text}"
+    text = _text(error)
+    return text if error.ename == "AssertionError" and text else _told(error)
+
+
+def _syntax_error(source: str) -> str:
+    """What Python says of code it cannot read; IPython only says "incomplete input"."""
+    try:
+        ast.parse(TransformerManager().transform_cell(source))
+    except SyntaxError as error:
+        return f"{type(error).__name__}: {error.msg} (line {error.lineno})"
+    return ""
+
+
+def _told(error: NotebookNode) -> str:
+    return f"{error.ename}: {_text(error)}"
+
+
+def _text(error: NotebookNode) -> str:
+    return re.sub(r"\x1b\[[0-9;]*m", "", error.evalue).strip()

@@ -21,14 +21,21 @@ def work(tiny: Chapter) -> Chapter:
 def test_an_untouched_copy_is_not_written_yet(work: Chapter) -> None:
     (verdict,) = check(work)
     assert verdict.state == "not written yet"
-    assert "0 of 1 exercises pass" in report(work, [verdict])
+    text = report(work, [verdict])
+    assert "0 of 1 exercises pass" in text
+    assert text.splitlines()[-1] == "Held-out tests run when your work is graded."
 
 
-def test_a_right_answer_is_right(work: Chapter) -> None:
-    answer(work, "def double(number):\n    return number + number")
+def test_an_answer_that_only_held_out_tests_find_wrong_passes_and_is_not_called_right(
+    work: Chapter,
+) -> None:
+    answer(work, "def double(number):\n    return {0: 0, 1: 2}[number]")
     (verdict,) = check(work)
-    assert verdict.state == "right"
-    assert "held-out tests run when your work is graded" in report(work, [verdict])
+    assert verdict.state == "passes"
+    text = report(work, [verdict])
+    assert "1 of 1 exercises pass their visible tests." in text
+    assert "right" not in text
+    assert text.splitlines()[-1] == "Held-out tests run when your work is graded."
 
 
 def test_a_wrong_answer_is_told_the_missing_idea(work: Chapter) -> None:
@@ -42,6 +49,32 @@ def test_another_error_is_told_with_its_kind(work: Chapter) -> None:
     answer(work, "def double(number):\n    return two * number")
     (verdict,) = check(work)
     assert verdict.idea == "NameError: name 'two' is not defined"
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (
+            "def double(number):\n    return (number + number",
+            "SyntaxError: '(' was never closed (line 2)",
+        ),
+        ("%precision 3\nx = 1 1", "SyntaxError: invalid syntax (line 2)"),
+        ("one = half(2)", "NameError: name 'half' is not defined"),
+    ],
+)
+def test_an_answer_cell_that_fails_itself_is_told_before_its_tests(
+    work: Chapter, code: str, said: str
+) -> None:
+    answer(work, code)
+    (verdict,) = check(work)
+    assert verdict.state == "not yet"
+    assert verdict.idea == f"your answer cell itself fails: {said}"
+
+
+def test_a_slip_behind_a_working_answer_costs_no_points(work: Chapter) -> None:
+    answer(work, "def double(number):\n    return 2 * number\n\ntwice = duoble(2)")
+    (verdict,) = check(work)
+    assert verdict.state == "passes"
 
 
 def test_a_warning_costs_the_points_and_is_told(work: Chapter) -> None:

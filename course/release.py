@@ -4,9 +4,12 @@ Nothing a student has written is ever overwritten: a file that exists in the wor
 folder stays as it is, whatever has changed in the course since.
 """
 
+import hashlib
+import json
 import shutil
 from pathlib import Path
 
+import nbformat
 from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
@@ -100,15 +103,27 @@ def _prepare(chapter: Chapter) -> str:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(file, target)
             target.chmod(0o644)
+    # A copy from before this was kept adopts the present chapter: what it was copied
+    # from is unknown, its own text is the student's, and later changes are told.
+    copied, present = chapter.work.parent / ".release", _digest(chapter.release)
+    if not had_copy or not copied.exists():
+        copied.write_text(present + "\n")
     name = f"{chapter.id} {chapter.title}"
     if not had_copy:
         return f"{name}: your copy is {_shown(chapter.work, chapter.folder)}"
-    if not _is_newer(chapter.work, chapter.release):
+    if copied.read_text().strip() != present:
         return (
             f"{name}: the chapter has changed since you began; your copy stays as it "
             "is (rename it and run this again to get the new one beside it)"
         )
     return f"{name}: your copy stays as it is"
+
+
+def _digest(notebook: Path) -> str:
+    """Of what a student reads: it stays the same when nbgrader writes it anew."""
+    cells = nbformat.read(notebook, as_version=4).cells
+    sources = json.dumps([(cell.cell_type, cell.source) for cell in cells])
+    return hashlib.sha256(sources.encode()).hexdigest()[:16]
 
 
 def _is_newer(path: Path, than: Path) -> bool:

@@ -3,9 +3,17 @@ import shutil
 
 import nbformat
 import pytest
+from nbgrader.apps import NbGraderAPI
 
 from course.bake import bake
-from course.release import GradingError, prepare_work, release
+from course.environment import environment
+from course.release import (
+    GradingError,
+    demand,
+    nbgrader_config,
+    prepare_work,
+    release,
+)
 from course.syllabus import Chapter
 
 
@@ -60,16 +68,53 @@ def test_work_is_prepared_once_and_never_overwritten(baked: Chapter) -> None:
     assert baked.work.read_text() == "what I have done so far"
 
 
+def change(chapter: Chapter) -> None:
+    notebook = nbformat.read(chapter.source, as_version=4)
+    notebook.cells[0].source += " and halving"
+    nbformat.write(notebook, chapter.source)
+    late = chapter.release.stat().st_mtime + 10
+    os.utime(chapter.source, (late, late))
+
+
 def test_a_changed_chapter_leaves_the_work_alone_and_says_so(baked: Chapter) -> None:
     prepare_work(baked.folder)
-    baked.work.write_text("mine")
-    shutil.rmtree(baked.release.parent)
-    late = baked.work.stat().st_mtime + 10
+    change(baked)
     release(baked)
+    baked.work.write_text("mine")  # saved after the change
+    for _ in range(2):
+        (line,) = prepare_work(baked.folder)
+        assert "has changed since you began" in line
+    assert baked.work.read_text() == "mine"
+    baked.work.rename(baked.work.with_name("old.ipynb"))
+    (line,) = prepare_work(baked.folder)
+    assert "your copy is course/work" in line
+    assert "and halving" in baked.work.read_text()
+    (line,) = prepare_work(baked.folder)
+    assert line.endswith("your copy stays as it is")
+
+
+def test_a_release_made_anew_is_no_change(baked: Chapter) -> None:
+    prepare_work(baked.folder)
+    shutil.rmtree(baked.release.parent)  # as `make clean` does
+    api = NbGraderAPI(config=nbgrader_config(baked.folder))
+    with environment():
+        demand(api.generate_assignment(baked.slug), "release")  # as `make grade` does
+    late = baked.work.stat().st_mtime + 10
     os.utime(baked.release, (late, late))
     (line,) = prepare_work(baked.folder)
+    assert line.endswith("your copy stays as it is")
+
+
+def test_a_copy_from_before_releases_were_kept_is_told_of_later_changes(
+    baked: Chapter,
+) -> None:
+    prepare_work(baked.folder)
+    (baked.work.parent / ".release").unlink()
+    (line,) = prepare_work(baked.folder)
+    assert line.endswith("your copy stays as it is")
+    change(baked)
+    (line,) = prepare_work(baked.folder)
     assert "has changed since you began" in line
-    assert baked.work.read_text() == "mine"
 
 
 def test_a_file_that_a_student_lost_comes_back(baked: Chapter) -> None:

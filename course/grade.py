@@ -4,12 +4,14 @@ Grading executes what students wrote, with the rights of who runs it: use a mach
 or a user account that may be thrown away.
 """
 
+import csv
 import re
 import shutil
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SAWarning
 from tqdm.auto import tqdm
@@ -19,6 +21,9 @@ from course.environment import environment
 from course.limits import DEFAULTS, WARNING, Limits, can_limit_memory
 from course.release import GradingError, demand, nbgrader_config
 from course.syllabus import FOLDER, Chapter, chapters
+
+if TYPE_CHECKING:  # nbgrader takes a second to load
+    from nbgrader.api import Gradebook, SubmittedAssignment
 
 _CAUSES = {
     "NotJSONError": "the file is no notebook",
@@ -41,7 +46,8 @@ class Graded:
     """Where the results of a grading lie, and which submissions failed, and why.
 
     ``failures`` is by student and chapter, or by student and notebook if that lies
-    where no submission is expected.
+    where no submission is expected. ``overruled`` tells of points that a teacher has
+    entered and that are fewer than the tests give now.
     """
 
     gradebook: Path
@@ -49,6 +55,7 @@ class Graded:
     feedback: Path
     submissions: int
     failures: dict[tuple[str, str], str]
+    overruled: tuple[str, ...] = ()
 
 
 def grade(
@@ -110,13 +117,16 @@ def grade(
             except GradingError as error:
                 failures[student, chapter.slug] = _explain(error, limits)
                 _keep_log(str(error), root / "feedback" / student / chapter.slug)
-        table = _export(config, root / "grades.csv")
+        with _gradebook(config) as gradebook:
+            table = _export(gradebook, root / "grades.csv")
+            overruled = _overruled(gradebook)
     return Graded(
         gradebook=root / "gradebook.db",
         csv=table,
         feedback=root / "feedback",
         submissions=len(found) + len(astray),
         failures=failures,
+        overruled=overruled,
     )
 
 
@@ -139,6 +149,7 @@ def report(graded: Graded) -> str:
     lines += _not_graded(graded.failures)
     if any((graded.feedback / Path(*f) / LOG).exists() for f in graded.failures):
         lines.append("  What nbgrader said is in the feedback of these, error.txt.")
+    lines += [f"  LOOK AGAIN {text}" for text in graded.overruled]
     if not can_limit_memory():
         lines.append(WARNING)
     return "\n".join(lines)
@@ -217,14 +228,50 @@ def _keep_log(text: str, folder: Path) -> None:
     (folder / LOG).write_text(text + "\n")
 
 
-def _export(config: Config, path: Path) -> Path:
+def _gradebook(config: Config) -> "Gradebook":
     from nbgrader.api import Gradebook
     from nbgrader.coursedir import CourseDirectory
-    from nbgrader.plugins.export import CsvExportPlugin
 
     directory = CourseDirectory(config=config)
-    with Gradebook(directory.db_url, directory.course_id) as gradebook:
-        plugin = CsvExportPlugin()
-        plugin.to = str(path)
-        plugin.export(gradebook)
+    return Gradebook(directory.db_url, directory.course_id)
+
+
+def _export(gradebook: "Gradebook", path: Path) -> Path:
+    """Write a row for each chapter and student; of what was not graded, no score.
+
+    nbgrader's own table gives a zero there, as to a blank submission, and does not
+    quote names with a comma.
+    """
+    students = gradebook.students
+    known = ("last_name", "first_name", "email")
+    known = [name for name in known if any(getattr(s, name) for s in students)]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(["assignment", "student_id", *known, "score", "max_score"])
+        for assignment in gradebook.assignments:
+            scores = {s.student.id: _score(s) for s in assignment.submissions}
+            for student in students:
+                names = [getattr(student, name) for name in known]
+                score = scores.get(student.id)
+                row = [assignment.name, student.id, *names, score, assignment.max_score]
+                table.writerow(row)
     return path
+
+
+def _score(submission: "SubmittedAssignment") -> float | None:
+    grades = [grade for notebook in submission.notebooks for grade in notebook.grades]
+    if all(g.auto_score is None and g.manual_score is None for g in grades):
+        return None
+    return max(0.0, submission.score - submission.late_submission_penalty)
+
+
+def _overruled(gradebook: "Gradebook") -> tuple[str, ...]:
+    from nbgrader.api import Grade
+
+    fewer = gradebook.db.query(Grade).filter(Grade.manual_score < Grade.auto_score)
+    return tuple(
+        f"{g.student.id}, {g.assignment.name}: {g.name} has fewer points by hand "
+        f"({g.manual_score:g}) than by the tests of the submission ({g.auto_score:g}); "
+        "those by hand count"
+        for g in fewer
+    )

@@ -48,13 +48,13 @@ def submit(
     return target
 
 
-def points(table: Path) -> dict[tuple[str, str], float]:
-    """Points by student and chapter; every row of the table once."""
+def points(table: Path) -> dict[tuple[str, str], float | None]:
+    """Points by student and chapter, None for no score; every row of the table once."""
     with table.open() as file:
         rows = list(csv.DictReader(file))
-    found = {(r["student_id"], r["assignment"]): float(r["score"]) for r in rows}
+    found = {(row["student_id"], row["assignment"]): row["score"] for row in rows}
     assert len(found) == len(rows)
-    return found
+    return {where: float(score) if score else None for where, score in found.items()}
 
 
 @dataclass

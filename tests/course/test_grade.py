@@ -11,6 +11,7 @@ import pytest
 from nbgrader.api import Gradebook
 
 from course.bake import bake
+from course.environment import environment
 from course.grade import grade, report
 from course.release import prepare_work
 from course.syllabus import Chapter, parts
@@ -26,7 +27,7 @@ def released(tiny: Chapter) -> Chapter:
     return tiny
 
 
-def scores(table: Path) -> dict[str, float]:
+def scores(table: Path) -> dict[str, float | None]:
     return {student: score for (student, _), score in points(table).items()}
 
 
@@ -53,6 +54,7 @@ def test_a_class_is_graded_whatever_one_student_hands_in(released: Chapter) -> N
     got = scores(graded.csv)
     assert got["ada"] == 3
     assert got["blaise"] == 0
+    assert got["emmy"] is None  # no zero: nothing was graded
     assert got["carl"] == 1  # doubling one by adding one: caught by held-out tests
     assert set(graded.failures) == {("dada", "01_tiny"), ("emmy", "01_tiny")}
     assert graded.gradebook.exists()
@@ -115,12 +117,20 @@ def test_a_grading_that_is_killed_is_finished_by_the_next(
     graded = grade(root=tiny.folder, progress=False)
 
     assert not graded.failures
+    assert not graded.overruled  # the tests give less than the teacher
     assert scores(graded.csv) == {"ada": 1 + 1.5, "bea": 3, "carl": 3}
     page = graded.feedback / "ada" / "01_tiny" / "01_tiny.html"
     assert "nearly" in page.read_text()
     with Gradebook(database) as gradebook:
         check = gradebook.db.connection().exec_driver_sql("PRAGMA integrity_check")
         assert check.scalar() == "ok"
+
+    submit(tiny, "ada", tiny.source)  # a better answer
+    again = grade(root=tiny.folder, progress=False)
+    assert (
+        "  LOOK AGAIN ada, 01_tiny: ex01-1-heldout has fewer points by hand (1.5) than "
+        "by the tests of the submission (2); those by hand count"
+    ) in report(again).splitlines()
 
 
 ASTRAY = {
@@ -168,6 +178,22 @@ def test_no_notebook_is_passed_over_without_a_word(released: Chapter) -> None:
 def test_every_part_of_the_course_is_graded_in_a_file_of_tests() -> None:
     files = Path(__file__).parent.glob("test_grading_part*.py")
     assert {int(file.stem[-1]) for file in files} == set(parts())
+
+
+def test_the_table_tells_a_chapter_not_handed_in_from_a_blank_one(
+    released: Chapter,
+) -> None:
+    tiny = released
+    submit(tiny, "Lovelace, Ada", tiny.work)
+    database = f"sqlite:///{tiny.folder / 'gradebook.db'}"
+    with environment(), Gradebook(database) as gradebook:
+        gradebook.update_or_create_student("carl", last_name="Gauß")
+    graded = grade(root=tiny.folder, progress=False)
+    assert graded.csv.read_text(encoding="utf-8").splitlines() == [
+        "assignment,student_id,last_name,score,max_score",
+        '01_tiny,"Lovelace, Ada",,0.0,3.0',
+        "01_tiny,carl,Gauß,,3.0",
+    ]
 
 
 def test_submissions_may_lie_in_any_folder(tiny: Chapter, tmp_path: Path) -> None:

@@ -6,13 +6,16 @@ export OMP_NUM_THREADS = 1
 export OMP_WAIT_POLICY = PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test bench bake grade site doctor clean
+.PHONY: help lab check test bench bake grade site doctor clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
 
 lab: .venv/.course  ## open the course in JupyterLab; your own copies are in course/work
 	@$(python) -m course lab $(ARGS)
+
+check: .venv/.course  ## say which of your answers pass: make check CHAPTER=11
+	@$(python) -m course check $(CHAPTER)
 
 test: .venv/.test  ## check everything: library, chapters, graders, browser
 	@$(python) -m course test $(ARGS)
@@ -24,7 +27,7 @@ bake: .venv/.course  ## run chapters, store their outputs: make bake CHAPTER=11,
 	@$(python) -m course bake $(CHAPTER)
 
 grade: .venv/.course  ## grade submissions: make grade SUBMISSIONS=folder
-	@$(python) -m course grade $(SUBMISSIONS)
+	@$(python) -m course grade $(if $(SUBMISSIONS),"$(SUBMISSIONS)")
 
 site: .venv/.docs  ## build the web site in course/site/_build/html
 	@$(python) -m course site
@@ -37,6 +40,7 @@ clean: .venv/.course  ## remove what is generated; never course/work
 
 # Installed once, and again when the requirements change.
 .venv/.%: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "Installing into .venv: a few minutes, about 2 GB, more with CUDA (README.md)"
 	$(python) -m pip install --quiet --constraint constraints.txt --editable ".[$*]"
 	@touch $@
 

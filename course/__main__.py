@@ -17,6 +17,12 @@ ROOT = FOLDER.parent
 # longest, comes first, and the chapters, a minute each, last. So both end together.
 GATE = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
 
+_MISSING = (
+    "This Python does not have the course's packages ({package} is missing): use the "
+    "one that has them, as in `.venv/bin/python -m course check 11`, or "
+    "`make check CHAPTER=11`."
+)
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
@@ -33,6 +39,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.rest = rest
     try:
         return options.run(options)
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("course"):
+            raise
+        print(_MISSING.format(package=error.name), file=sys.stderr)
+        return 1
     except (ValueError, FileExistsError, FileNotFoundError, RuntimeError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
@@ -106,7 +117,9 @@ def _bake(options: argparse.Namespace) -> int:
 def _grade(options: argparse.Namespace) -> int:
     from course.grade import grade, report
 
-    graded = grade(options.submissions)
+    # Quoted in the Makefile, so that no shell has looked at it.
+    folder = options.submissions and options.submissions.expanduser()
+    graded = grade(folder)
     print(report(graded))
     return 1 if graded.failures else 0
 

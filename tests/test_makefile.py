@@ -47,7 +47,7 @@ def installed(clone: Path, extra: str) -> None:
 def test_a_fresh_clone_is_installed_first(clone: Path, target: str, extra: str) -> None:
     shown = plan(clone, target)
     assert "python3 -m venv .venv" in shown
-    assert "pip install" in shown
+    assert shown.index("Installing into .venv: a few") < shown.index("pip install")
     assert f'--constraint constraints.txt --editable ".[{extra}]"' in shown
     assert shown.index("pip install") < shown.index(f"-m course {target}")
 
@@ -64,6 +64,32 @@ def test_changed_requirements_are_installed(clone: Path, name: str) -> None:
     late = (clone / ".venv" / ".course").stat().st_mtime + 10
     os.utime(clone / name, (late, late))
     assert "pip install" in plan(clone, "lab")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "handed_on"),
+    [
+        (["grade"], ["grade"]),
+        (["grade", "SUBMISSIONS=../my class"], ["grade", "../my class"]),
+        (["check", "CHAPTER=11"], ["check", "11"]),
+    ],
+)
+def test_values_reach_the_command_whole(
+    clone: Path, arguments: list[str], handed_on: list[str]
+) -> None:
+    installed(clone, "course")
+    python = clone / ".venv" / "bin" / "python"
+    python.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    python.chmod(0o755)
+    run = subprocess.run(
+        ["make", "--no-print-directory", *arguments],
+        cwd=clone,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout.splitlines() == ["-m", "course", *handed_on]
 
 
 def test_an_old_python_is_refused_with_a_cure(clone: Path) -> None:

@@ -1,6 +1,7 @@
 import shutil
 import subprocess
 import sys
+import tempfile
 import tomllib
 from pathlib import Path
 
@@ -38,6 +39,31 @@ def test_a_folder_without_submissions_is_told(
 ) -> None:
     assert main(["grade", str(tmp_path / "nowhere")]) == 1
     assert "nowhere is not a folder" in capsys.readouterr().err
+
+
+def test_the_home_folder_is_found_where_no_shell_has_looked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert main(["grade", "~/my class"]) == 1
+    assert f"{tmp_path / 'my class'} is not a folder" in capsys.readouterr().err
+
+
+def test_a_python_without_the_packages_says_which_has_them() -> None:
+    line = [sys.executable, "-S", "-m", "course", "check", "11"]  # no site-packages
+    run = subprocess.run(line, cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 1
+    assert run.stderr.startswith("This Python does not have the course's packages (")
+    assert ".venv/bin/python -m course check 11" in run.stderr
+    assert "make check CHAPTER=11" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+@pytest.mark.parametrize("folder", [ROOT / "course", Path(tempfile.gettempdir())])
+def test_commands_run_from_any_folder(folder: Path) -> None:
+    line = [sys.executable, "-m", "course", "check", "99"]
+    run = subprocess.run(line, cwd=folder, capture_output=True, text=True)
+    assert "no chapter is called '99'" in run.stderr
 
 
 @pytest.mark.parametrize(
@@ -104,7 +130,7 @@ def test_make_lists_the_same_commands() -> None:
         check=True,
     )
     names = [line.split()[1] for line in run.stdout.splitlines()]
-    assert names == "help lab test bench bake grade site doctor clean".split()
+    assert names == "help lab check test bench bake grade site doctor clean".split()
 
 
 def test_cleaning_leaves_the_work_of_students_alone(

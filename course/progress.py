@@ -1,12 +1,16 @@
 """The page that opens in JupyterLab: the course's, with how far one's own copies are.
 
 Copies are read, never run. An exercise counts as answered when its answer cell raises
-the stub's error no longer; which answers are right is what ``check`` said last.
+the stub's error no longer; which answers pass is what ``check`` said last.
 """
 
 import hashlib
 import json
+import os
 import re
+import shlex
+import subprocess
+import sys
 from collections.abc import Iterable
 from datetime import date
 from functools import lru_cache
@@ -26,10 +30,12 @@ _WHERE_YOU_STAND = """\
 ## Where you stand
 
 The column *your copy* counts the exercises that you have answered, and how many of
-them were right when `python -m course check` last looked at the chapter. On the map,
-chapters that you have begun are yellow, and green once every answer is right. While
-JupyterLab runs, this page is kept current: reload it in the browser (<kbd>F5</kbd>).
+them passed in the last check of the chapter; the end of this page tells how to check.
+On the map, chapters that you have begun are yellow, and green once every answer passes.
+While JupyterLab runs, this page is kept current: reload it in the browser
+(<kbd>F5</kbd>).
 """
+_MAKE_CHECK = "make check CHAPTER=11"  # works beside the Makefile only
 _ROW = re.compile(r"^\| \[(?P<id>\d\d) · .*\|$", re.MULTILINE)
 _COLOURS = {"new": "#ffffff", "begun": "#fff3bf", "done": "#b7e4c7"}
 
@@ -74,6 +80,7 @@ def page(folder: Path = FOLDER) -> str:
     known = {c.id: c for c in chapters(folder)}
     text = text.replace("| points |\n|", "| points | your copy |\n|---|")
     text = text.replace("## The map\n", f"{_WHERE_YOU_STAND}\n## The map\n", 1)
+    text = text.replace(_MAKE_CHECK, _check_line())
 
     def add_progress(row: re.Match) -> str:
         own = known.get(row["id"])
@@ -126,7 +133,7 @@ def progress(chapter: Chapter) -> str:
         chapter: The chapter.
 
     Returns:
-        For example "answered 3 of 7, right 2 (checked 2026-11-27)".
+        For example "answered 3 of 7, passing 2 (checked 2026-11-27)".
     """
     if not chapter.work.exists():
         return "no copy yet"
@@ -139,17 +146,17 @@ def progress(chapter: Chapter) -> str:
         return f"answered {answered} of {every}"
     since = "" if said["answers"] == digest else ", changed since"
     return (
-        f"answered {answered} of {every}, right {len(said['right'])} "
+        f"answered {answered} of {every}, passing {len(said['right'])} "
         f"(checked {said['checked']}{since})"
     )
 
 
-def record(chapter: Chapter, right: Iterable[str], today: date | None = None) -> None:
+def record(chapter: Chapter, passing: Iterable[str], today: date | None = None) -> None:
     """Keep what a check has said of a student's copy, beside the copy.
 
     Args:
         chapter: The chapter.
-        right: The ids of the exercises that are right.
+        passing: The ids of the exercises that pass.
         today: The day of the check; by default this one.
     """
     copy = _read(chapter.work, chapter.work.stat().st_mtime_ns)
@@ -158,15 +165,21 @@ def record(chapter: Chapter, right: Iterable[str], today: date | None = None) ->
     said = {
         "answers": copy[2],
         "checked": (today or date.today()).isoformat(),
-        "right": list(right),
+        "right": list(passing),  # its first name, which older records have
     }
     _record_path(chapter).write_text(json.dumps(said) + "\n", encoding="utf-8")
+
+
+def _check_line() -> str:
+    """What checks a chapter in any folder, whichever Python a shell finds first."""
+    quote = subprocess.list2cmdline if os.name == "nt" else shlex.join
+    return quote([sys.executable, "-m", "course", "check", "11"])
 
 
 def _state(chapter: Chapter) -> str:
     """The class of a chapter on the map."""
     said = progress(chapter)
-    numbers = re.match(r"answered (\d+) of (\d+)(?:, right (\d+))?", said)
+    numbers = re.match(r"answered (\d+) of (\d+)(?:, passing (\d+))?", said)
     if not numbers or numbers[1] == "0":
         return "new"
     is_done = numbers[3] == numbers[2] and "changed" not in said

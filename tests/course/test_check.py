@@ -72,7 +72,7 @@ def test_an_answer_cell_that_fails_itself_is_told_before_its_tests(
 
 
 def test_a_slip_behind_a_working_answer_costs_no_points(work: Chapter) -> None:
-    answer(work, "def double(number):\n    return 2 * number\n\ntwice = duoble(2)")
+    answer(work, "def double(number):\n    return 2 * number\n\none = half(2)")
     (verdict,) = check(work)
     assert verdict.state == "passes"
 
@@ -130,5 +130,5 @@ def test_the_command_keeps_the_verdict_and_draws_the_start_page_anew(
     assert main(["check", "01"]) == 1
     answer(work, "def double(number):\n    return 2 * number")
     assert main(["check", "01"]) == 0
-    assert drawn[0].startswith("answered 0 of 1, right 0 (checked ")
-    assert drawn[1].startswith("answered 1 of 1, right 1 (checked ")
+    assert drawn[0].startswith("answered 0 of 1, passing 0 (checked ")
+    assert drawn[1].startswith("answered 1 of 1, passing 1 (checked ")

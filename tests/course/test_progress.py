@@ -1,4 +1,6 @@
 import shutil
+import subprocess
+import sys
 from datetime import date
 from pathlib import Path
 
@@ -46,6 +48,29 @@ def test_the_page_is_the_course_s_with_a_column_for_one_s_own_copy(
     assert "class c01 new\n```" in text
 
 
+def test_the_page_tells_how_to_check_in_any_shell_and_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(FOLDER / "README.md", tmp_path)
+    shutil.copy(FOLDER / "syllabus.yml", tmp_path)
+    python = tmp_path / "my class" / "python"
+    python.parent.mkdir()
+    python.symlink_to(sys.executable)
+    monkeypatch.setattr(sys, "executable", str(python))
+    text = page(tmp_path)
+    assert "make check" not in text and "`python -m" not in text.split("\n", 1)[1]
+    (line,) = [s.strip() for s in text.splitlines() if "course check 11" in s]
+    run = subprocess.run(
+        line.replace("-m course check 11", "-c 'import sys; print(sys.version)'"),
+        shell=True,
+        cwd=tmp_path,
+        env={"PATH": "nowhere"},
+        capture_output=True,
+        text=True,
+    )
+    assert run.stdout == f"{sys.version}\n", run.stderr
+
+
 def test_an_answer_counts_when_the_stub_is_gone(work: Chapter) -> None:
     answer(work, "def double(number):\n    return 3")
     assert progress(work) == "answered 1 of 1"
@@ -61,13 +86,13 @@ def test_an_answer_counts_when_the_stub_is_gone(work: Chapter) -> None:
 def test_what_a_check_said_is_shown_until_the_copy_changes(work: Chapter) -> None:
     answer(work, "def double(number):\n    return 3")
     record(work, [], DAY)
-    assert progress(work) == "answered 1 of 1, right 0 (checked 2026-11-27)"
+    assert progress(work) == "answered 1 of 1, passing 0 (checked 2026-11-27)"
     assert "class c01 begun\n" in page(work.folder)
     answer(work, "def double(number):\n    return 2 * number")
-    shown = "answered 1 of 1, right 0 (checked 2026-11-27, changed since)"
+    shown = "answered 1 of 1, passing 0 (checked 2026-11-27, changed since)"
     assert progress(work) == shown
     record(work, ["01.1"], DAY)
-    assert progress(work) == "answered 1 of 1, right 1 (checked 2026-11-27)"
+    assert progress(work) == "answered 1 of 1, passing 1 (checked 2026-11-27)"
     assert "class c01 done\n" in page(work.folder)
     answer(work, "def double(number):\n    return number + number")
     assert "class c01 begun\n" in page(work.folder)

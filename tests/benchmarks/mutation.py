@@ -65,6 +65,7 @@ WARM = (
 )
 REASONS = {  # by place: why no test can tell, or need tell, the change
     "modular/credit.py:103": "equivalent: Python keeps one object for the name",
+    "unroll/weights.py:249": "harmless: every column improves in the first iterations",
     "unroll/weights.py:65": "equivalent: the other branches solve the same system",
     "modular/objectives/sim.py:29": "equivalent: states have two axes or four",
     "pinn/optimizers.py:258": "equivalent: theta is at most 1, so the bound is slack",

@@ -148,7 +148,9 @@ def report(graded: Graded) -> str:
     ]
     lines += _not_graded(graded.failures)
     if any((graded.feedback / Path(*f) / LOG).exists() for f in graded.failures):
-        lines.append("  What nbgrader said is in the feedback of these, error.txt.")
+        lines.append(
+            "  What nbgrader said of a submission is in its feedback, error.txt."
+        )
     lines += [f"  LOOK AGAIN {text}" for text in graded.overruled]
     if not can_limit_memory():
         lines.append(WARNING)
@@ -201,6 +203,7 @@ def _not_graded(failures: dict[tuple[str, str], str]) -> list[str]:
 def _config(root: Path, submissions: Path) -> Config:
     config = nbgrader_config(root)
     config.CourseDirectory.submitted_directory = str(submissions)
+    config.HTMLExporter.template_file = str(FOLDER / "feedback.html.j2")
     return config
 
 

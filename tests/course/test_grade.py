@@ -58,13 +58,15 @@ def test_a_class_is_graded_whatever_one_student_hands_in(released: Chapter) -> N
     assert got["carl"] == 1  # doubling one by adding one: caught by held-out tests
     assert set(graded.failures) == {("dada", "01_tiny"), ("emmy", "01_tiny")}
     assert graded.gradebook.exists()
-    assert (graded.feedback / "carl" / "01_tiny" / "01_tiny.html").exists()
+    page = (graded.feedback / "carl" / "01_tiny" / "01_tiny.html").read_text()
+    assert '<a href="#ex01-1-visible">01.1, visible</a> (Score: 1.0 / 1.0)' in page
+    assert '<a href="#ex01-1-heldout">01.1, held-out</a> (Score: 0.0 / 2.0)' in page
     said = report(graded)
     assert "3 of 5 submissions graded" in said
     assert "NOT GRADED dada, 01_tiny: the file is no notebook\n" in said
     assert "NOT GRADED emmy, 01_tiny: its kernel died: the code ended the proc" in said
     assert "Traceback" not in said
-    assert "feedback of these, error.txt" in said
+    assert "of a submission is in its feedback, error.txt" in said
     log = graded.feedback / "emmy" / "01_tiny" / "error.txt"
     assert "DeadKernelError" in log.read_text()
     assert digests(tiny.folder / "submitted") == before

@@ -42,7 +42,12 @@ def test_the_chapter_makes_the_claim_of_the_syllabus(chapter: Chapter) -> None:
     assert f"# > **Claim.** {chapter.claim}" in chapter.text.read_text()
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "course/README.md"])
+GUIDE = sorted((ROOT / "course" / "instructor").glob("*.md"))
+PAGES = ["README.md", "CONTRIBUTING.md", "course/README.md"]
+PAGES += [str(page.relative_to(ROOT)) for page in GUIDE]
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_links_to_files_lead_somewhere(page: str) -> None:
     file = ROOT / page
     for target in re.findall(r"\]\(([^)#]+)\)", file.read_text()):

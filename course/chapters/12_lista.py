@@ -921,8 +921,8 @@ history = train(
 )
 assert len(history) == 4, "measure before the first step and after steps 20, 40 and 60"
 assert math.isclose(history[0], before), "the first number belongs to the untrained net"
-assert history[-1] < before - 1, (
-    "60 steps must gain more than 1 dB here: does each step use a fresh batch, fresh "
+assert history[-1] < before - 0.2, (
+    "60 steps must gain some tenths of a dB: does each step use a fresh batch, fresh "
     "gradients and the optimiser?"
 )
 after = unroll.nmse_db(net(b_tiny), x_tiny).item()

@@ -1,5 +1,7 @@
 """The README's tables of physics-informed networks."""
 
+from collections.abc import Iterable
+
 from tests.benchmarks.record import where
 
 ERRORS = {  # row: (problem, method)
@@ -105,14 +107,12 @@ def errors(record: dict) -> str:
         "| mass defect | asked |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    elsewhere: dict[str, None] = {}
     for name, (problem, method) in ERRORS.items():
         if name not in record["rows"]:
             continue
         row = record["rows"][name]
         if "machine" in row:
             method += " \\*"
-            elsewhere[where(row)] = None
         found, worst = row.get("median", row), row.get("worst", row)
         defect = small(found["mass_defect"]) if "mass_defect" in found else ""
         lines.append(
@@ -125,7 +125,7 @@ def errors(record: dict) -> str:
     lines += [
         "",
         f"Burgers' equation after 150 s: {small(early)}. One thread; "
-        + starred(record, elsewhere),
+        + starred(record, ERRORS),
     ]
     return "\n".join(lines)
 
@@ -144,23 +144,21 @@ def speeds(record: dict) -> str:
         "| what: first way, second way | first, ms | second, ms | ratio | asked |",
         "|---|---|---|---|---|",
     ]
-    elsewhere: dict[str, None] = {}
     for name, (text, first, second) in SPEEDS.items():
         if name not in record["rows"]:
             continue
         a, b = record["rows"][name][first], record["rows"][name][second]
-        own = record["rows"][name].get("machine")
-        text += "" if own is None else " \\*"
+        text += " \\*" if "machine" in record["rows"][name] else ""
         goal = RATIOS.get(name)
         told = "" if goal is None else f"{goal:g}{'' if b / a >= goal else ': short'}"
         lines.append(f"| {text} | {a:.3g} | {b:.3g} | {b / a:.2g} | {told} |")
-        if own is not None:
-            elsewhere[where({"machine": own})] = None
-    lines += ["", starred(record, elsewhere)]
+    lines += ["", starred(record, SPEEDS)]
     return "\n".join(lines)
 
 
-def starred(record: dict, elsewhere: dict[str, None]) -> str:
+def starred(record: dict, names: Iterable[str]) -> str:
     """Say on which machine the rows were measured, and which those with a star."""
-    stars = f"; \\* {' and '.join(elsewhere)}" if elsewhere else ""
-    return f"{where(record)}{stars}."
+    rows = [record["rows"][name] for name in names if name in record["rows"]]
+    here = [] if all("machine" in row for row in rows) else [where(record)]
+    stars = dict.fromkeys(f"\\* {where(row)}" for row in rows if "machine" in row)
+    return "; ".join([*here, *stars]) + "."

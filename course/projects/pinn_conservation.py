@@ -77,7 +77,8 @@ witnesses(seed=1)
 # %%
 witnesses(seed=2)
 
-# %%
+# %% tags=["nbval-ignore-output"]
+# The marks of long runs move with a processor's last digits; the next cell is compared.
 table = torch.tensor([row for own in rows.values() for row in own])
 fig, axes = plt.subplots(1, 2, sharey=True)
 for ax, column, label in zip(axes, (0, 1), ("loss", "mass defect"), strict=True):
@@ -93,6 +94,8 @@ figure(
     "squares of the hp-VPINN lie at large errors, whatever the loss; the circles of the vanilla "
     "network rise from the lower left. Right: circles and squares follow one rising band.",
 )
+
+# %%
 ranks = [spearmanr(table[:, column], table[:, 2]).statistic for column in (0, 1)]
 print("rank correlation with the error, twelve runs")
 print(f"  training loss {ranks[0]:.1f}")

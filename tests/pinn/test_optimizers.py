@@ -132,6 +132,23 @@ def test_the_loss_never_rises(make: type) -> None:
     assert all(b <= a for a, b in zip(losses[:-1], losses[1:], strict=True))
 
 
+@pytest.mark.parametrize("make", QUASI_NEWTON)
+def test_a_hessian_that_leads_uphill_is_forgotten(make: type) -> None:
+    """New points can turn the old direction: the next step is along -g again."""
+    x = start(4)
+    optimizer = make([x], max_iter=1)
+    closure = closure_of(optimizer, lambda: rosenbrock(x))
+    for _ in range(3):
+        optimizer.step(closure)
+    optimizer.state[x]["H"].neg_()
+    before = x.detach().clone()
+    loss = optimizer.step(closure)
+    g = torch.func.grad(rosenbrock)(before)
+    moved = x.detach() - before
+    assert rosenbrock(x) < loss
+    assert torch.allclose(moved / moved.norm(), -g / g.norm(), rtol=1e-12, atol=1e-13)
+
+
 def run(make: object, breaks: bool, tmp_path: object) -> Tensor:
     """Twelve steps, with or without a break in which all is saved and read."""
 

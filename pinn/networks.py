@@ -217,7 +217,7 @@ class JetFNN(dde.nn.NN):
         Returns:
             Values. Shape ``(batch, components)``.
         """
-        return self._evaluate(inputs, Wanted(), Pass).u
+        return self._evaluate(inputs, Wanted()).u
 
     def jet(self, x: Tensor, wanted: Wanted) -> Jet:
         """Evaluate values and derivatives in one pass.
@@ -229,9 +229,9 @@ class JetFNN(dde.nn.NN):
         Returns:
             The jet, differentiable in the parameters.
         """
-        return self._evaluate(x, complete(wanted), self._kind)
+        return self._evaluate(x, complete(wanted))
 
-    def _evaluate(self, x: Tensor, wanted: Wanted, kind: type[Pass]) -> Jet:
+    def _evaluate(self, x: Tensor, wanted: Wanted) -> Jet:
         """Features, layers, output transform."""
         dim, features = x.shape[1], None
         if self._input_transform is not None:
@@ -250,7 +250,8 @@ class JetFNN(dde.nn.NN):
         else:
             weights = [linear.weight.T for linear in self.linears]
             biases = [linear.bias for linear in self.linears]
-            out = run_layers(stack, weights, biases, self.activations, wanted, kind)
+            given = stack, weights, biases, self.activations, wanted
+            out = run_layers(*given, self._kind)
         jet = unstack(out, wanted, dim)
         if self._output_transform is None:
             return jet

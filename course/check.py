@@ -51,8 +51,7 @@ def check(chapter: Chapter, notebook: Path | None = None) -> list[Verdict]:
     path = notebook or chapter.work
     if not path.exists():
         raise FileNotFoundError(
-            f"{path} does not exist: `python -m course work` gives you a copy of "
-            "every chapter"
+            f"{path} does not exist: `make lab` gives you a copy of every chapter"
         )
     student = nbformat.read(path, as_version=4)
     released = nbformat.read(release(chapter), as_version=4)
@@ -86,9 +85,9 @@ def report(chapter: Chapter, verdicts: list[Verdict]) -> str:
 def _with_released_tests(student: NotebookNode, released: NotebookNode) -> NotebookNode:
     if lost := lost_answers(student, released):
         raise ValueError(
-            f"your copy has lost the cell {lost[0]!r} that holds your answer: get a "
-            "fresh copy with `python -m course work` under another name and copy your "
-            "answers over"
+            f"your copy has lost the cell {lost[0]!r} that holds your answer: "
+            "rename your notebook, then `make lab` makes a fresh copy; copy your answers "
+            "over"
         )
     return restored(student, released)
 

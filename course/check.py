@@ -86,8 +86,8 @@ def _with_released_tests(student: NotebookNode, released: NotebookNode) -> Noteb
     if lost := lost_answers(student, released):
         raise ValueError(
             f"your copy has lost the cell {lost[0]!r} that holds your answer: "
-            "rename your notebook, then `make lab` makes a fresh copy; copy your answers "
-            "over"
+            "rename your notebook, then `make lab` makes a fresh copy; copy your "
+            "answers over"
         )
     return restored(student, released)
 

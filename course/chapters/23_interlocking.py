@@ -1384,24 +1384,28 @@ def interlocking_step(blocks, heads, optimisers, x, y, n):
 
 # %% nbgrader={"grade": true, "grade_id": "ex23-7-visible", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 net = small_net(seed=5, K=4)
+old = deepcopy(net)
+losses = local_losses(*old)
 blocks, heads, x, y = net
-twin = deepcopy((blocks, heads))
-for_blocks, for_heads = interlocked(*net, 2)
-losses = local_losses(*net)
 found = interlocking_step(
     blocks, heads, own_optimisers(blocks, heads, torch.optim.SGD, lr=1.0), x, y, 2
 )
 assert torch.allclose(torch.tensor(found), losses), "the losses before the update"
-for part, old, gradients in zip(
-    (*blocks, *heads), (*twin[0], *twin[1]), for_blocks + for_heads, strict=True
+for name, part, before, j in (
+    ("module 1", blocks[1], old[0][1], 2),
+    ("head 1", heads[1], old[1][1], 1),
 ):
-    for p, q, gradient in zip(
-        part.parameters(), old.parameters(), gradients, strict=True
-    ):
-        assert torch.allclose(q - p, gradient, rtol=0, atol=1e-12), (
-            "plain descent with rate 1 must move each parameter by minus the gradient of "
-            "exercise 23.3"
-        )
+    direction = random_like(before, seed=5)
+    rise = slopes(before, direction, old)[j].item()
+    moved = [
+        q.detach() - p.detach()
+        for p, q in zip(part.parameters(), before.parameters(), strict=True)
+    ]
+    assert math.isclose(inner(moved, direction), rise, abs_tol=1e-7), (
+        f"plain descent with rate 1 must move {name} by minus the gradient of loss {j}, "
+        f"taken at the old weights: along a direction that is {rise:.4f}, and yours "
+        f"moved by {inner(moved, direction):.4f}"
+    )
 
 # %% nbgrader={"grade": true, "grade_id": "ex23-7-heldout", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false}
 blocks, heads, x, y = small_net(seed=0, K=2)

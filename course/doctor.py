@@ -228,10 +228,10 @@ def check_work(folder: Path = FOLDER) -> Finding:
     missing = [copy.name for copy in copies if not copy.exists()]
     if missing:
         text = f"no copy yet of {', '.join(missing)}"
-        return Finding("warning", text, "`python -m course work` makes them")
+        return Finding("warning", text, "`make lab` makes them")
     broken = [copy for copy in copies if not _is_notebook(copy)]
     if broken:
-        cure = "rename it, then `python -m course work` makes a new one"
+        cure = "rename it, then `make lab` makes a new one"
         return Finding("problem", f"{broken[0]} is no notebook any more", cure)
     return Finding("ok", f"{len(copies)} chapters to work on in {folder / 'work'}")
 

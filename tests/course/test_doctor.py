@@ -197,7 +197,7 @@ def test_a_missing_copy_is_a_warning_and_a_broken_one_a_problem(tiny) -> None:
     finding = doctor.check_work(tiny.folder)
     assert finding.level == "warning"
     assert "01_tiny.ipynb" in finding.what
-    assert "python -m course work" in finding.cure
+    assert "make lab" in finding.cure
 
     tiny.work.parent.mkdir(parents=True)
     tiny.work.write_text('{"cells": [')

@@ -1,6 +1,9 @@
 """One thread per process, no spinning, before anything imports torch."""
 
 import os
+from collections.abc import Iterator
+
+import pytest
 
 os.environ.update(
     OMP_NUM_THREADS="1",
@@ -10,3 +13,18 @@ os.environ.update(
 )
 
 pytest_plugins = ["tests.course.seam"]
+
+# The texts of notebooks: to import one is to run it, in this process.
+collect_ignore_glob = ["course/chapters/*.py", "course/projects/*.py"]
+
+
+@pytest.fixture(autouse=True)
+def as_before() -> Iterator[None]:
+    """A chapter's setup changes its process on purpose: undo it for the next test."""
+    import matplotlib.pyplot as plt
+    import torch
+
+    style, dtype = dict(plt.rcParams), torch.get_default_dtype()
+    yield
+    plt.rcParams.update(style)
+    torch.set_default_dtype(dtype)

@@ -14,16 +14,6 @@ from course.kit.quiz import _Shown as ShownQuiz
 from course.kit.quiz import _widget
 
 
-@pytest.fixture(autouse=True)
-def restore() -> None:
-    """setup() changes its process on purpose: undo it for the other tests."""
-    style, dtype = dict(plt.rcParams), torch.get_default_dtype()
-    with warnings.catch_warnings():
-        yield
-    plt.rcParams.update(style)
-    torch.set_default_dtype(dtype)
-
-
 def test_setup_makes_every_source_of_chance_repeatable() -> None:
     def draw() -> list[float]:
         generator = setup(seed=3)

@@ -773,9 +773,9 @@ classical = unroll.ista(A_try, b_try, 0.2, iterations=5, keep_iterates=True).ite
 assert torch.allclose(codes, classical), (
     "with W = A, step 1 / L, threshold lam / L and nobody exempt ALISTA is ISTA"
 )
-W_try = analytic_weight(A_try)
+W_try = unroll.analytic_weight(A_try)
 once = alista(A_try, W_try, b_try, torch.tensor([0.5]), torch.tensor([0.1]), [2])[1]
-assert torch.allclose(once, support_select(0.5 * (b_try @ W_try), 0.1, 2)), (
+assert torch.allclose(once, unroll.support_select(0.5 * (b_try @ W_try), 0.1, 2)), (
     "from zero the first layer carries b back: by which matrix, and how far?"
 )
 
@@ -788,15 +788,14 @@ assert codes.shape == (2, 3, 2), "one layer, two points"
 for seed in range(3):
     g = torch.Generator().manual_seed(seed)
     A_try = torch.randn(6, 9, generator=g) / 2
-    W_try = analytic_weight(A_try)
+    W_try = unroll.analytic_weight(A_try)
     b_try = torch.randn(4, 6, generator=g)
     gamma = torch.rand(4, generator=g) + 0.5
     theta = torch.rand(4, generator=g) / 4 + 0.05
     keep = [1, 2, 3, 4]
     codes = alista(A_try, W_try, b_try, gamma, theta, keep)
     for k in range(4):
-        v = codes[k] + gamma[k] * carry(A_try, W_try, b_try, 0 * codes[k])
-        v = v - gamma[k] * (codes[k] @ A_try.T) @ W_try
+        v = codes[k] + gamma[k] * (b_try - codes[k] @ A_try.T) @ W_try
         x = unroll.support_select(v, theta[k], keep[k])
         assert torch.allclose(codes[k + 1], x), (
             f"layer {k + 1} is not the definition, given the iterate before it: check "
@@ -1001,6 +1000,15 @@ def guarantee(mu, s, first, depth, gamma=1.0, delta=0.0):
 
 
 # %% nbgrader={"grade": true, "grade_id": "ex13-6-visible", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
+def walk(A, b, theta, gamma=1.0):
+    """Iterates of ALISTA with W = A and nobody exempt: each layer is a step of ISTA."""
+    codes = [torch.zeros(b.shape[0], A.shape[1])]
+    for lam in (theta / gamma).tolist():
+        options = {"iterations": 1, "step_size": gamma, "x0": codes[-1]}
+        codes.append(unroll.ista(A, b, lam, **options).x)
+    return torch.stack(codes)
+
+
 theta, bounds = guarantee(0.1, 2, 3.0, 5)
 assert theta.shape == (5,) and bounds.shape == (6,), (
     "a threshold per layer, x_0 included"
@@ -1014,8 +1022,7 @@ for s in (1, 2, 4):
     x_true = torch.zeros(1, m + 1)
     x_true[0, :s] = 1.0
     theta, bounds = guarantee(1 / m, s, s, 6)
-    ones = torch.ones(6)
-    codes = alista(corners, corners, x_true @ corners.T, ones, theta * slack, [0] * 6)
+    codes = walk(corners, x_true @ corners.T, theta * slack)
     assert (codes[:, :, s:] == 0).all(), (
         f"a false positive, with {s} non-zeros on a simplex: off the support each of the "
         "s errors arrives with weight mu"
@@ -1040,8 +1047,7 @@ for s, gamma in product((1, 2, 3), (0.6, 1.0, 1.3)):
     x_true = torch.zeros(1, m + 1)
     x_true[0, :s] = 1.0
     theta, bounds = guarantee(1 / m, s, s, 6, gamma)
-    steps = torch.full((6,), gamma)
-    codes = alista(corners, corners, x_true @ corners.T, steps, theta * slack, [0] * 6)
+    codes = walk(corners, x_true @ corners.T, theta * slack, gamma)
     errors = (codes - x_true).abs().sum(dim=2)[:, 0]
     assert (codes[:, :, s:] == 0).all(), (
         "a false positive: what does the step multiply?"
@@ -1062,8 +1068,7 @@ for s, gamma in product((1, 2, 3), (0.6, 1.0)):
     delta = (noise @ corners)[:s].abs().max().item()
     theta, bounds = guarantee(1 / m, s, s, 6, gamma, delta)
     noisy = x_true @ corners.T + noise
-    steps = torch.full((6,), gamma)
-    codes = alista(corners, corners, noisy, steps, theta * slack, [0] * 6)
+    codes = walk(corners, noisy, theta * slack, gamma)
     errors = (codes - x_true).abs().sum(dim=2)[:, 0]
     assert (errors <= bounds * (1 + 1e-4)).all(), (
         "with noise the error exceeds its bound"
@@ -1082,8 +1087,7 @@ for seed, s in enumerate((1, 2, 3, 4)):
     first = x_true.abs().sum(dim=1).max().item()
     for gamma in (0.8, 1.0, 1.1):
         theta, bounds = guarantee(1 / 8, s, first, 10, gamma, delta)
-        steps = torch.full((10,), gamma)
-        codes = alista(pair, pair, x_true @ pair.T + noise, steps, theta, [0] * 10)
+        codes = walk(pair, x_true @ pair.T + noise, theta, gamma)
         assert (codes[:, x_true == 0].abs() < 1e-12).all(), "a false positive"
         errors = (codes - x_true).abs().sum(dim=2).amax(dim=1)
         assert (errors <= bounds + 1e-9).all(), "the error exceeds its bound"

@@ -328,7 +328,7 @@ def kernel_output(G, Y, G_new, lam):
 
 # %% nbgrader={"grade": true, "grade_id": "ex24-2-visible", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 g = torch.Generator().manual_seed(2)
-z, z_new = unit(torch.randn(6, 4, generator=g)), unit(torch.randn(3, 4, generator=g))
+z, z_new = (functional.normalize(torch.randn(k, 4, generator=g), dim=1) for k in (6, 3))
 Y = torch.randn(6, 2, generator=g)
 W = torch.linalg.solve(z.T @ z / 6 + 0.1 * torch.eye(4), z.T @ Y / 6)  # with features
 scores = kernel_output(z @ z.T, Y, z_new @ z.T, 0.1)
@@ -346,7 +346,9 @@ assert torch.allclose(scores, torch.eye(2) / 2), (
 ### BEGIN HIDDEN TESTS
 for seed, (n, d, classes) in enumerate([(5, 9, 3), (12, 4, 2), (7, 7, 1)]):
     g = torch.Generator().manual_seed(seed)
-    z, z_new = (unit(torch.randn(k, d, generator=g)) for k in (n, 4))
+    z, z_new = (
+        functional.normalize(torch.randn(k, d, generator=g), dim=1) for k in (n, 4)
+    )
     Y = torch.randn(n, classes, generator=g) + 1
     G = z @ z.T
     before = G.clone()
@@ -464,7 +466,7 @@ for nonnegative in (False, True):
     assert points.shape == (3, 3), "three vectors in three dimensions"
     assert torch.allclose(points.norm(dim=1), torch.ones(3)), "vectors have length 1"
 assert (points >= 0).all(), "features after a ReLU are not negative"
-off = gram(farthest(3, False))[~torch.eye(3, dtype=torch.bool)]
+off = modular.kernel.unit_gram(farthest(3, False))[~torch.eye(3, dtype=torch.bool)]
 assert off.max() < -0.4, (
     "three free vectors can be farther apart than this: all pairs obtuse, none favoured"
 )
@@ -481,7 +483,7 @@ for classes in (2, 3, 4, 7, 10):
         assert torch.allclose(points.norm(dim=1), torch.ones(classes)), (
             "every vector has length 1"
         )
-        off = gram(points)[apart]
+        off = modular.kernel.unit_gram(points)[apart]
         assert torch.allclose(off, off[0].expand_as(off), atol=1e-7), (
             "no pair of classes may be nearer than the others: the largest cosine counts"
         )
@@ -575,14 +577,14 @@ z = torch.tensor([[1.0, 0.0], [1.0, 0.0], [-1.0, 0.0], [-1.0, 0.0]])
 assert math.isclose(output_risk(z, y, 0.5), 1 / 3, rel_tol=1e-9), (
     "by hand: w = (t, 0), b = 0, and (1 - t)^2 + t^2 / 2 is smallest at t = 2/3"
 )
-assert math.isclose(risk_bound(gram(z), same, 0.5), 1 / 3, rel_tol=1e-9), (
+assert math.isclose(risk_bound(z @ z.T, same, 0.5), 1 / 3, rel_tol=1e-9), (
     "two opposite points: D = 2, and the bound is reached"
 )
 z = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0]])
 assert math.isclose(output_risk(z, y, 0.5), 1.0), (
     "classes that lie on top of each other cannot be told apart: all of y remains"
 )
-assert math.isclose(risk_bound(gram(z), same, 0.5), 1.0), "then D is 0"
+assert math.isclose(risk_bound(z @ z.T, same, 0.5), 1.0), "then D is 0"
 
 # %% nbgrader={"grade": true, "grade_id": "ex24-4-heldout", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
 z, y = torch.tensor([[1.0], [-1.0]]), torch.tensor([1.0, -1.0])
@@ -593,10 +595,11 @@ for seed, (half, d) in enumerate([(3, 2), (5, 9), (8, 3), (1, 2)]):
     y = torch.cat([torch.ones(half), -torch.ones(half)])
     y = y[torch.randperm(2 * half, generator=g)]
     same = y[:, None] == y
-    z = unit(torch.randn(2 * half, d, generator=g) + 0.6 * y[:, None] + 0.4)
+    z = torch.randn(2 * half, d, generator=g) + 0.6 * y[:, None] + 0.4
+    z = functional.normalize(z, dim=1)
     m_plus, m_minus = z[y > 0].mean(dim=0), z[y < 0].mean(dim=0)
     for lam in (0.01, 0.3, 2.0):
-        risk, bound = output_risk(z, y, lam), risk_bound(gram(z), same, lam)
+        risk, bound = output_risk(z, y, lam), risk_bound(z @ z.T, same, lam)
         leaf = torch.zeros(d + 1, requires_grad=True)  # w and b, found by descent
         descent = torch.optim.LBFGS(
             [leaf], max_iter=300, tolerance_grad=1e-11, line_search_fn="strong_wolfe"
@@ -627,16 +630,16 @@ for seed, (half, d) in enumerate([(3, 2), (5, 9), (8, 3), (1, 2)]):
             "exchanging the names of the classes changes nothing"
         )
         q, _ = torch.linalg.qr(torch.randn(d, d, generator=g))
-        turned = risk_bound(gram(z @ q), same, lam)
+        turned = risk_bound(modular.kernel.unit_gram(z @ q), same, lam)
         assert math.isclose(turned, bound, rel_tol=1e-9), "only angles count"
         moved = output_risk(z + 5.0, y, lam)
         assert math.isclose(moved, risk, rel_tol=1e-6), (
             "features that are all shifted alike cost nothing: that is what b is for"
         )
-    points = unit(torch.randn(2, d, generator=g))
+    points = functional.normalize(torch.randn(2, d, generator=g), dim=1)
     z = points[(y > 0).long()]
     assert math.isclose(
-        output_risk(z, y, 0.2), risk_bound(gram(z), same, 0.2), rel_tol=1e-9
+        output_risk(z, y, 0.2), risk_bound(z @ z.T, same, 0.2), rel_tol=1e-9
     ), "with each class on one point the bound is reached"
 ### END HIDDEN TESTS
 
@@ -794,7 +797,7 @@ for seed, n in enumerate((6, 11, 20)):
     labels = torch.cat([torch.arange(3), torch.randint(3, (n - 3,), generator=g)])
     same = labels[:, None] == labels
     h = torch.randn(n, 4, generator=g)
-    G = gram(h)
+    G = modular.kernel.unit_gram(h)
     before = G.clone()
     a, u = alignment(G, same), upper_alignment(G, same)
     assert torch.equal(G, before), "the argument G was changed"
@@ -830,7 +833,7 @@ for seed, n in enumerate((6, 11, 20)):
         value = proxy(zero, same)
         assert value == 0, "a matrix of zeros has alignment 0, not NaN"
         leaf = h.clone().requires_grad_()
-        value = proxy(gram(leaf), same)
+        value = proxy(modular.kernel.unit_gram(leaf), same)
         assert value.requires_grad, "no gradient comes back: stay in PyTorch's graph"
         value.backward()
         assert leaf.grad.isfinite().all() and leaf.grad.abs().sum() > 0, (
@@ -922,7 +925,7 @@ for seed, n in enumerate((6, 11, 20)):
     labels = torch.cat([torch.arange(3), torch.randint(3, (n - 3,), generator=g)])
     same = labels[:, None] == labels
     h = torch.randn(n, 4, generator=g)
-    G = gram(h)
+    G = modular.kernel.unit_gram(h)
     pairs = [(i, j) for i in range(n) for j in range(i)]
     alike = sum(math.exp(G[i, j]) for i, j in pairs if same[i, j])
     total = sum(math.exp(G[i, j]) for i, j in pairs)
@@ -958,7 +961,7 @@ for seed, n in enumerate((6, 11, 20)):
     )
     for proxy in (log_contrastive, negative_squares):
         leaf = h.clone().requires_grad_()
-        value = proxy(gram(leaf), same)
+        value = proxy(modular.kernel.unit_gram(leaf), same)
         assert value.requires_grad, "no gradient comes back: stay in PyTorch's graph"
         value.backward()
         assert leaf.grad.isfinite().all() and leaf.grad.abs().sum() > 0, (
@@ -1106,7 +1109,8 @@ def pair_train(hidden, draw, proxy, steps, lr=2e-3):
 torch.manual_seed(7)
 hidden = nn.Sequential(nn.Linear(6, 12), nn.BatchNorm1d(12), nn.ReLU())
 x, labels = clusters(seed=7)
-values = pair_train(hidden, pair_source(x, labels, 48, 0), upper_alignment, 40, 0.02)
+proxy, source = modular.kernel.upper_alignment, pair_source(x, labels, 48, 0)
+values = pair_train(hidden, source, proxy, 40, 0.02)
 assert len(values) == 40 and isinstance(values[0], float), "one number per step"
 assert values[-1] > values[0], "the proxy is to rise, not to fall"
 assert not hidden.training, "frozen: evaluation mode, or BatchNorm keeps moving"
@@ -1116,7 +1120,7 @@ assert not any(p.requires_grad for p in hidden.parameters()), (
 
 # %% nbgrader={"grade": true, "grade_id": "ex24-7-heldout", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
 values = pair_train(
-    nn.Linear(6, 2), pair_source(*clusters(0), 12, 0), upper_alignment, 2
+    nn.Linear(6, 2), pair_source(*clusters(0), 12, 0), modular.kernel.upper_alignment, 2
 )
 assert len(values) == 2, "two steps, two values"
 ### BEGIN HIDDEN TESTS
@@ -1125,7 +1129,7 @@ seen, drawn = [], []
 
 def spying_proxy(G, same):
     seen.append((G.detach().clone(), same))
-    return upper_alignment(G, same)
+    return modular.kernel.upper_alignment(G, same)
 
 
 for seed in (1, 2):
@@ -1155,7 +1159,8 @@ for seed in (1, 2):
     adam = torch.optim.Adam(twin.parameters(), lr=0.05)
     expected = []
     for batch, same in drawn:
-        value = upper_alignment(gram(twin(batch)), same)
+        G = modular.kernel.unit_gram(twin(batch))
+        value = modular.kernel.upper_alignment(G, same)
         adam.zero_grad()
         value.neg().backward()
         adam.step()

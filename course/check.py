@@ -6,7 +6,7 @@ has lost or changed them, so that the verdict is the autograder's on the visible
 
 import ast
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import nbformat
@@ -15,7 +15,15 @@ from nbformat import NotebookNode
 from nbgrader.utils import determine_grade
 
 from course.bake import execute
-from course.exercises import Exercise, exercises, grade_id, is_graded, is_solution
+from course.exercises import (
+    Exercise,
+    definitions,
+    exercises,
+    grade_id,
+    is_graded,
+    is_solution,
+    names_read,
+)
 from course.release import release
 from course.restore import lost_answers, restored
 from course.syllabus import Chapter
@@ -27,6 +35,7 @@ class Verdict:
 
     ``state`` is ``"passes"``, ``"not yet"`` or ``"not written yet"``; ``idea`` is the
     error of the answer itself, or the message of the first test that failed, or empty.
+    Before it stands which other answer to mend first, if this one calls any.
     """
 
     exercise: Exercise
@@ -57,7 +66,8 @@ def check(chapter: Chapter, notebook: Path | None = None) -> list[Verdict]:
     released = nbformat.read(release(chapter), as_version=4)
     tested = _with_released_tests(student, released)
     execute(tested, path.parent, stop_at_errors=False)
-    return [_judge(exercise, tested) for exercise in exercises(released)]
+    verdicts = [_judge(exercise, tested) for exercise in exercises(released)]
+    return _with_causes(verdicts, tested)
 
 
 def report(chapter: Chapter, verdicts: list[Verdict]) -> str:
@@ -110,6 +120,30 @@ def _judge(exercise: Exercise, notebook: NotebookNode) -> Verdict:
     return Verdict(exercise, "not yet", f"your answer cell itself fails: {told}")
 
 
+def _with_causes(verdicts: list[Verdict], notebook: NotebookNode) -> list[Verdict]:
+    """Say which failing answers call others that fail: their tests cannot know."""
+    answers = {grade_id(c): _tree(c.source) for c in notebook.cells if is_solution(c)}
+    failing = {
+        function.name: v
+        for v in verdicts
+        if v.state != "passes"
+        for function in definitions(answers[v.exercise.grade_id])
+    }
+    found = []
+    for v in verdicts:
+        called = names_read(answers[v.exercise.grade_id])
+        causes = [
+            f"it calls your {name} ({failing[name].exercise.id}), which does not pass "
+            "yet: mend that first"
+            for name in failing
+            if name in called and failing[name] is not v
+        ]
+        if v.state != "passes" and causes:
+            v = replace(v, state="not yet", idea="\n".join([causes[0], v.idea]).strip())
+        found.append(v)
+    return found
+
+
 def _loses_points(cell: NotebookNode) -> bool:
     score, points = determine_grade(cell)
     return score != points
@@ -128,10 +162,22 @@ def _idea(error: NotebookNode) -> str:
 def _syntax_error(source: str) -> str:
     """What Python says of code it cannot read; IPython only says "incomplete input"."""
     try:
-        ast.parse(TransformerManager().transform_cell(source))
+        _parsed(source)
     except SyntaxError as error:
         return f"{type(error).__name__}: {error.msg} (line {error.lineno})"
     return ""
+
+
+def _tree(source: str) -> ast.Module:
+    """Parse a cell; one that cannot be parsed counts as empty."""
+    try:
+        return _parsed(source)
+    except SyntaxError:
+        return ast.Module(body=[], type_ignores=[])
+
+
+def _parsed(source: str) -> ast.Module:
+    return ast.parse(TransformerManager().transform_cell(source))
 
 
 def _told(error: NotebookNode) -> str:

@@ -1,5 +1,6 @@
 """The exercises of a chapter, as its notebook states them."""
 
+import ast
 import re
 from dataclasses import dataclass
 
@@ -79,3 +80,17 @@ def is_graded(cell: NotebookNode) -> bool:
 def is_solution(cell: NotebookNode) -> bool:
     """Whether students write in a cell."""
     return bool(cell.metadata.get("nbgrader", {}).get("solution"))
+
+
+def definitions(tree: ast.Module) -> list[ast.FunctionDef | ast.ClassDef]:
+    """Return the functions and classes that a cell defines."""
+    return [n for n in tree.body if isinstance(n, ast.FunctionDef | ast.ClassDef)]
+
+
+def names_read(tree: ast.AST) -> set[str]:
+    """Return the names that a piece of code reads and does not bind itself."""
+    nodes = [*ast.walk(tree)]
+    names = [n for n in nodes if isinstance(n, ast.Name)]
+    bound = {n.id for n in names if not isinstance(n.ctx, ast.Load)}
+    bound |= {n.arg for n in nodes if isinstance(n, ast.arg)}
+    return {n.id for n in names} - bound

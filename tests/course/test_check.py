@@ -5,10 +5,27 @@ import course.progress
 import course.syllabus
 from course.__main__ import main
 from course.bake import bake
-from course.check import check, report
+from course.check import Verdict, check, report
 from course.release import prepare_work
 from course.syllabus import Chapter
 from tests.course.notebooks import answer
+
+SECOND = """
+# %% [markdown]
+# ### Exercise 01.2 · Four times a number
+# Difficulty ●●○○○ · 1 point
+
+# %% nbgrader={"grade": false, "grade_id": "ex01-2", "locked": false, \
+"schema_version": 3, "solution": true, "task": false}
+def fourfold(number):
+    ### BEGIN SOLUTION
+    return double(double(number))
+    ### END SOLUTION
+
+# %% nbgrader={"grade": true, "grade_id": "ex01-2-visible", "locked": true, \
+"points": 1, "schema_version": 3, "solution": false, "task": false}
+assert fourfold(3) == 12, "three times four"
+"""
 
 
 @pytest.fixture
@@ -85,6 +102,39 @@ def test_a_warning_costs_the_points_and_is_told(work: Chapter) -> None:
     )
     (verdict,) = check(work)
     assert (verdict.state, verdict.idea) == ("not yet", "the tests printed a warning")
+
+
+def check_two(tiny: Chapter, double: str, fourfold: str) -> list[Verdict]:
+    """Judge two answers, of which the second may call the first."""
+    tiny.text.write_text(tiny.text.read_text() + SECOND)
+    bake(tiny)
+    prepare_work(tiny.folder)
+    notebook = nbformat.read(tiny.work, as_version=4)
+    for cell in notebook.cells:
+        cell.source = {"ex01-1": double, "ex01-2": fourfold}.get(cell.id, cell.source)
+    nbformat.write(notebook, tiny.work)
+    return check(tiny)
+
+
+@pytest.mark.parametrize(
+    ("double", "ideas"),
+    [("raise NotImplementedError", []), ("return number", ["three times four"])],
+)
+def test_an_answer_that_calls_a_failing_one_is_told_so(
+    tiny: Chapter, double: str, ideas: list[str]
+) -> None:
+    double = f"def double(number):\n    {double}"
+    _, second = check_two(tiny, double, "fourfold = lambda n: double(double(n))")
+    assert second.state == "not yet"
+    cause = "it calls your double (01.1), which does not pass yet: mend that first"
+    assert second.idea.splitlines() == [cause, *ideas]
+
+
+def test_an_answer_that_calls_a_right_one_is_told_its_own_fault(tiny: Chapter) -> None:
+    double = "def double(number):\n    return 2 * number"
+    first, second = check_two(tiny, double, "fourfold = double")
+    assert first.state == "passes"
+    assert (second.state, second.idea) == ("not yet", "three times four")
 
 
 def test_tests_that_a_student_changed_or_lost_run_all_the_same(work: Chapter) -> None:

@@ -1058,8 +1058,12 @@ for s, gamma in product((1, 2, 3), (0.6, 1.0, 1.3)):
     )
     if gamma <= 1:
         assert torch.allclose(errors, bounds, rtol=1e-4), (
-            "a smaller bound, or smaller thresholds, would be true as well: take the least"
+            "a smaller bound would be true as well: take the least"
         )
+    lower = walk(corners, x_true @ corners.T, 0.999 * theta[:1], gamma)[1]
+    assert (lower[:, s:] != 0).all(), (
+        "smaller thresholds would exclude every false positive as well: take the least"
+    )
 # noise that pulls every entry of the support towards zero
 for s, gamma in product((1, 2, 3), (0.6, 1.0)):
     x_true = torch.zeros(1, m + 1)

@@ -1,7 +1,7 @@
-"""Are the chapters' outputs the same on other processors, threads and seeds?
+"""Are the course's outputs the same on other processors, threads and seeds?
 
-Two questions, one row for each chapter and setting, each stored when it is there; a
-row is made again when its chapter has changed.
+Two questions, one row for each notebook and setting, each stored when it is there; a
+row is made again when its notebook has changed. Projects answer the first only.
 
 * **Processors.** nbval compares every output, as ``make test`` does, with one thread or
   two, while PyTorch takes instructions that older processors have, too
@@ -31,9 +31,9 @@ from nbformat import NotebookNode
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from course.bake import execute
+from course.bake import execute, project_texts
 from course.environment import variables
-from course.syllabus import Chapter, chapters
+from course.syllabus import chapters
 from tests.benchmarks import record
 
 ROOT = Path(__file__).parents[2]
@@ -69,22 +69,22 @@ sys.exit(pytest.main(sys.argv[1:]))
 """
 
 
-def compare_outputs(chapter: Chapter, capability: str, threads: int) -> dict:
-    """Run nbval on a copy of a chapter with some instructions and threads.
+def compare_outputs(source: Path, capability: str, threads: int) -> dict:
+    """Run nbval on a copy of a notebook with some instructions and threads.
 
     Args:
-        chapter: The chapter.
+        source: The notebook.
         capability: What ``ATEN_CPU_CAPABILITY`` takes.
         threads: Threads of PyTorch, of NumPy and of SciPy.
 
     Returns:
         How many cells "passed", which "failed" and why, and "cpu_seconds".
     """
-    notebook = nbformat.read(chapter.source, as_version=4)
+    notebook = nbformat.read(source, as_version=4)
     setup_cell(notebook).source += f"\n__import__('torch').set_num_threads({threads})"
     settings = {"ATEN_CPU_CAPABILITY": capability, "OMP_NUM_THREADS": str(threads)}
     with tempfile.TemporaryDirectory() as folder:
-        path, report = Path(folder) / chapter.source.name, Path(folder) / "report.xml"
+        path, report = Path(folder) / source.name, Path(folder) / "report.xml"
         nbformat.write(notebook, path)
         line = [sys.executable, "-c", _PYTEST, "-q", "-p", "tests.course.seam"]
         line += ["-p", "no:cacheprovider", "-c", str(ROOT / "pyproject.toml")]
@@ -121,18 +121,18 @@ def verdicts(report: str) -> dict:
     }
 
 
-def compare_decisions(chapter: Chapter, shift: int) -> dict:
+def compare_decisions(source: Path, shift: int) -> dict:
     """Run a chapter with other seeds; compare what its signature result decides.
 
     Args:
-        chapter: The chapter.
+        source: The chapter's notebook.
         shift: What is added to every seed.
 
     Returns:
         How many lines of "decisions" there are, which "flipped" (stored, then found),
         and in which cells of the whole chapter an "error" came up.
     """
-    notebook = nbformat.read(chapter.source, as_version=4)
+    notebook = nbformat.read(source, as_version=4)
     stored = decisions(notebook)
     setup = setup_cell(notebook)
     setup.source = _SHIFT.replace("SHIFT", str(shift)) + setup.source
@@ -187,12 +187,12 @@ def setup_cell(notebook: NotebookNode) -> NotebookNode:
     return next(c for c in notebook.cells if "setup" in c.metadata.get("tags", []))
 
 
-def plan() -> list[tuple[str, Chapter, Callable[[Chapter], dict]]]:
+def plan() -> list[tuple[str, Path, Callable[[Path], dict]]]:
     """List all rows, those first that are most likely to find something."""
     best = CAPABILITIES.index(torch.backends.cpu.get_cpu_capability().lower())
     settings = [(c, t) for c in CAPABILITIES[: best + 1] for t in (1, 2)]
     settings.sort(key=lambda s: s not in {("default", 1), ("avx2", 2)})
-    jobs: list[tuple[str, Callable[[Chapter], dict]]] = [
+    outputs: list[tuple[str, Callable[[Path], dict]]] = [
         (
             f"{c}, {t} thread{'s' * (t > 1)}",
             partial(compare_outputs, capability=c, threads=t),
@@ -200,17 +200,19 @@ def plan() -> list[tuple[str, Chapter, Callable[[Chapter], dict]]]:
         for c, t in settings
     ]
     seeds = [(f"seeds + {s}", partial(compare_decisions, shift=s)) for s in SHIFTS]
-    jobs[2:2] = seeds
-    return [(name, chapter, job) for name, job in jobs for chapter in chapters()]
+    jobs = [*outputs[:2], *seeds, *outputs[2:]]
+    rows = [(name, chapter.source, job) for name, job in jobs for chapter in chapters()]
+    projects = [text.with_suffix(".ipynb") for text in project_texts().values()]
+    return rows + [(name, source, job) for name, job in outputs for source in projects]
 
 
 def main() -> None:
-    """Make the rows that are missing or whose chapter has changed."""
-    for name, chapter, job in plan():
-        digest = hashlib.sha256(chapter.source.read_bytes()).hexdigest()[:12]
-        old = read()["rows"].get(chapter.slug, {}).get(name, {})
+    """Make the rows that are missing or whose notebook has changed."""
+    for name, source, job in plan():
+        digest = hashlib.sha256(source.read_bytes()).hexdigest()[:12]
+        old = read()["rows"].get(source.stem, {}).get(name, {})
         if old.get("notebook") != digest:
-            store(chapter.slug, name, {"notebook": digest, **job(chapter)})
+            store(source.stem, name, {"notebook": digest, **job(source)})
 
 
 def read() -> dict:
@@ -218,13 +220,13 @@ def read() -> dict:
     return json.loads(RESULTS.read_text()) if RESULTS.exists() else {"rows": {}}
 
 
-def store(slug: str, name: str, row: dict) -> None:
+def store(notebook: str, name: str, row: dict) -> None:
     """Write a row, and say what it found."""
     found = read()
-    found["rows"].setdefault(slug, {})[name] = row
+    found["rows"].setdefault(notebook, {})[name] = row
     machine = record.machine(("torch", "numpy", "nbval"))
     record.write("robust", {"machine": machine, "rows": found["rows"]})
-    print(slug, name, json.dumps(row, ensure_ascii=False), flush=True)
+    print(notebook, name, json.dumps(row, ensure_ascii=False), flush=True)
 
 
 if __name__ == "__main__":

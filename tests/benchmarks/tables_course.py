@@ -4,19 +4,28 @@ from tests.benchmarks.record import where
 
 
 def robust(record: dict) -> str:
-    """Chapters whose outputs, or whose decisions, stay the same, by setting."""
+    """Notebooks whose outputs, or whose decisions, stay the same, by setting."""
     lines = [
-        "| setting | chapters that stay the same | not the same |",
-        "|---|---|---|",
+        "| setting | chapters that stay the same | projects | not the same |",
+        "|---|---|---|---|",
     ]
     names = dict.fromkeys(name for row in record["rows"].values() for name in row)
     for name in names:
-        rows = {c: row[name] for c, row in record["rows"].items() if name in row}
-        changed = [_id(c) for c, row in rows.items() if faults(row)]
-        held = f"{len(rows) - len(changed)} of {len(rows)}"
-        lines.append(f"| {name} | {held} | {', '.join(changed)} |")
+        rows = {n: row[name] for n, row in record["rows"].items() if name in row}
+        chapters = {n: row for n, row in rows.items() if n[0].isdigit()}
+        projects = {n: row for n, row in rows.items() if n not in chapters}
+        changed = [n.partition("_")[0] for n, row in chapters.items() if faults(row)]
+        changed += [n for n, row in projects.items() if faults(row)]
+        lines.append(
+            f"| {name} | {_held(chapters)} | {_held(projects)} | {', '.join(changed)} |"
+        )
     machine = record["machine"]
     return "\n".join([*lines, "", f"{machine['cpu']}, {machine['date']}."])
+
+
+def _held(rows: dict) -> str:
+    """How many rows are without a fault; empty if there is none at all."""
+    return f"{sum(not faults(r) for r in rows.values())} of {len(rows)}" if rows else ""
 
 
 def mutation(record: dict) -> str:
@@ -41,7 +50,3 @@ def mutation(record: dict) -> str:
 def faults(row: dict) -> int:
     """Count cells that changed or broke, and decisions that flipped."""
     return sum(len(row.get(kind, ())) for kind in ("failed", "flipped", "error"))
-
-
-def _id(slug: str) -> str:
-    return slug.partition("_")[0]

@@ -3,14 +3,23 @@
 Outputs themselves are compared by nbval, in the same run.
 """
 
+import ast
 import re
+from collections.abc import Iterable
 from functools import cache
 
 import nbformat
 import pytest
 from nbformat import NotebookNode
 
-from course.exercises import exercises, grade_id, is_graded, is_solution
+from course.exercises import (
+    definitions,
+    exercises,
+    grade_id,
+    is_graded,
+    is_solution,
+    names_read,
+)
 from course.syllabus import FOLDER, Chapter, chapters
 from tests.course.notebooks import assert_baked, assert_run
 
@@ -168,8 +177,6 @@ def test_exercises_are_complete_and_grow_harder(chapter: Chapter) -> None:
 @CHAPTERS
 def test_every_assertion_tells_an_idea(chapter: Chapter) -> None:
     """A bare ``assert`` tells a student nothing."""
-    import ast
-
     for cell in code(chapter):
         if not is_graded(cell):
             continue
@@ -181,6 +188,45 @@ def test_every_assertion_tells_an_idea(chapter: Chapter) -> None:
             "nbgrader reads a trailing expression as partial credit: "
             + ast.unparse(last)
         )
+
+
+@CHAPTERS
+def test_a_wrong_answer_costs_points_of_its_own_exercise_only(chapter: Chapter) -> None:
+    """Tests call no other exercise's answer, not through the chapter's functions."""
+    owner: dict[str, str] = {}  # of each function of an answer: the exercise
+    needs: dict[str, set[str]] = {}  # of each other function: the names it reads
+    for cell in code(chapter):
+        for function in [] if is_graded(cell) else definitions(ast.parse(cell.source)):
+            if is_solution(cell):
+                owner.setdefault(function.name, str(grade_id(cell)))
+            else:
+                needs[function.name] = names_read(function)
+    for cell in code(chapter):
+        if not is_graded(cell):
+            continue
+        own = str(grade_id(cell)).rpartition("-")[0]
+        called = reached(names_read(ast.parse(cell.source)), needs, stop=owner)
+        others = {name: owner[name] for name in called if name in owner}
+        assert {*others.values()} <= {own}, f"{grade_id(cell)} calls {others}"
+
+
+def reached(
+    names: set[str], needs: dict[str, set[str]], stop: Iterable[str]
+) -> set[str]:
+    """These names, what the functions among them read, and so on."""
+    found: set[str] = set()
+    new = {*names}
+    while new:
+        found |= new
+        new = {n for name in new - {*stop} for n in needs.get(name, ())} - found
+    return found
+
+
+def test_a_call_through_another_function_is_seen() -> None:
+    read = names_read(ast.parse("x = f(y)\nfor i in range(3):\n    x += i"))
+    assert read == {"f", "y", "range"}
+    needs = {"f": {"g"}, "g": {"answer", "f"}, "answer": {"secret"}}
+    assert reached({"f"}, needs, stop=["answer"]) == {"f", "g", "answer"}
 
 
 @CHAPTERS

@@ -13,7 +13,6 @@ from tests.course.judging import cells, failure
 from tests.course.mutants import Alternative, Mutant
 
 CHAPTERS = pytest.mark.parametrize("chapter", chapters(), ids=lambda c: c.slug)
-KILLED = 0.95
 
 
 @cache
@@ -30,11 +29,9 @@ def judged(chapter: Chapter) -> list[tuple[Mutant, str]]:
 
 @CHAPTERS
 def test_wrong_answers_are_caught(chapter: Chapter) -> None:
-    mutants = answers(chapter).MUTANTS
-    assert len(mutants) >= 8
-    survivors = [m for m, text in judged(chapter) if not text]
-    killed = 1 - len(survivors) / len(mutants)
-    assert killed >= KILLED, [(m.grade_id, m.idea) for m in survivors]
+    assert len(answers(chapter).MUTANTS) >= 8
+    survivors = [(m.grade_id, m.idea) for m, text in judged(chapter) if not text]
+    assert not survivors
 
 
 @CHAPTERS

@@ -54,7 +54,7 @@ def chapter(tmp_path_factory: pytest.TempPathFactory) -> Chapter:
 def test_a_decision_that_hangs_on_the_seed_flips_and_digits_do_not(
     chapter: Chapter,
 ) -> None:
-    found = robust.compare_decisions(chapter, shift=1000)
+    found = robust.compare_decisions(chapter.source, shift=1000)
     assert found == {
         "decisions": 3,
         "flipped": [["as stored: True", "as stored: False"]],
@@ -64,7 +64,7 @@ def test_a_decision_that_hangs_on_the_seed_flips_and_digits_do_not(
 
 def test_threads_and_instructions_reach_the_kernel(chapter: Chapter) -> None:
     """The last cell prints them, so that nbval finds them changed, and them only."""
-    found = robust.compare_outputs(chapter, "default", 2)
+    found = robust.compare_outputs(chapter.source, "default", 2)
     assert found["passed"] == 4
     assert list(found["failed"]) == ["Cell 4"]
     assert "2 DEFAULT" in found["failed"]["Cell 4"]
@@ -95,25 +95,29 @@ def test_what_finds_most_comes_first_and_every_row_once() -> None:
     count = len(chapters())
     assert names[0] == "default, 1 thread"
     assert names[2 * count] == "seeds + 1000"
-    rows = [(name, chapter.slug) for name, chapter, _ in robust.plan()]
+    rows = [(name, source.stem) for name, source, _ in robust.plan()]
     assert len(set(rows)) == len(rows)
+    assert ("default, 1 thread", "worked_example") in rows
+    assert ("seeds + 1000", "worked_example") not in rows
 
 
-def test_the_table_names_the_chapters_that_change() -> None:
+def test_the_table_names_the_notebooks_that_change() -> None:
+    changed = {"failed": {"Cell 3": "..."}}
     rows = {
-        "01_tiny": {"default, 1 thread": {"failed": {"Cell 3": "..."}}},
+        "01_tiny": {"default, 1 thread": changed},
         "02_small": {
             "default, 1 thread": {"failed": {}},
             "seeds + 1000": {"flipped": [["a: True", "a: False"]], "error": []},
             "seeds + 2000": {"flipped": [], "error": ["ex02-1"]},
         },
+        "pinn_project": {"default, 1 thread": changed},
     }
     machine = {"cpu": "a CPU", "date": "2026-01-01"}
     table = tables_course.robust({"rows": rows, "machine": machine})
     assert table.splitlines()[2:] == [
-        "| default, 1 thread | 1 of 2 | 01 |",
-        "| seeds + 1000 | 0 of 1 | 02 |",
-        "| seeds + 2000 | 0 of 1 | 02 |",
+        "| default, 1 thread | 1 of 2 | 0 of 1 | 01, pinn_project |",
+        "| seeds + 1000 | 0 of 1 |  | 02 |",
+        "| seeds + 2000 | 0 of 1 |  | 02 |",
         "",
         "a CPU, 2026-01-01.",
     ]

@@ -396,6 +396,11 @@ def analytic_weight(A):
         _guarantee(THRESHOLD.replace("mu * B", "mu * B / s"), BOUND),
     ),
     Mutant(
+        "ex13-6",
+        "adds a margin of one percent to a threshold that needs none",
+        _guarantee(f"1.01 * ({THRESHOLD})", BOUND),
+    ),
+    Mutant(
         "ex13-7",
         "measures the error in the two-norm",
         _hyper(

@@ -31,12 +31,17 @@ def start(n: int) -> Tensor:
     return torch.full((n,), -1.2, dtype=torch.float64, requires_grad=True)
 
 
+def on_rosenbrock(make: type, n: int) -> tuple[Tensor, torch.optim.Optimizer, object]:
+    """A start, an optimiser that takes one step at a time, and its closure."""
+    x = start(n)
+    optimizer = make([x], max_iter=1)
+    return x, optimizer, closure_of(optimizer, lambda: rosenbrock(x))
+
+
 @pytest.mark.parametrize("make", QUASI_NEWTON)
 @pytest.mark.parametrize("n", [2, 10])
 def test_rosenbrock_takes_about_what_scipy_takes(make: type, n: int) -> None:
-    x = start(n)
-    optimizer = make([x], max_iter=1)
-    closure = closure_of(optimizer, lambda: rosenbrock(x))
+    x, optimizer, closure = on_rosenbrock(make, n)
     for _ in range(400):
         if optimizer.step(closure) < 1e-16:
             break
@@ -73,9 +78,7 @@ def test_a_quadratic_is_finished_in_few_iterations(make: type) -> None:
 
 @pytest.mark.parametrize("make", QUASI_NEWTON)
 def test_the_secant_equation_holds_and_the_matrix_stays_positive(make: type) -> None:
-    x = start(5)
-    optimizer = make([x], max_iter=1)
-    closure = closure_of(optimizer, lambda: rosenbrock(x))
+    x, optimizer, closure = on_rosenbrock(make, 5)
     for _ in range(30):
         before = x.detach().clone()
         g0 = torch.func.grad(rosenbrock)(before)
@@ -125,9 +128,7 @@ def test_ssbroyden_is_the_published_update_of_the_hessian() -> None:
 
 @pytest.mark.parametrize("make", QUASI_NEWTON)
 def test_the_loss_never_rises(make: type) -> None:
-    x = start(6)
-    optimizer = make([x], max_iter=1)
-    closure = closure_of(optimizer, lambda: rosenbrock(x))
+    x, optimizer, closure = on_rosenbrock(make, 6)
     losses = [optimizer.step(closure).item() for _ in range(40)]
     assert all(b <= a for a, b in zip(losses[:-1], losses[1:], strict=True))
 
@@ -135,9 +136,7 @@ def test_the_loss_never_rises(make: type) -> None:
 @pytest.mark.parametrize("make", QUASI_NEWTON)
 def test_a_hessian_that_leads_uphill_is_forgotten(make: type) -> None:
     """New points can turn the old direction: the next step is along -g again."""
-    x = start(4)
-    optimizer = make([x], max_iter=1)
-    closure = closure_of(optimizer, lambda: rosenbrock(x))
+    x, optimizer, closure = on_rosenbrock(make, 4)
     for _ in range(3):
         optimizer.step(closure)
     optimizer.state[x]["H"].neg_()

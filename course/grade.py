@@ -8,7 +8,6 @@ import csv
 import re
 import shutil
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,10 +19,13 @@ from traitlets.config import Config
 from course.environment import environment
 from course.limits import DEFAULTS, WARNING, Limits, can_limit_memory
 from course.release import GradingError, demand, nbgrader_config
-from course.syllabus import FOLDER, Chapter, chapters
+from course.stamps import Stamps
+from course.submissions import astray, submissions
+from course.syllabus import FOLDER, Chapter
 
 if TYPE_CHECKING:  # nbgrader takes a second to load
     from nbgrader.api import Gradebook, SubmittedAssignment
+    from nbgrader.apps import NbGraderAPI
 
 _CAUSES = {
     "NotJSONError": "the file is no notebook",
@@ -59,7 +61,7 @@ class Graded:
 
 
 def grade(
-    submissions: Path | None = None,
+    folder: Path | None = None,
     *,
     root: Path = FOLDER,
     limits: Limits = DEFAULTS,
@@ -67,15 +69,16 @@ def grade(
 ) -> Graded:
     """Autograde every submission in a folder and write gradebook, CSV and feedback.
 
-    A submission is ``<submissions>/<student>/<chapter>/<chapter>.ipynb``, for example
+    A submission is ``<folder>/<student>/<chapter>/<chapter>.ipynb``, for example
     ``submitted/ada/11_ista/11_ista.ipynb``; it is read and never written. One that
     cannot be graded is told in the result and costs nobody else, and so is any other
-    notebook in the folder. Grading again, also after an interruption, replaces the
-    autograded points and keeps what a teacher has entered: points of their own, and
-    comments.
+    notebook in the folder. Grading again, also after an interruption, runs those
+    submissions only that are new or have changed, or whose chapter or limits have; it
+    keeps what a teacher has entered, points of their own and comments, and writes all
+    feedback and the CSV anew.
 
     Args:
-        submissions: The folder; by default ``submitted`` in the course folder.
+        folder: The folder; by default ``submitted`` in the course folder.
         root: The course folder, where ``gradebook.db``, ``grades.csv``,
             ``autograded/`` and ``feedback/`` are written.
         limits: What one submission may use. A cell that exceeds them gives no points,
@@ -92,19 +95,20 @@ def grade(
     """
     from nbgrader.apps import NbGraderAPI
 
-    submissions = (submissions or root / "submitted").resolve()
-    found = list(_submissions(submissions, root))
-    astray = _astray(submissions, root)
+    folder = (folder or root / "submitted").resolve()
+    found = list(submissions(folder, root))
+    others = astray(folder, root)
     if not found:
         expected = (
-            f"no submission in {submissions}: expected <student>/<chapter>/"
+            f"no submission in {folder}: expected <student>/<chapter>/"
             "<chapter>.ipynb, for example ada/11_ista/11_ista.ipynb"
         )
-        raise FileNotFoundError("\n".join([expected, *_not_graded(astray)]))
-    config = _config(root, submissions)
+        raise FileNotFoundError("\n".join([expected, *_not_graded(others)]))
+    config = _config(root, folder)
     limits.apply(config)
     api = NbGraderAPI(config=config)
-    failures = dict(astray)
+    stamps = Stamps(root / "autograded", folder, limits)
+    failures = dict(others)
     with environment(), warnings.catch_warnings():
         # nbgrader's own queries warn about the order in which they add rows.
         warnings.filterwarnings("ignore", category=SAWarning)
@@ -113,7 +117,9 @@ def grade(
         bar = tqdm(found, desc="grading", unit="notebook", disable=not progress)
         for student, chapter in bar:
             try:
-                _grade_one(api, student, chapter)
+                if not _is_graded(config, student, chapter, stamps):
+                    _autograde(api, student, chapter, stamps)
+                _write_feedback(api, student, chapter)
             except GradingError as error:
                 failures[student, chapter.slug] = _explain(error, limits)
                 _keep_log(str(error), root / "feedback" / student / chapter.slug)
@@ -124,7 +130,7 @@ def grade(
         gradebook=root / "gradebook.db",
         csv=table,
         feedback=root / "feedback",
-        submissions=len(found) + len(astray),
+        submissions=len(found) + len(others),
         failures=failures,
         overruled=overruled,
     )
@@ -157,43 +163,6 @@ def report(graded: Graded) -> str:
     return "\n".join(lines)
 
 
-def _submissions(folder: Path, root: Path) -> Iterator[tuple[str, Chapter]]:
-    if not folder.is_dir():
-        raise FileNotFoundError(
-            f"{folder} is not a folder: expected submissions there; if they lie "
-            "elsewhere, say where: make grade SUBMISSIONS=folder"
-        )
-    for student in sorted(path for path in folder.iterdir() if path.is_dir()):
-        for chapter in chapters(root):
-            if (student / chapter.slug / f"{chapter.slug}.ipynb").is_file():
-                yield student.name, chapter
-
-
-def _astray(folder: Path, root: Path) -> dict[tuple[str, str], str]:
-    """Why each notebook that is no submission is none, and what to do about it."""
-    expected = {
-        Path(s, c.slug, f"{c.slug}.ipynb") for s, c in _submissions(folder, root)
-    }
-    slugs = [chapter.slug for chapter in chapters(root)]
-    astray = {}
-    for path in sorted(folder.rglob("*.ipynb")):
-        where = path.relative_to(folder)
-        if where in expected or any(part.startswith(".") for part in where.parts):
-            continue  # .ipynb_checkpoints, and what macOS adds to archives
-        student, *rest = where.parts
-        if not rest or student in slugs:
-            student, rest = "<student>", where.parts
-        named = (s for part in reversed(rest) for s in slugs if s in part)
-        slug = next(named, "<chapter>")
-        target = Path(student, slug, f"{slug}.ipynb")
-        cure = f"rename it to {target.as_posix()}"
-        if target in expected:
-            cure = f"keep either it or {target.as_posix()}, under that name"
-        why = f"not where a submission is expected; {cure}"
-        astray[student, Path(*rest).as_posix()] = why
-    return astray
-
-
 def _not_graded(failures: dict[tuple[str, str], str]) -> list[str]:
     return [
         f"  NOT GRADED {who}, {what}: {why}" for (who, what), why in failures.items()
@@ -207,9 +176,29 @@ def _config(root: Path, submissions: Path) -> Config:
     return config
 
 
-def _grade_one(api: object, student: str, chapter: Chapter) -> None:
+def _is_graded(config: Config, student: str, chapter: Chapter, stamps: Stamps) -> bool:
+    from nbgrader.api import MissingEntry
+
+    if not stamps.holds(student, chapter):
+        return False
+    with _gradebook(config) as gradebook:
+        try:
+            submission = gradebook.find_submission(chapter.slug, student)
+        except MissingEntry:
+            return False
+        return _score(submission) is not None
+
+
+def _autograde(
+    api: "NbGraderAPI", student: str, chapter: Chapter, stamps: Stamps
+) -> None:
+    stamps.drop(student, chapter)
     graded = api.autograde(chapter.slug, student, force=True, create=True)
     demand(graded, f"grade {chapter.slug} of {student}")
+    stamps.keep(student, chapter)
+
+
+def _write_feedback(api: "NbGraderAPI", student: str, chapter: Chapter) -> None:
     feedback = api.generate_feedback(chapter.slug, student, force=True)
     demand(feedback, f"write feedback on {chapter.slug} for {student}")
 

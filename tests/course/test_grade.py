@@ -13,6 +13,7 @@ from nbgrader.api import Gradebook
 from course.bake import bake
 from course.environment import environment
 from course.grade import grade, report
+from course.limits import Limits
 from course.release import prepare_work
 from course.syllabus import Chapter, parts
 from tests.course.grading import points, submit
@@ -133,6 +134,45 @@ def test_a_grading_that_is_killed_is_finished_by_the_next(
         "  LOOK AGAIN ada, 01_tiny: ex01-1-heldout has fewer points by hand (1.5) than "
         "by the tests of the submission (2); those by hand count"
     ) in report(again).splitlines()
+
+
+def test_grading_again_runs_only_what_has_changed(
+    released: Chapter, tmp_path: Path
+) -> None:
+    tiny, log = released, tmp_path / "log"
+    tells = (
+        f"with open({str(log)!r}, 'a') as log:\n    log.write('{{}} ')\n"
+        "def double(number):\n    return 2 * number"
+    )
+    for student in ("ada", "bea"):
+        submit(tiny, student, tiny.work, {"ex01-1": tells.format(student)})
+
+    def run_again(**settings: Limits) -> list[str]:
+        log.write_text("")
+        assert scores(grade(root=tiny.folder, progress=False, **settings).csv) == {
+            "ada": 3,
+            "bea": 3,
+        }
+        return log.read_text().split()
+
+    assert run_again() == ["ada", "bea"]
+    with Gradebook(f"sqlite:///{tiny.folder / 'gradebook.db'}") as gradebook:
+        comment = gradebook.find_comment("ex01-1", "01_tiny", "01_tiny", "ada")
+        comment.manual_comment = "well done"
+        gradebook.db.commit()
+    assert run_again() == []
+    page = tiny.folder / "feedback" / "ada" / "01_tiny" / "01_tiny.html"
+    assert "well done" in page.read_text()
+
+    submit(tiny, "bea", tiny.work, {"ex01-1": tells.format("BEA")})
+    assert run_again() == ["BEA"]
+    assert run_again(limits=Limits(seconds=100)) == ["ada", "BEA"]
+    shutil.rmtree(tiny.folder / "autograded" / "ada")
+    assert run_again(limits=Limits(seconds=100)) == ["ada"]
+    (tiny.folder / "gradebook.db").unlink()
+    assert run_again(limits=Limits(seconds=100)) == ["ada", "BEA"]
+    tiny.source.write_text(tiny.source.read_text().replace("one gives two", "1 is 2"))
+    assert run_again(limits=Limits(seconds=100)) == ["ada", "BEA"]
 
 
 ASTRAY = {

@@ -3,13 +3,20 @@
 A file for each part, because files are what is handed to parallel workers.
 """
 
+import ast
 import re
 from pathlib import Path
 
 import nbformat
 import pytest
 
-from course.exercises import grade_id, is_graded
+from course.exercises import (
+    definitions,
+    grade_id,
+    is_graded,
+    is_solution,
+    names_read,
+)
 from course.syllabus import chapters
 from tests.course.grading import Class, expected_points, mixed_answers, points
 
@@ -75,6 +82,23 @@ class PartTests:
         assert group.cells("mixed", slug) == expected
         assert points(group.graded.csv)["mixed", slug] == sum(expected.values())
         assert 0 < sum(expected.values()) < chapter.points
+
+    def test_a_mistake_costs_no_other_exercise_unless_its_answer_calls_it(
+        self, slug: str, group: Class
+    ) -> None:
+        answers = mixed_answers(group.released[slug])
+        notebook = nbformat.read(group.released[slug].source, as_version=4)
+        lost, wrong, names = set(), set(answers), set()
+        score = group.cells("mixed", slug)
+        for cell in notebook.cells:
+            if is_solution(cell):
+                tree = ast.parse(answers.get(cell.id, cell.source))
+                if cell.id in wrong or names_read(tree) & names:
+                    wrong.add(cell.id)
+                    names |= {function.name for function in definitions(tree)}
+            elif is_graded(cell) and score[cell.id] < cell.metadata.nbgrader.points:
+                lost.add(cell.id.rpartition("-")[0])
+        assert set(answers) <= lost <= wrong
 
     @pytest.mark.parametrize("student", ["perfect", "blank", "mixed"])
     def test_feedback_is_written(self, slug: str, student: str, group: Class) -> None:

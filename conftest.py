@@ -24,7 +24,7 @@ def as_before() -> Iterator[None]:
     import matplotlib.pyplot as plt
     import torch
 
-    style, dtype = dict(plt.rcParams), torch.get_default_dtype()
-    yield
-    plt.rcParams.update(style)
+    dtype = torch.get_default_dtype()
+    with plt.rc_context():
+        yield
     torch.set_default_dtype(dtype)

@@ -9,17 +9,14 @@ import contextlib
 import csv
 import importlib
 import io
-import os
 import shutil
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import nbformat
-import torch
 from nbformat import NotebookNode
 from nbgrader.api import Gradebook
 
@@ -104,7 +101,8 @@ def expected_points(
     """
     names: dict = {}
     found = {}
-    with _as_in_a_notebook(folder):
+    quiet = contextlib.redirect_stdout(io.StringIO())
+    with contextlib.chdir(folder), warnings.catch_warnings(), quiet:
         for cell in notebook.cells:
             given = {"setup", "given"} & {*cell.metadata.get("tags", [])}
             if not (given or is_solution(cell) or is_graded(cell)):
@@ -124,17 +122,3 @@ def _passes(code: str, names: dict) -> bool:
     except Exception:  # any error costs the points
         return False
     return not stderr.getvalue()
-
-
-@contextlib.contextmanager
-def _as_in_a_notebook(folder: Path) -> Iterator[None]:
-    """A chapter's setup cell changes its process: undo it for the other tests."""
-    style, dtype, before = dict(plt.rcParams), torch.get_default_dtype(), os.getcwd()
-    os.chdir(folder)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            yield
-    finally:
-        os.chdir(before)
-        plt.rcParams.update(style)
-        torch.set_default_dtype(dtype)

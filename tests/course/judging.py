@@ -7,12 +7,10 @@ ones too.
 
 import contextlib
 import io
-import os
 import signal
 from collections.abc import Iterator
 from functools import cache
 
-import matplotlib.pyplot as plt
 import nbformat
 import torch
 
@@ -33,9 +31,7 @@ def cells(chapter: Chapter) -> tuple:
 def prepared(chapter: Chapter, name: str) -> dict:
     """The names that an answer to exercise ``name`` and its tests start from."""
     names: dict = {}
-    folder = os.getcwd()
-    os.chdir(chapter.source.parent)
-    try:
+    with contextlib.chdir(chapter.source.parent):
         for cell in cells(chapter):
             if grade_id(cell) == name:
                 return names
@@ -43,20 +39,13 @@ def prepared(chapter: Chapter, name: str) -> dict:
                 *cell.metadata.get("tags", [])
             }:
                 exec(compile(cell.source, cell.id, "exec"), names)
-    finally:
-        os.chdir(folder)
     raise AssertionError(f"chapter {chapter.id} has no cell {name!r}")
 
 
 def failure(chapter: Chapter, name: str, code: str, cpu: float = CPU_SECONDS) -> str:
     """What the tests of exercise ``name`` say of an answer; empty if it passes."""
-    with _restored():
-        names = dict(prepared(chapter, name))
-        torch.set_default_dtype(torch.float64)
-        return _said(chapter, name, code, names, cpu)
-
-
-def _said(chapter: Chapter, name: str, code: str, names: dict, cpu: float) -> str:
+    names = dict(prepared(chapter, name))
+    torch.set_default_dtype(torch.float64)  # as the setup cell did
     stderr = io.StringIO()
     try:
         with contextlib.redirect_stderr(stderr), _limit(cpu):
@@ -68,17 +57,6 @@ def _said(chapter: Chapter, name: str, code: str, names: dict, cpu: float) -> st
     except Exception as error:  # any error costs the points
         return f"{type(error).__name__}: {error}"
     return f"stderr: {stderr.getvalue()}" if stderr.getvalue() else ""
-
-
-@contextlib.contextmanager
-def _restored() -> Iterator[None]:
-    """Undo what a chapter's setup cell changes in its process."""
-    dtype = torch.get_default_dtype()
-    try:
-        with plt.rc_context():
-            yield
-    finally:
-        torch.set_default_dtype(dtype)
 
 
 @contextlib.contextmanager

@@ -119,7 +119,11 @@ def _grade(options: argparse.Namespace) -> int:
 
     # Quoted in the Makefile, so that no shell has looked at it.
     folder = options.submissions and options.submissions.expanduser()
-    graded = grade(folder)
+    try:
+        graded = grade(folder)
+    except KeyboardInterrupt:
+        print("\nstopped; the same command goes on from there", file=sys.stderr)
+        return 130  # as shells say it
     print(report(graded))
     return 1 if graded.failures else 0
 

@@ -498,9 +498,10 @@ basis = torch.linalg.qr(
     torch.randn(12, 12, generator=torch.Generator().manual_seed(3))
 )[0]
 x0 = torch.zeros(3, 12)
-y = ista_step(basis, b, x0, lam, 1.0)
-assert torch.allclose(y, unroll.soft_threshold(b @ basis, lam)), (
-    "for an orthonormal A, L is 1 and one step from zero must solve the Lasso exactly"
+y = ista_step(2 * basis, b, x0, lam, 0.25)
+assert torch.allclose(y, unroll.soft_threshold(2 * b @ basis, lam) / 4), (
+    "if the columns of A are orthogonal and 2 long, L is 4, and one step of 1/4 from "
+    "zero must solve the Lasso exactly: what does the step multiply?"
 )
 
 # %% nbgrader={"grade": true, "grade_id": "ex11-3-heldout", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}

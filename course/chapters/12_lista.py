@@ -1867,7 +1867,7 @@ print("after sixty rounds it is worse than the zero code:", bool(run_on[-1] > 0)
 # may get one that stays where it is for a hundred rounds. Nothing in the loss asks for
 # either.) The steps beyond $2/L$ are harmless while
 # the thresholds keep codes sparse, and ten rounds are too few for the unstable directions to
-# grow. Chapter 15 trains layers that may be repeated forever.
+# grow.
 #
 # **No certificate.** The duality gap of chapter 11 needs only $x$, so we can ask it about a
 # network's answer, but the network does not lower it: it was trained for $x^\star$, not for the

@@ -1888,7 +1888,7 @@ print("horizon 2 never needs less than checkpointing:", all(worse))
 # %% [markdown]
 # So memory alone is no reason to interlock. Waiting is, if there is a machine per module. And even there a second
 # classical method waits: a *pipeline* cuts the batch into micro-batches and keeps all machines busy with exact
-# gradients (chapter 41). Interlocking may win where batches are too small to be cut, or machines too far apart to
+# gradients. Interlocking may win where batches are too small to be cut, or machines too far apart to
 # send every credit the whole way; this chapter has not shown it.
 #
 # **When the network is shallow.** With two modules there is nothing between the ends of the dial: $n = 1$ is local, $n

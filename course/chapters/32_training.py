@@ -1981,7 +1981,7 @@ for size in (200, 2_000, 20_000, 1_000_000):
     )
 
 # %% [markdown]
-# At a few thousand parameters it ends. Beyond, one approximates: L-BFGS, Kronecker factors (chapter 44), SOAP,
+# At a few thousand parameters it ends. Beyond, one approximates: L-BFGS, Kronecker factors, SOAP,
 # random subspaces. PINNs are small, often small enough; that is their luck.
 #
 # **Adaptive weights oscillate, residual-driven points chase noise.** Both look at a momentary state and act on it. Left:

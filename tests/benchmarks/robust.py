@@ -1,7 +1,8 @@
 """Are the course's outputs the same on other processors, threads and seeds?
 
 Two questions, one row for each notebook and setting, each stored when it is there; a
-row is made again when its notebook has changed. Projects answer the first only.
+row is made again when its notebook's code or outputs have changed. Projects answer the
+first only.
 
 * **Processors.** nbval compares every output, as ``make test`` does, with one thread or
   two, while PyTorch takes instructions that older processors have, too
@@ -209,10 +210,17 @@ def plan() -> list[tuple[str, Path, Callable[[Path], dict]]]:
 def main() -> None:
     """Make the rows that are missing or whose notebook has changed."""
     for name, source, job in plan():
-        digest = hashlib.sha256(source.read_bytes()).hexdigest()[:12]
+        digest = digest_of(source)
         old = read()["rows"].get(source.stem, {}).get(name, {})
         if old.get("notebook") != digest:
             store(source.stem, name, {"notebook": digest, **job(source)})
+
+
+def digest_of(source: Path) -> str:
+    """Return what identifies a notebook's code and outputs; its prose may change."""
+    cells = nbformat.read(source, as_version=4).cells
+    code = [(c.source, c.outputs) for c in cells if c.cell_type == "code"]
+    return hashlib.sha256(json.dumps(code).encode()).hexdigest()[:12]
 
 
 def read() -> dict:

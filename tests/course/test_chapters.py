@@ -129,6 +129,14 @@ def test_the_chapter_follows_the_template(chapter: Chapter) -> None:
 
 
 @CHAPTERS
+def test_chapters_that_the_text_names_exist(chapter: Chapter) -> None:
+    named = re.findall(
+        r"\b[Cc]hapters? ((?:\d\d(?:, | and | or | to )?)+)", prose(chapter)
+    )
+    assert {*re.findall(r"\d\d", " ".join(named))} <= {c.id for c in chapters()}
+
+
+@CHAPTERS
 def test_headings_skip_no_level(chapter: Chapter) -> None:
     text = re.sub(r"```.*?```", "", prose(chapter), flags=re.DOTALL)
     levels = [len(h) for h in re.findall(r"^(#+) ", text, re.MULTILINE)]

@@ -84,8 +84,9 @@ GRADE = (
 )
 
 
-def test_a_grading_that_is_killed_is_finished_by_the_next(
-    released: Chapter, tmp_path: Path
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_grading_that_is_stopped_is_finished_by_the_next(
+    released: Chapter, tmp_path: Path, how: signal.Signals
 ) -> None:
     """After ada's submission, while bea's runs; what a teacher has entered is kept."""
     tiny = released
@@ -106,11 +107,15 @@ def test_a_grading_that_is_killed_is_finished_by_the_next(
     while not begun.exists():
         assert process.poll() is None, "the grading ended too early"
         time.sleep(0.05)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    os.kill(process.pid, how)
+    assert process.wait(timeout=120) != 0
     go.touch()
     database = f"sqlite:///{tiny.folder / 'gradebook.db'}"
     with Gradebook(database) as gradebook:
+        graded = {
+            s.student.id for s in gradebook.find_assignment("01_tiny").submissions
+        }
+        assert graded <= {"ada", "bea"}, "it has gone on after the interrupt"
         assert gradebook.find_submission("01_tiny", "ada").score == 1
         where = ("01_tiny", "01_tiny", "ada")
         gradebook.find_grade("ex01-1-heldout", *where).manual_score = 1.5

@@ -34,8 +34,8 @@ class Verdict:
     """What the visible tests say about one exercise.
 
     ``state`` is ``"passes"``, ``"not yet"`` or ``"not written yet"``; ``idea`` is the
-    error of the answer itself, or the message of the first test that failed, or empty.
-    Before it stands which other answer to mend first, if this one calls any.
+    error of the answer itself, or the message of the first test that failed, or which
+    other answers to mend first, or empty.
     """
 
     exercise: Exercise
@@ -67,7 +67,7 @@ def check(chapter: Chapter, notebook: Path | None = None) -> list[Verdict]:
     tested = _with_released_tests(student, released)
     execute(tested, path.parent, stop_at_errors=False)
     verdicts = [_judge(exercise, tested) for exercise in exercises(released)]
-    return _with_causes(verdicts, tested)
+    return with_causes(verdicts, tested)
 
 
 def report(chapter: Chapter, verdicts: list[Verdict]) -> str:
@@ -81,7 +81,7 @@ def report(chapter: Chapter, verdicts: list[Verdict]) -> str:
         Text of several lines.
     """
     width = max(len(v.exercise.title) for v in verdicts)
-    lines = [f"Chapter {chapter.id} · {chapter.title}", ""]
+    lines = [f"Chapter {chapter.id} · {chapter.title}", f"  {chapter.work}", ""]
     for v in verdicts:
         e = v.exercise
         lines.append(f"  {e.id}  {e.title:<{width}}  {e.dots}  {v.state}")
@@ -90,6 +90,48 @@ def report(chapter: Chapter, verdicts: list[Verdict]) -> str:
     lines += ["", f"{passing} of {len(verdicts)} exercises pass their visible tests."]
     lines.append("Held-out tests run when your work is graded.")
     return "\n".join(lines)
+
+
+def with_causes(verdicts: list[Verdict], notebook: NotebookNode) -> list[Verdict]:
+    """Of a failing answer that rests on others that fail, tell those to mend first.
+
+    What its own tests say is left out then: they cannot know whose fault it is.
+
+    Args:
+        verdicts: What the tests alone say.
+        notebook: The student's copy.
+
+    Returns:
+        The verdicts, some with another idea.
+    """
+    answers = {grade_id(c): _tree(c.source) for c in notebook.cells if is_solution(c)}
+    failing = {
+        function.name: v
+        for v in verdicts
+        if v.state != "passes"
+        for function in definitions(answers[v.exercise.grade_id])
+    }
+
+    def called(v: Verdict) -> set[str]:
+        names = names_read(answers[v.exercise.grade_id])
+        if "NotImplementedError" in names:  # the stub: what it calls is the chapter's
+            return set()
+        return {name for name in names & {*failing} if failing[name] is not v}
+
+    found = []
+    for v in verdicts:
+        seen, new = set(), called(v) if v.state != "passes" else set()
+        while new:
+            seen |= new
+            new = set().union(*(called(failing[name]) for name in new)) - seen
+        roots = [name for name in failing if name in seen and not called(failing[name])]
+        if roots:
+            told = " and ".join(f"{n} ({failing[n].exercise.id})" for n in roots)
+            them = "those" if len(roots) > 1 else "that"
+            idea = f"it rests on your {told}: mend {them} first"
+            v = replace(v, state="not yet", idea=idea)
+        found.append(v)
+    return found
 
 
 def _with_released_tests(student: NotebookNode, released: NotebookNode) -> NotebookNode:
@@ -118,30 +160,6 @@ def _judge(exercise: Exercise, notebook: NotebookNode) -> Verdict:
         return Verdict(exercise, "not yet", _idea(error))
     told = _syntax_error(answer.source) or _told(error)
     return Verdict(exercise, "not yet", f"your answer cell itself fails: {told}")
-
-
-def _with_causes(verdicts: list[Verdict], notebook: NotebookNode) -> list[Verdict]:
-    """Say which failing answers call others that fail: their tests cannot know."""
-    answers = {grade_id(c): _tree(c.source) for c in notebook.cells if is_solution(c)}
-    failing = {
-        function.name: v
-        for v in verdicts
-        if v.state != "passes"
-        for function in definitions(answers[v.exercise.grade_id])
-    }
-    found = []
-    for v in verdicts:
-        called = names_read(answers[v.exercise.grade_id])
-        causes = [
-            f"it calls your {name} ({failing[name].exercise.id}), which does not pass "
-            "yet: mend that first"
-            for name in failing
-            if name in called and failing[name] is not v
-        ]
-        if v.state != "passes" and causes:
-            v = replace(v, state="not yet", idea="\n".join([causes[0], v.idea]).strip())
-        found.append(v)
-    return found
 
 
 def _loses_points(cell: NotebookNode) -> bool:

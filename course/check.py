@@ -126,9 +126,8 @@ def with_causes(verdicts: list[Verdict], notebook: NotebookNode) -> list[Verdict
             new = set().union(*(called(failing[name]) for name in new)) - seen
         roots = [name for name in failing if name in seen and not called(failing[name])]
         if roots:
-            told = " and ".join(f"{n} ({failing[n].exercise.id})" for n in roots)
-            them = "those" if len(roots) > 1 else "that"
-            idea = f"it rests on your {told}: mend {them} first"
+            told = ", ".join(f"{n} ({failing[n].exercise.id})" for n in roots)
+            idea = f"it rests on your {told}: mend that first"
             v = replace(v, state="not yet", idea=idea)
         found.append(v)
     return found

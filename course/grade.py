@@ -48,8 +48,9 @@ class Graded:
     """Where the results of a grading lie, and which submissions failed, and why.
 
     ``failures`` is by student and chapter, or by student and notebook if that lies
-    where no submission is expected. ``overruled`` tells of points that a teacher has
-    entered and that are fewer than the tests give now.
+    where no submission is expected. ``unchanged`` counts those graded earlier,
+    ``overruled`` tells of points that a teacher has entered and that are fewer than the
+    tests give now.
     """
 
     gradebook: Path
@@ -57,6 +58,7 @@ class Graded:
     feedback: Path
     submissions: int
     failures: dict[tuple[str, str], str]
+    unchanged: int = 0
     overruled: tuple[str, ...] = ()
 
 
@@ -108,7 +110,7 @@ def grade(
     limits.apply(config)
     api = NbGraderAPI(config=config)
     stamps = Stamps(root / "autograded", folder, limits)
-    failures = dict(others)
+    failures, unchanged = dict(others), 0
     with environment(), warnings.catch_warnings():
         # nbgrader's own queries warn about the order in which they add rows.
         warnings.filterwarnings("ignore", category=SAWarning)
@@ -117,7 +119,9 @@ def grade(
         bar = tqdm(found, desc="grading", unit="notebook", disable=not progress)
         for student, chapter in bar:
             try:
-                if not _is_graded(config, student, chapter, stamps):
+                if _is_graded(config, student, chapter, stamps):
+                    unchanged += 1
+                else:
                     _autograde(api, student, chapter, stamps)
                 _write_feedback(api, student, chapter)
             except GradingError as error:
@@ -132,6 +136,7 @@ def grade(
         feedback=root / "feedback",
         submissions=len(found) + len(others),
         failures=failures,
+        unchanged=unchanged,
         overruled=overruled,
     )
 
@@ -146,8 +151,9 @@ def report(graded: Graded) -> str:
         Text of several lines.
     """
     done = graded.submissions - len(graded.failures)
+    already = f", {graded.unchanged} of them earlier" if graded.unchanged else ""
     lines = [
-        f"{done} of {graded.submissions} submissions graded",
+        f"{done} of {graded.submissions} submissions graded{already}",
         f"  gradebook  {graded.gradebook}",
         f"  table      {graded.csv}",
         f"  feedback   {graded.feedback}/<student>/<chapter>/",

@@ -132,7 +132,7 @@ def test_an_answer_that_calls_a_failing_one_is_told_so(
     ("bodies", "passing", "told"),
     [
         (["0", "f1()", "f2()"], "", "f1 (01.1): mend that first"),
-        (["0", "0", "f1() + f2()"], "", "f1 (01.1) and f2 (01.2): mend those first"),
+        (["0", "0", "f1() + f2()"], "", "f1 (01.1), f2 (01.2): mend that first"),
         (["0", "f1()", "f2()"], "1", "f2 (01.2): mend that first"),
         (["0", "f1()", "f2() or NotImplementedError"], "", ""),  # not written yet
         (["0", "f1()", "f3()"], "", ""),  # itself only

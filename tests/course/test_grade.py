@@ -62,6 +62,7 @@ def test_a_class_is_graded_whatever_one_student_hands_in(released: Chapter) -> N
     page = (graded.feedback / "carl" / "01_tiny" / "01_tiny.html").read_text()
     assert '<a href="#ex01-1-visible">01.1, visible</a> (Score: 1.0 / 1.0)' in page
     assert '<a href="#ex01-1-heldout">01.1, held-out</a> (Score: 0.0 / 2.0)' in page
+    assert "<p>carl</p>" in page
     said = report(graded)
     assert "3 of 5 submissions graded" in said
     assert "NOT GRADED dada, 01_tiny: the file is no notebook\n" in said
@@ -154,11 +155,13 @@ def test_grading_again_runs_only_what_has_changed(
 
     def run_again(**settings: Limits) -> list[str]:
         log.write_text("")
-        assert scores(grade(root=tiny.folder, progress=False, **settings).csv) == {
-            "ada": 3,
-            "bea": 3,
-        }
-        return log.read_text().split()
+        graded = grade(root=tiny.folder, progress=False, **settings)
+        assert scores(graded.csv) == {"ada": 3, "bea": 3}
+        ran = log.read_text().split()
+        assert graded.unchanged == 2 - len(ran)
+        before = f", {graded.unchanged} of them earlier" if graded.unchanged else ""
+        assert report(graded).startswith(f"2 of 2 submissions graded{before}\n")
+        return ran
 
     assert run_again() == ["ada", "bea"]
     with Gradebook(f"sqlite:///{tiny.folder / 'gradebook.db'}") as gradebook:

@@ -152,7 +152,7 @@ def test_the_worked_example_answers_its_brief_and_scores_itself() -> None:
     text = prose(WORKED)
     brief = re.search(r"This is the project \[.+?\]\((\w+)\.ipynb\)", text)
     assert brief and brief[1] in BRIEFS
-    assert f"]({WORKED}.ipynb)" in prose(brief[1])
+    assert f"](../projects/{WORKED}.ipynb)" in prose(brief[1])
     rubric = (FOLDER / "instructor" / "rubrics.md").read_text()
     criteria = re.findall(r"^\| \*\*(.+?)\*\* \|", rubric, re.MULTILINE)
     rows = re.findall(r"^\| (\w.+?) \| ([0-3]) \|", section(WORKED, "Scored"), re.M)

@@ -62,7 +62,7 @@ def test_a_class_is_graded_whatever_one_student_hands_in(released: Chapter) -> N
     page = (graded.feedback / "carl" / "01_tiny" / "01_tiny.html").read_text()
     assert '<a href="#ex01-1-visible">01.1, visible</a> (Score: 1.0 / 1.0)' in page
     assert '<a href="#ex01-1-heldout">01.1, held-out</a> (Score: 0.0 / 2.0)' in page
-    assert "<p>carl</p>" in page
+    assert "carl, 01_tiny (Score: 1.0 / 3.0)" in page
     said = report(graded)
     assert "3 of 5 submissions graded" in said
     assert "NOT GRADED dada, 01_tiny: the file is no notebook\n" in said

@@ -1,10 +1,11 @@
-"""One thread per process, no spinning, before anything imports torch."""
+"""What holds for every test: one thread, no notebook's text, nothing left behind."""
 
 import os
 from collections.abc import Iterator
 
 import pytest
 
+# Before anything imports torch; threads that wait by spinning starve each other.
 os.environ.update(
     OMP_NUM_THREADS="1",
     OMP_WAIT_POLICY="PASSIVE",

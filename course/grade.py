@@ -4,10 +4,12 @@ Grading executes what students wrote, with the rights of who runs it: use a mach
 or a user account that may be thrown away.
 """
 
-import csv
+import contextlib
 import re
 import shutil
+import signal
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +19,7 @@ from tqdm.auto import tqdm
 from traitlets.config import Config
 
 from course.environment import environment
+from course.gradebook import has_points, opened, overtaken, write_table
 from course.limits import DEFAULTS, WARNING, Limits, can_limit_memory
 from course.release import GradingError, demand, nbgrader_config
 from course.stamps import Stamps
@@ -24,7 +27,6 @@ from course.submissions import astray, submissions
 from course.syllabus import FOLDER, Chapter
 
 if TYPE_CHECKING:  # nbgrader takes a second to load
-    from nbgrader.api import Gradebook, SubmittedAssignment
     from nbgrader.apps import NbGraderAPI
 
 _CAUSES = {
@@ -119,17 +121,18 @@ def grade(
         bar = tqdm(found, desc="grading", unit="notebook", disable=not progress)
         for student, chapter in bar:
             try:
-                if _is_graded(config, student, chapter, stamps):
-                    unchanged += 1
-                else:
-                    _autograde(api, student, chapter, stamps)
-                _write_feedback(api, student, chapter)
+                with _stopped_by_ctrl_c():
+                    if _is_graded(config, student, chapter, stamps):
+                        unchanged += 1
+                    else:
+                        _autograde(api, student, chapter, stamps)
+                    _write_feedback(api, student, chapter)
             except GradingError as error:
                 failures[student, chapter.slug] = _explain(error, limits)
                 _keep_log(str(error), root / "feedback" / student / chapter.slug)
-        with _gradebook(config) as gradebook:
-            table = _export(gradebook, root / "grades.csv")
-            overruled = _overruled(gradebook)
+        with opened(config) as gradebook:
+            table = write_table(gradebook, root / "grades.csv")
+            overruled = overtaken(gradebook)
     return Graded(
         gradebook=root / "gradebook.db",
         csv=table,
@@ -182,17 +185,32 @@ def _config(root: Path, submissions: Path) -> Config:
     return config
 
 
-def _is_graded(config: Config, student: str, chapter: Chapter, stamps: Stamps) -> bool:
-    from nbgrader.api import MissingEntry
+@contextlib.contextmanager
+def _stopped_by_ctrl_c() -> Iterator[None]:
+    """Raise an interrupt that nbgrader has swallowed: it takes it for a fault."""
+    pressed = []
 
+    def press(*event: object) -> None:
+        pressed.append(event)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, press)
+    try:
+        yield
+    except GradingError:
+        if not pressed:
+            raise
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed:
+        raise KeyboardInterrupt
+
+
+def _is_graded(config: Config, student: str, chapter: Chapter, stamps: Stamps) -> bool:
     if not stamps.holds(student, chapter):
         return False
-    with _gradebook(config) as gradebook:
-        try:
-            submission = gradebook.find_submission(chapter.slug, student)
-        except MissingEntry:
-            return False
-        return _score(submission) is not None
+    with opened(config) as gradebook:
+        return has_points(gradebook, student, chapter)
 
 
 def _autograde(
@@ -224,52 +242,3 @@ def _keep_log(text: str, folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     (folder / LOG).write_text(text + "\n")
-
-
-def _gradebook(config: Config) -> "Gradebook":
-    from nbgrader.api import Gradebook
-    from nbgrader.coursedir import CourseDirectory
-
-    directory = CourseDirectory(config=config)
-    return Gradebook(directory.db_url, directory.course_id)
-
-
-def _export(gradebook: "Gradebook", path: Path) -> Path:
-    """Write a row for each chapter and student; of what was not graded, no score.
-
-    nbgrader's own table gives a zero there, as to a blank submission, and does not
-    quote names with a comma.
-    """
-    students = gradebook.students
-    known = ("last_name", "first_name", "email")
-    known = [name for name in known if any(getattr(s, name) for s in students)]
-    with path.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(["assignment", "student_id", *known, "score", "max_score"])
-        for assignment in gradebook.assignments:
-            scores = {s.student.id: _score(s) for s in assignment.submissions}
-            for student in students:
-                names = [getattr(student, name) for name in known]
-                score = scores.get(student.id)
-                row = [assignment.name, student.id, *names, score, assignment.max_score]
-                table.writerow(row)
-    return path
-
-
-def _score(submission: "SubmittedAssignment") -> float | None:
-    grades = [grade for notebook in submission.notebooks for grade in notebook.grades]
-    if all(g.auto_score is None and g.manual_score is None for g in grades):
-        return None
-    return max(0.0, submission.score - submission.late_submission_penalty)
-
-
-def _overruled(gradebook: "Gradebook") -> tuple[str, ...]:
-    from nbgrader.api import Grade
-
-    fewer = gradebook.db.query(Grade).filter(Grade.manual_score < Grade.auto_score)
-    return tuple(
-        f"{g.student.id}, {g.assignment.name}: {g.name} has fewer points by hand "
-        f"({g.manual_score:g}) than by the tests of the submission ({g.auto_score:g}); "
-        "those by hand count"
-        for g in fewer
-    )

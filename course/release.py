@@ -73,11 +73,8 @@ def demand(result: dict, task: str) -> None:
 
     Raises:
         GradingError: If it failed.
-        KeyboardInterrupt: If it was interrupted, which nbgrader takes for a failure.
     """
     if not result["success"]:
-        if "KeyboardInterrupt" in result.get("error", ""):
-            raise KeyboardInterrupt
         said = "\n".join(filter(None, (result.get("log"), result.get("error"))))
         raise GradingError(f"nbgrader could not {task}; it said:\n{said.strip()}")
 

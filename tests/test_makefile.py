@@ -92,6 +92,16 @@ def test_values_reach_the_command_whole(
     assert run.stdout.splitlines() == ["-m", "course", *handed_on]
 
 
+def test_an_answer_not_yet_right_is_no_error_of_make(clone: Path) -> None:
+    installed(clone, "course")
+    python = clone / ".venv" / "bin" / "python"
+    python.write_text("#!/bin/sh\necho 1 of 7\nexit 1\n")
+    python.chmod(0o755)
+    line = ["make", "check", "CHAPTER=11"]
+    run = subprocess.run(line, cwd=clone, env=ENVIRONMENT, capture_output=True)
+    assert (run.returncode, run.stdout, run.stderr) == (0, b"1 of 7\n", b"")
+
+
 def test_an_old_python_is_refused_with_a_cure(clone: Path) -> None:
     old = clone / "old-python"
     old.write_text("#!/bin/sh\nexit 1\n")

@@ -27,8 +27,8 @@
 #
 # Why it matters: sensors warm up, coils move, lenses get dirty. Nobody retrains a network each
 # morning. This project has been carried out once, as an example of the expected standard: [worked
-# example](../projects/worked_example.ipynb). It ends with what is still open; start there if you choose this
-# project.
+# example](../projects/worked_example.ipynb). It ends with what is still open; start there if you
+# choose this project.
 
 # %% tags=["setup"]
 import math

@@ -216,6 +216,15 @@ def test_a_wrong_answer_costs_points_of_its_own_exercise_only(chapter: Chapter) 
         called = reached(names_read(ast.parse(cell.source)), needs, stop=owner)
         others = {name: owner[name] for name in called if name in owner}
         assert {*others.values()} <= {own}, f"{grade_id(cell)} calls {others}"
+        taken = names_bound(ast.parse(cell.source)) & {*owner}
+        assert not taken, f"{grade_id(cell)} binds {taken}"
+
+
+def names_bound(tree: ast.Module) -> set[str]:
+    """Names that a cell gives a value, and so takes from what had them before."""
+    stored = [n for n in ast.walk(tree) if isinstance(n, ast.Name)]
+    bound = {n.id for n in stored if isinstance(n.ctx, ast.Store)}
+    return bound | {function.name for function in definitions(tree)}
 
 
 def reached(

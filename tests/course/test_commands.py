@@ -49,6 +49,17 @@ def test_the_home_folder_is_found_where_no_shell_has_looked(
     assert f"{tmp_path / 'my class'} is not a folder" in capsys.readouterr().err
 
 
+def test_a_grading_that_is_stopped_says_how_to_go_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("course.grade.grade", stopped)
+    assert main(["grade"]) == 130
+    assert "stopped; the same command goes on from there" in capsys.readouterr().err
+
+
 def test_a_python_without_the_packages_says_which_has_them() -> None:
     line = [sys.executable, "-S", "-m", "course", "check", "11"]  # no site-packages
     run = subprocess.run(line, cwd=ROOT, capture_output=True, text=True)

@@ -1,4 +1,5 @@
 import json
+import shlex
 import sys
 from pathlib import Path
 
@@ -79,12 +80,12 @@ def test_packages_of_another_folder_are_a_problem(
 
 
 def test_packages_that_cannot_be_imported_are_a_problem(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    if sys.prefix == sys.base_prefix:
-        pytest.skip("this Python is in no virtual environment")
-    # The Python that the environment came from, where nothing is installed.
-    monkeypatch.setattr(sys, "executable", sys._base_executable)
+    bare = tmp_path / "python"
+    bare.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -S "$@"\n')
+    bare.chmod(0o755)  # -S: no site-packages
+    monkeypatch.setattr(sys, "executable", str(bare))
     assert doctor.check_project() == Finding(
         "problem", "beyond-the-black-box is not installed", doctor.INSTALL
     )

@@ -13,102 +13,89 @@ prints nothing, and leaves torch's default device and dtype as they were.
 """
 
 from pinn import zoo
-from pinn.activations import LocallyAdaptive, sin, swish, tanh
-from pinn.basis import Rule, Tests, gauss_legendre, gauss_lobatto, legendre, lobatto
-from pinn.conservative import Conservative, Extended, Interfaces
-from pinn.fem import FEMSolution, fem
-from pinn.gauss_newton import LevenbergMarquardt
-from pinn.jets import Jet, Wanted, divergence, jet_of
-from pinn.mesh import Interface, Mesh, Partition
+from pinn.callbacks import (
+    NTK,
+    RAD,
+    RAR,
+    CausalWeights,
+    GradientNorm,
+    ResidualAttention,
+    SelfAdaptive,
+)
+from pinn.derivatives import Jet, Wanted, divergence, jet_of
+from pinn.domains import (
+    Interface,
+    Mesh,
+    Partition,
+    Rule,
+    Tests,
+    gauss_legendre,
+    gauss_lobatto,
+    legendre,
+    lobatto,
+)
+from pinn.forms import (
+    Conservative,
+    Extended,
+    FEMSolution,
+    Interfaces,
+    Strong,
+    Variational,
+    WeakForm,
+    fem,
+)
 from pinn.methods import CPINN, XPINN, HardPINN, Vanilla
 from pinn.metrics import flux_jump, mass_defect, relative_error, test_points
-from pinn.networks import JetFNN
-from pinn.optimizers import SSBFGS, SSBroyden
+from pinn.networks import (
+    FourierFeatures,
+    HardConstraint,
+    JetFNN,
+    LocallyAdaptive,
+    PeriodicFeatures,
+    SubdomainFNN,
+    sin,
+    swish,
+    tanh,
+)
+from pinn.optimizers import SSBFGS, LevenbergMarquardt, SSBroyden
 from pinn.problem import Problem
 from pinn.race import Race, race
-from pinn.reference import SpectralSolution, buckley_leverett_fan, cole_hopf, etdrk4
-from pinn.sampling import RAD, RAR, CausalWeights
 from pinn.solution import History, Solution
 from pinn.solve import solve
-from pinn.strong import Strong
-from pinn.subdomains import SubdomainFNN
-from pinn.transforms import FourierFeatures, HardConstraint, PeriodicFeatures
-from pinn.variational import Variational
-from pinn.weak import WeakForm
 from pinn.weak_methods import FEM, HPVPINN, VPINN
-from pinn.weights import NTK, GradientNorm, ResidualAttention, SelfAdaptive
+from pinn.zoo.reference import (
+    SpectralSolution,
+    buckley_leverett_fan,
+    cole_hopf,
+    etdrk4,
+)
 
+# fmt: off
 __all__ = [
     # the problem
-    "Problem",
-    "zoo",
+    "Problem", "zoo",
     # derivatives
-    "Jet",
-    "Wanted",
-    "divergence",
-    "jet_of",
+    "Jet", "Wanted", "divergence", "jet_of",
     # references
-    "FEMSolution",
-    "SpectralSolution",
-    "buckley_leverett_fan",
-    "cole_hopf",
-    "etdrk4",
-    "fem",
+    "FEMSolution", "SpectralSolution", "buckley_leverett_fan", "cole_hopf",
+    "etdrk4", "fem",
     # elements and test functions
-    "Interface",
-    "Mesh",
-    "Partition",
-    "Rule",
-    "Tests",
-    "WeakForm",
-    "gauss_legendre",
-    "gauss_lobatto",
-    "legendre",
-    "lobatto",
+    "Interface", "Mesh", "Partition", "Rule", "Tests", "WeakForm", "gauss_legendre",
+    "gauss_lobatto", "legendre", "lobatto",
     # discretisations: data of a deepxde.Model
-    "Conservative",
-    "Extended",
-    "Interfaces",
-    "Strong",
-    "Variational",
+    "Conservative", "Extended", "Interfaces", "Strong", "Variational",
     # networks
-    "JetFNN",
-    "LocallyAdaptive",
-    "SubdomainFNN",
-    "sin",
-    "swish",
-    "tanh",
+    "JetFNN", "LocallyAdaptive", "SubdomainFNN", "sin", "swish", "tanh",
     # solve and compare
-    "CPINN",
-    "FEM",
-    "HPVPINN",
-    "HardPINN",
-    "History",
-    "Race",
-    "Solution",
-    "VPINN",
-    "Vanilla",
-    "XPINN",
-    "flux_jump",
-    "mass_defect",
-    "race",
-    "relative_error",
-    "solve",
-    "test_points",
+    "CPINN", "FEM", "HPVPINN", "HardPINN", "History", "Race", "Solution", "VPINN",
+    "Vanilla", "XPINN", "flux_jump", "mass_defect", "race", "relative_error",
+    "solve", "test_points",
     # callbacks: points and weights
-    "CausalWeights",
-    "GradientNorm",
-    "NTK",
-    "RAD",
-    "RAR",
-    "ResidualAttention",
+    "CausalWeights", "GradientNorm", "NTK", "RAD", "RAR", "ResidualAttention",
     "SelfAdaptive",
     # optimisers
-    "LevenbergMarquardt",
-    "SSBFGS",
-    "SSBroyden",
+    "LevenbergMarquardt", "SSBFGS", "SSBroyden",
     # before and after the network
-    "FourierFeatures",
-    "HardConstraint",
-    "PeriodicFeatures",
+    "FourierFeatures", "HardConstraint", "PeriodicFeatures",
 ]
+# fmt: on

@@ -6,15 +6,16 @@ from typing import ClassVar
 
 import torch
 
-from pinn.collocation import Collocation
-from pinn.conservative import Conservative, Extended
-from pinn.mesh import Partition
-from pinn.networks import JetFNN
-from pinn.optimizers import SSBroyden
+from pinn.callbacks.sampling import RAD
+from pinn.domains.mesh import Partition
+from pinn.forms.collocation import Collocation
+from pinn.forms.cpinn import Conservative
+from pinn.forms.strong import Strong
+from pinn.forms.xpinn import Extended
+from pinn.networks.jet_fnn import JetFNN
+from pinn.networks.subdomain_fnn import SubdomainFNN
+from pinn.optimizers.ssbroyden import SSBroyden
 from pinn.problem import Problem
-from pinn.sampling import RAD
-from pinn.strong import Strong
-from pinn.subdomains import SubdomainFNN
 
 __all__ = ["CPINN", "XPINN", "HardPINN", "Vanilla", "condition_points", "constrained"]
 

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from pinn._checks import check_count, check_shape
-from pinn.conservative import Interfaces
-from pinn.jets import Jet, Wanted, jet_of
-from pinn.mesh import Partition
+from pinn.derivatives.jets import Jet, Wanted, jet_of
+from pinn.domains.mesh import Partition
+from pinn.forms.interfaces import Interfaces
 from pinn.problem import Problem
 
 __all__ = ["flux_jump", "mass_defect", "relative_error", "test_points"]

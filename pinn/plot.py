@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pinn.mesh import Mesh
+from pinn.domains.mesh import Mesh
 from pinn.problem import Problem
 
 __all__ = ["animate_solution", "plot_mesh", "plot_points", "plot_race", "plot_solution"]

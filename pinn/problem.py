@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from pinn._checks import check_callable, check_count, check_points, check_shape
-from pinn.jets import Flux, Jet, Wanted, divergence
-from pinn.mesh import box_of, inside_of
+from pinn.derivatives.jets import Flux, Jet, Wanted, divergence
+from pinn.domains.mesh import box_of, inside_of
 
 __all__ = ["Problem"]
 

@@ -14,8 +14,8 @@ from tqdm.auto import tqdm
 from pinn._backend import dde
 from pinn._checks import check_count, check_positive
 from pinn.checkpoint import load, put_back, save
-from pinn.fem import fem
-from pinn.mesh import Mesh
+from pinn.domains.mesh import Mesh
+from pinn.forms.fem import fem
 from pinn.metrics import relative_error, test_points
 from pinn.problem import Problem
 from pinn.solution import History, Solution

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import torch
 
-from pinn.collocation import Collocation
-from pinn.gauss_newton import LevenbergMarquardt
-from pinn.mesh import Mesh
+from pinn.domains.mesh import Mesh
+from pinn.forms.collocation import Collocation
+from pinn.forms.vpinn import Variational
 from pinn.methods import condition_points, constrained
-from pinn.networks import JetFNN
+from pinn.networks.jet_fnn import JetFNN
+from pinn.optimizers.levenberg_marquardt import LevenbergMarquardt
 from pinn.problem import Problem
-from pinn.variational import Variational
 
 __all__ = ["FEM", "HPVPINN", "VPINN"]
 

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from pinn._backend import dde
 from pinn._checks import check_count, check_positive
+from pinn.networks.transforms import HardConstraint
 from pinn.problem import Problem
-from pinn.transforms import HardConstraint
 from pinn.zoo._conditions import as_numpy, dirichlet, everywhere
 
 __all__ = [

@@ -9,15 +9,15 @@ from torch import Tensor
 
 from pinn._backend import dde
 from pinn._checks import check_positive
+from pinn.networks.transforms import HardConstraint
 from pinn.problem import Problem
-from pinn.reference import (
+from pinn.zoo._conditions import as_numpy, everywhere, initial, strip_of
+from pinn.zoo.reference import (
     SpectralSolution,
     buckley_leverett_fan,
     cole_hopf,
     etdrk4,
 )
-from pinn.transforms import HardConstraint
-from pinn.zoo._conditions import as_numpy, everywhere, initial, strip_of
 
 __all__ = ["advection", "allen_cahn", "buckley_leverett", "burgers", "heat"]
 

@@ -47,10 +47,12 @@ FILES = {
         "modular/objectives/sim.py": "test_objectives.py",
     },
     "pinn": {
-        "pinn/basis.py": "test_basis.py",
-        "pinn/jets.py": "test_networks.py",
-        "pinn/weak.py": "test_weak.py test_variational.py",
-        "pinn/optimizers.py": "test_optimizers.py",
+        "pinn/domains/basis.py": "domains/test_basis.py",
+        "pinn/derivatives/jets.py": "networks/test_jet_fnn.py",
+        "pinn/forms/weak_form.py": "forms/test_weak_form.py forms/test_vpinn.py",
+        "pinn/optimizers/quasi_newton.py": "optimizers/test_optimizers.py",
+        "pinn/optimizers/ssbfgs.py": "optimizers/test_optimizers.py",
+        "pinn/optimizers/ssbroyden.py": "optimizers/test_optimizers.py",
     },
 }
 # Tensors and floats have no bits: these mutants only ever raise a TypeError.
@@ -68,7 +70,7 @@ REASONS = {  # by place: why no test can tell, or need tell, the change
     "unroll/weights.py:249": "harmless: every column improves in the first iterations",
     "unroll/weights.py:65": "equivalent: the other branches solve the same system",
     "modular/objectives/sim.py:29": "equivalent: states have two axes or four",
-    "pinn/optimizers.py:258": "equivalent: theta is at most 1, so the bound is slack",
+    "pinn/optimizers/ssbroyden.py:58": "equivalent: theta is at most 1, so the bound is slack",
     "unroll/weights.py:109": "harmless: the size of the penalty sets the speed only",
     "unroll/weights.py:172": "harmless: it iterates longer",
     "unroll/weights.py:278": "caught by the networks' tests, which this run leaves out",

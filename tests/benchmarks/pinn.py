@@ -57,7 +57,7 @@ from pinn import (
     zoo,
 )
 from pinn._backend import dde
-from pinn.jacobian import jacobian
+from pinn.optimizers.jacobian import jacobian
 
 Model, data, nn = dde.Model, dde.data, dde.nn
 

@@ -22,7 +22,7 @@ from pinn import (
     tanh,
     zoo,
 )
-from pinn.jacobian import jacobian
+from pinn.optimizers.jacobian import jacobian
 
 pytestmark = [
     pytest.mark.gpu,

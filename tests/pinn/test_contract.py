@@ -18,7 +18,7 @@ from pinn import (
     zoo,
 )
 from pinn._backend import dde
-from pinn.collocation import Collocation
+from pinn.forms.collocation import Collocation
 
 HEAT = zoo.heat()
 CUTS = Partition(HEAT.geometry, [[0.4]])

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 
 from pinn._backend import dde
-from pinn.collocation import Collocation
-from pinn.derivatives import cache_works, fill_cache
-from pinn.jets import Wanted, jet_of
+from pinn.derivatives.deepxde_cache import cache_works, fill_cache
+from pinn.derivatives.jets import Wanted, jet_of
+from pinn.forms.collocation import Collocation
 
 __all__ = ["Strong"]
 

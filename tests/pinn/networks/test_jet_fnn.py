@@ -21,7 +21,7 @@ from pinn import (
     zoo,
 )
 from pinn._backend import dde
-from pinn.jets import autograd_jet
+from pinn.derivatives.jets import autograd_jet
 
 ACTIVATIONS = [tanh, sin, swish]
 EVERYTHING = Wanted.all(2)

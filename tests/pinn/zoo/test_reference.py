@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from pinn import Mesh, buckley_leverett_fan, cole_hopf, etdrk4, fem, jet_of, zoo
-from pinn.reference import _Stepper
+from pinn import buckley_leverett_fan, cole_hopf, etdrk4, jet_of, zoo
+from pinn.zoo.reference import _Stepper
 
 
 def test_cole_hopf_agrees_with_a_spectral_solution() -> None:
@@ -104,52 +104,6 @@ def test_the_fan_is_a_solution_up_to_its_shock() -> None:
     moved = x + torch.tensor([step, 0.0])
     slope = (fan(moved) - fan(x)) / step
     assert torch.allclose(ahead.p[..., 0], slope, atol=1e-5)
-
-
-@pytest.mark.parametrize("degree, order", [(1, 2), (2, 3)])
-def test_finite_elements_converge_at_their_order(degree: int, order: int) -> None:
-    problem = zoo.helmholtz_2d(1)
-    x = torch.rand(400, 2, generator=torch.Generator().manual_seed(1)).double()
-
-    def error(elements: int) -> float:
-        solution = fem(problem, Mesh(problem.geometry, elements), degree=degree)
-        return (solution.predict(x) - problem.exact(x)).norm().item()
-
-    assert math.log2(error(12) / error(24)) == pytest.approx(order, abs=0.3)
-
-
-def test_finite_elements_solve_the_layer_of_burgers() -> None:
-    problem = zoo.burgers(nu=0.05)
-    mesh = Mesh(problem.geometry, [40, 20])
-    solution = fem(problem, mesh)
-    x = torch.rand(400, 2, generator=torch.Generator().manual_seed(1)).double()
-    x[:, 0] = 2 * x[:, 0] - 1
-    error = (solution.predict(x) - problem.exact(x)).norm() / problem.exact(x).norm()
-    assert error < 2e-3
-    steps = solution.newton
-    assert steps[-1] < 1e-10 and steps[-2] < 1e-4, "Newton's method is quadratic"
-
-
-def test_finite_elements_find_the_singular_corner() -> None:
-    problem = zoo.l_shape()
-    solution = fem(problem, Mesh(problem.geometry, 16))
-    x = torch.tensor([[-0.5, 0.5], [0.5, -0.5], [-0.3, -0.7]], dtype=torch.float64)
-    assert (solution.predict(x) - problem.exact(x)).abs().max() < 2e-3
-
-
-def test_finite_elements_refuse_what_they_cannot_solve() -> None:
-    flow = zoo.kovasznay()
-    with pytest.raises(ValueError, match="3 components in 2 coordinates"):
-        fem(flow, Mesh(flow.geometry, 2))
-    periodic = zoo.allen_cahn()
-    with pytest.raises(ValueError, match=r"conditions\[0\] is a PeriodicBC"):
-        fem(periodic, Mesh(periodic.geometry, 2))
-    heat = zoo.heat()
-    with pytest.raises(ValueError, match="degree is 3"):
-        fem(heat, Mesh(heat.geometry, 2), degree=3)
-    sharp = zoo.burgers()
-    with pytest.raises(ValueError, match="after 2 steps"):
-        fem(sharp, Mesh(sharp.geometry, 4), steps=2)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from pinn import JetFNN, Partition, SubdomainFNN, Wanted, jet_of, zoo
-from pinn.jets import autograd_jet
+from pinn.derivatives.jets import autograd_jet
 
 STRIP = zoo.burgers().geometry
 CUTS = Partition(STRIP, [[-0.6, 0.2, 0.5]])
@@ -110,3 +110,17 @@ def test_bad_input_is_refused() -> None:
     net = make([2, 3, 1])
     with pytest.raises(ValueError, match=r"index has shape \(2,\): expected \(3\)"):
         net.traces(points(3), torch.zeros(2, dtype=torch.int64), Wanted())
+
+
+def test_a_batch_of_points_is_kept_only_while_they_stay_the_same() -> None:
+    partition = Partition(STRIP, [[0.0]])
+    net, x = make([2, 6, 1], partition), points()
+    for _ in range(3):
+        index, wanted = partition.locate(x), Wanted((0,), ((0, 0),))
+        for again in (index, index):
+            found = net.traces(x, again, wanted)
+            by_autograd = jet_of(
+                lambda y, i=index: net.traces(y, i, Wanted()).u, x, wanted
+            )
+            assert torch.allclose(found.H[..., 0, 0], by_autograd.H[..., 0, 0])
+        x[:, 1] *= 0.5  # in place

@@ -18,8 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pinn.activations import THIRD, Activation
-from pinn.jets import Wanted
+from pinn.derivatives.activations import THIRD, Activation
+from pinn.derivatives.jets import Wanted
 
 __all__ = ["Kept", "Pass", "can_fuse", "cut", "fused", "knows", "pairs_of"]
 

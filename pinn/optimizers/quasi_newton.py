@@ -12,14 +12,14 @@ import torch
 from torch import Tensor
 
 from pinn._checks import check_count, check_second_order
-from pinn.linesearch import strong_wolfe
+from pinn.optimizers.linesearch import strong_wolfe
 
-__all__ = ["SSBFGS", "SSBroyden"]
+__all__ = ["SelfScaled", "broyden"]
 
 Closure = Callable[[], Tensor]
 
 
-class _SelfScaled(torch.optim.Optimizer):
+class SelfScaled(torch.optim.Optimizer):
     """A quasi-Newton method of Broyden's class, the update left open.
 
     Args:
@@ -154,7 +154,7 @@ class _SelfScaled(torch.optim.Optimizer):
             start += p.numel()
 
 
-def _broyden(H: Tensor, s: Tensor, y: Tensor, tau: float, phi: float) -> None:
+def broyden(H: Tensor, s: Tensor, y: Tensor, tau: float, phi: float) -> None:
     r"""Apply a member of Broyden's class, scaled by ``1 / tau``, in place.
 
     .. math:: H \leftarrow \frac1\tau \Bigl(H - \frac{H y y^T H}{y^T H y}
@@ -166,94 +166,3 @@ def _broyden(H: Tensor, s: Tensor, y: Tensor, tau: float, phi: float) -> None:
     v = s / sy - Hy / yHy
     left = torch.stack([Hy * (-1 / (tau * yHy)), v * (phi * yHy / tau), s / sy], dim=1)
     H.mul_(1 / tau).addmm_(left, torch.stack([Hy, v, s]))
-
-
-class SSBFGS(_SelfScaled):
-    r"""Self-scaled BFGS: the inverse Hessian is scaled by ``1 / tau`` at each step.
-
-    .. math:: \tau = \min\Bigl(1, \frac{s^T y}{s^T B s}\Bigr), \qquad \phi = 1
-
-    Al-Baali 1998, Comput. Optim. Appl. 9(2); Urban et al. 2025, eq. (11).
-
-    Args:
-        params: Parameters in float64, one group.
-        max_iter: Iterations per step; each step evaluates the loss once more.
-        max_params: Refuse more parameters than this: 4000 take 122 MiB.
-
-    Raises:
-        TypeError: If the parameters are not in float64.
-        ValueError: If there is more than one group, or there are too many parameters.
-
-    Example:
-        >>> x = torch.tensor([3.0, -2.0], dtype=torch.float64, requires_grad=True)
-        >>> optimizer = SSBFGS([x])
-        >>> def closure():
-        ...     optimizer.zero_grad()
-        ...     loss = (x**2 * torch.tensor([1.0, 10.0])).sum()
-        ...     loss.backward()
-        ...     return loss
-        >>> for _ in range(2):
-        ...     loss = optimizer.step(closure)
-        >>> bool(closure() < 1e-12)
-        True
-    """
-
-    def _update(
-        self, H: Tensor, s: Tensor, y: Tensor, sBs: Tensor, first: bool
-    ) -> None:
-        sy = torch.dot(s, y)
-        b = (sBs / sy).item()
-        tau = (torch.dot(y, y) / sy).item() if first else min(1.0, 1.0 / b)
-        H.mul_(1 / tau)
-        _broyden(H, s, y, 1.0, 1.0)
-
-
-class SSBroyden(_SelfScaled):
-    r"""Self-scaled Broyden: scale and member of the class are chosen at each step.
-
-    With ``b = s^T B s / s^T y``, ``h = y^T H y / s^T y``, ``a = b h - 1``,
-
-    .. math:: \rho = \min\bigl(1, h (1 - \sqrt{a / (1 + a)})\bigr), \quad
-              \theta = \max\Bigl(\frac{\rho - 1}{a},
-              \min\bigl(\tfrac1\rho, \tfrac{1 - b}{b}\bigr)\Bigr), \quad
-              \phi = \frac{1 - \theta}{1 + a \theta}
-
-    and ``tau`` from ``min(1, 1 / b)`` and ``(1 + a theta)^{1 / (1 - n)}``. Al-Baali and
-    Khalfan 2012, Optim. Methods Softw. 27(3); Urban, Stefanou and Pons 2025, J. Comput.
-    Phys. 523, 113656, eqs. (13) to (23), their "SSBroyden2".
-
-    Args:
-        params: Parameters in float64, one group.
-        max_iter: Iterations per step; each step evaluates the loss once more.
-        max_params: Refuse more parameters than this: 4000 take 122 MiB.
-
-    Raises:
-        TypeError: If the parameters are not in float64.
-        ValueError: If there is more than one group, or there are too many parameters.
-
-    Example:
-        >>> x = torch.zeros(2, dtype=torch.float32, requires_grad=True)
-        >>> SSBroyden([x])
-        Traceback (most recent call last):
-        TypeError: SSBroyden got parameters in torch.float32: expected torch.float64,
-            ...
-    """
-
-    def _update(
-        self, H: Tensor, s: Tensor, y: Tensor, sBs: Tensor, first: bool
-    ) -> None:
-        sy = torch.dot(s, y)
-        b = (sBs / sy).item()
-        h = (torch.dot(y, H @ y) / sy).item()
-        a = max(b * h - 1, 1e-14)  # never negative, but for round-off (Cauchy-Schwarz)
-        rho = min(1.0, h * (1 - (a / (1 + a)) ** 0.5))
-        theta = max((rho - 1) / a, min(1 / rho, (1 - b) / b))
-        sigma = max(1 + theta * a, 1e-14)
-        phi = (1 - theta) / sigma
-        if first:
-            tau = h / sigma
-        else:
-            most = min(1.0, 1 / b)
-            scaled = most * (sigma ** (1 / (1 - len(s))) if len(s) > 1 else 1.0)
-            tau = min(scaled, sigma) if theta <= 0 else min(scaled, most / theta)
-        _broyden(H, s, y, tau, phi)

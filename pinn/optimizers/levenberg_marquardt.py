@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from pinn._checks import check_callable, check_positive, check_second_order
-from pinn.jacobian import jacobian
+from pinn.optimizers.jacobian import jacobian
 
 __all__ = ["LevenbergMarquardt"]
 

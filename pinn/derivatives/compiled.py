@@ -3,7 +3,7 @@
 Most of the time of a pass goes not into products but into reading and writing what lies
 between them: a dozen maps, each through all of its memory. ``torch.compile`` makes one
 loop of them; so little is left that the derivatives of the activation are computed
-anew on the way back, not kept. The formulas are those of :mod:`pinn.fused`.
+anew on the way back, not kept. The formulas are those of :mod:`pinn.derivatives.fused`.
 """
 
 from collections.abc import Sequence
@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from pinn.activations import THIRD, Activation
-from pinn.fused import Kept, Pass, knows
+from pinn.derivatives.activations import THIRD, Activation
+from pinn.derivatives.fused import Kept, Pass, knows
 
 __all__ = ["CompiledPass", "activate", "deactivate", "kind_of_pass"]
 
@@ -67,7 +67,7 @@ _deactivate = torch.compile(deactivate, dynamic=True)
 
 
 class CompiledPass(Pass):
-    """A :class:`pinn.fused.Pass` whose activations are compiled.
+    """A :class:`pinn.derivatives.Pass` whose activations are compiled.
 
     In large blocks with derivatives: for others the call costs more than it saves.
     """
@@ -96,7 +96,7 @@ def kind_of_pass(compiled: bool, activations: Sequence[Activation]) -> type[Pass
 
     Raises:
         ValueError: If they are to be compiled but learned, or not from
-            ``pinn.activations``.
+            ``pinn.networks``.
     """
     if compiled and not knows(activations):
         raise ValueError(

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from pinn.jets import Jet, Wanted
-from pinn.transforms import HardConstraint
+from pinn.derivatives.jets import Jet, Wanted
+from pinn.networks.transforms import HardConstraint
 
 __all__ = ["Memo", "transform_jet"]
 

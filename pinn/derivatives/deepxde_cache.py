@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pinn._backend import dde
-from pinn.jets import Jet, Wanted
+from pinn.derivatives.jets import Jet, Wanted
 
 __all__ = ["cache_works", "fill_cache"]
 

@@ -25,10 +25,16 @@ import torch
 from torch import Tensor
 
 from pinn._checks import check_count
-from pinn.assembly import active_tests, leading_part, place, unit_norm, warn_if_few
-from pinn.basis import RuleOf, Tests, gauss_legendre, lobatto
-from pinn.jets import Jet, Wanted, divergence
-from pinn.mesh import Mesh
+from pinn.derivatives.jets import Jet, Wanted, divergence
+from pinn.domains.basis import RuleOf, Tests, gauss_legendre, lobatto
+from pinn.domains.mesh import Mesh
+from pinn.forms.assembly import (
+    active_tests,
+    leading_part,
+    place,
+    unit_norm,
+    warn_if_few,
+)
 from pinn.problem import Problem
 
 __all__ = ["WeakForm"]

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from pinn._backend import dde
 from pinn._checks import check_callable, check_count
-from pinn.activations import Activation, LocallyAdaptive, tanh
-from pinn.compiled import kind_of_pass
-from pinn.composition import Memo, transform_jet
-from pinn.fused import Pass, can_fuse, fused
-from pinn.jacobian import current_tape
-from pinn.jets import Jet, Wanted
+from pinn.derivatives.activations import Activation, LocallyAdaptive, tanh
+from pinn.derivatives.compiled import kind_of_pass
+from pinn.derivatives.fused import Pass, can_fuse, fused
+from pinn.derivatives.jets import Jet, Wanted
+from pinn.derivatives.tape import current_tape
+from pinn.networks.composition import Memo, transform_jet
 
 __all__ = ["JetFNN", "check_sizes", "propagate", "seed_stack", "unstack"]
 
@@ -157,7 +157,7 @@ class JetFNN(dde.nn.NN):
 
     Args:
         layer_sizes: Inputs, hidden widths, outputs.
-        activation: ``tanh``, ``sin``, ``swish`` from ``pinn.activations``.
+        activation: ``tanh``, ``sin``, ``swish`` from ``pinn.networks``.
         adaptive: Scale ``n`` of locally adaptive slopes; None for fixed ones.
         compiled: Whether activations and their derivatives go through
             ``torch.compile``; pays for large batches. Takes a C++ compiler.

@@ -3,12 +3,12 @@
 import torch
 from torch import Tensor
 
-from pinn.basis import RuleOf, gauss_legendre
-from pinn.collocation import Collocation
-from pinn.jets import jet_of
-from pinn.mesh import Mesh
+from pinn.derivatives.jets import jet_of
+from pinn.domains.basis import RuleOf, gauss_legendre
+from pinn.domains.mesh import Mesh
+from pinn.forms.collocation import Collocation
+from pinn.forms.weak_form import WeakForm
 from pinn.problem import Problem
-from pinn.weak import WeakForm
 
 __all__ = ["Variational"]
 

@@ -1,6 +1,5 @@
-"""Strong, conservative, extended and variational: what makes each what it is."""
+"""Conservative and extended coupling: what makes each what it is."""
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -9,7 +8,6 @@ from pinn import (
     Conservative,
     Extended,
     Interfaces,
-    Jet,
     JetFNN,
     Partition,
     Problem,
@@ -19,10 +17,7 @@ from pinn import (
     jet_of,
     zoo,
 )
-from pinn import derivatives as derivatives_module
-from pinn._backend import dde
-from pinn.derivatives import cache_works, fill_cache
-from tests.pinn.test_problem import burgers_pde, kovasznay_pde
+from tests.pinn.test_problem import burgers_pde
 
 BURGERS = zoo.burgers()
 CUTS = Partition(BURGERS.geometry, [[-0.6, 0.2, 0.5]])
@@ -57,88 +52,6 @@ class Pieces(torch.nn.Module):
             return values[index, torch.arange(len(x))]
 
         return jet_of(piecewise, x, wanted)
-
-
-def test_the_losses_are_those_of_deepxdes_own_data() -> None:
-    net = smooth()
-    dde.config.set_random_seed(0)
-    ours = Strong(BURGERS, 200, 40, 40)
-    dde.config.set_random_seed(0)
-    theirs = dde.data.TimePDE(
-        BURGERS.geometry, burgers_pde, BURGERS.conditions, 200, 40, 40
-    )
-    found = []
-    for data in (ours, theirs):
-        model = dde.Model(data, net)
-        model.compile("adam", lr=1e-3, verbose=0)
-        found.append(model.train(iterations=0, verbose=0)[1].loss_train)
-    assert np.allclose(*found, rtol=1e-12)
-
-
-@pytest.mark.parametrize(
-    "problem, pde", [(BURGERS, burgers_pde), (zoo.kovasznay(), kovasznay_pde)]
-)
-def test_a_filled_cache_equals_autograd(problem: Problem, pde: object) -> None:
-    assert cache_works()
-    net = smooth((2, 10, problem.components))
-    x = problem.probes()[0].requires_grad_()
-    y = net(x)
-    by_autograd = pde(x, y)
-    dde.grad.clear()
-    from_cache = pde(x, fill_cache(x, net.jet(x, Wanted.all(2))))
-    dde.grad.clear()
-    pairs = [(by_autograd, from_cache)]
-    if isinstance(by_autograd, list):
-        pairs = zip(by_autograd, from_cache, strict=True)
-    for a, b in pairs:
-        assert torch.allclose(a, b, rtol=1e-11, atol=1e-12)
-        grads = [torch.autograd.grad(t.square().sum(), list(net.parameters()),
-                 retain_graph=True, allow_unused=True) for t in (a, b)]  # fmt: skip
-        for g, h in zip(*grads, strict=True):
-            g = torch.zeros_like(h) if g is None else g  # the last bias drops out
-            assert torch.allclose(g, h, rtol=1e-9, atol=1e-10)
-
-
-def test_third_derivatives_fall_through_to_autograd() -> None:
-    net = smooth()
-    x = BURGERS.probes()[0].requires_grad_()
-
-    def third(y: Tensor) -> Tensor:
-        return dde.grad.jacobian(dde.grad.hessian(y, x, i=0, j=0), x, i=0, j=0)
-
-    by_autograd = third(net(x))
-    dde.grad.clear()
-    from_cache = third(fill_cache(x, net.jet(x, Wanted.all(2))))
-    dde.grad.clear()
-    assert torch.allclose(by_autograd, from_cache, rtol=1e-9, atol=1e-11)
-
-
-def test_a_pde_of_deepxde_is_taken_as_it_is(monkeypatch) -> None:
-    stated = Problem(BURGERS.geometry, conditions=BURGERS.conditions,
-                     residual=burgers_pde)  # fmt: skip
-    net = smooth()
-    x = BURGERS.probes()[0]
-    law = Strong(BURGERS, 50, 10, 10).blocks(net, x)
-    pde = Strong(stated, 50, 10, 10).blocks(net, x)
-    assert torch.allclose(law[0], pde[0], rtol=1e-11, atol=1e-12)
-    monkeypatch.setattr("pinn.strong.cache_works", lambda: False)
-    fallen_back = Strong(stated, 50, 10, 10).blocks(net, x)
-    assert torch.allclose(law[0], fallen_back[0], rtol=1e-11, atol=1e-12)
-
-
-def test_an_untested_release_of_deepxde_is_not_trusted(monkeypatch) -> None:
-    monkeypatch.setattr(dde, "__version__", "3.0.1")
-    cache_works.cache_clear()
-    assert not cache_works()
-    monkeypatch.undo()
-    cache_works.cache_clear()
-    wrong = Jet(torch.zeros(2, 2), torch.ones(2, 2, 2), torch.ones(2, 2, 2, 2))
-    wrong = Jet(wrong.u.double(), wrong.p.double(), wrong.H.double())
-    monkeypatch.setattr(derivatives_module, "_by_hand", lambda x: wrong)
-    assert not cache_works(), "the self-test compares with autograd"
-    monkeypatch.undo()
-    cache_works.cache_clear()
-    assert cache_works()
 
 
 def test_a_solution_cut_to_pieces_couples_without_error() -> None:
@@ -237,5 +150,3 @@ def test_cuts_and_networks_that_do_not_fit_are_refused() -> None:
         Conservative(stated, CUTS)
     with pytest.raises(ValueError, match="count is 0"):
         Interfaces(CUTS, 0)
-    with pytest.raises(ValueError, match="2 conditions but no points"):
-        Strong(BURGERS)

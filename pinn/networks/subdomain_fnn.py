@@ -7,12 +7,12 @@ from torch import Tensor
 
 from pinn._backend import dde
 from pinn._checks import check_callable, check_shape
-from pinn.activations import Activation, LocallyAdaptive, tanh
-from pinn.compiled import kind_of_pass
-from pinn.composition import Memo, transform_jet
-from pinn.jets import Jet, Wanted
-from pinn.mesh import Partition
-from pinn.networks import check_sizes, complete, run_layers, seed_stack, unstack
+from pinn.derivatives.activations import Activation, LocallyAdaptive, tanh
+from pinn.derivatives.compiled import kind_of_pass
+from pinn.derivatives.jets import Jet, Wanted
+from pinn.domains.mesh import Partition
+from pinn.networks.composition import Memo, transform_jet
+from pinn.networks.jet_fnn import check_sizes, complete, run_layers, seed_stack, unstack
 
 __all__ = ["SubdomainFNN"]
 
@@ -57,7 +57,7 @@ class SubdomainFNN(dde.nn.NN):
         partition: The subdomains.
         layer_sizes: Inputs, hidden widths, outputs: one list for all subdomains, or one
             per subdomain.
-        activation: ``tanh``, ``sin``, ``swish`` from ``pinn.activations``.
+        activation: ``tanh``, ``sin``, ``swish`` from ``pinn.networks``.
         adaptive: Scale ``n`` of locally adaptive slopes, one per layer and shape; None
             for fixed ones.
         compiled: As of :class:`pinn.JetFNN`.

@@ -1,4 +1,4 @@
-"""The layers with a backward pass by hand, and the Jacobian made from it."""
+"""The layers with a backward pass by hand equal autograd."""
 
 from unittest import mock
 
@@ -9,28 +9,18 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from pinn import (
-    HPVPINN,
-    Conservative,
-    FourierFeatures,
     JetFNN,
-    LevenbergMarquardt,
-    Partition,
-    Strong,
-    SubdomainFNN,
-    Vanilla,
     Wanted,
-    jet_of,
     sin,
     swish,
     tanh,
     zoo,
 )
-from pinn import compiled as compiled_module
-from pinn import fused as fused_module
-from pinn.compiled import CompiledPass
-from pinn.fused import Pass, can_fuse, fused
-from pinn.jacobian import jacobian
-from pinn.networks import propagate, seed_stack
+from pinn.derivatives import compiled as compiled_module
+from pinn.derivatives import fused as fused_module
+from pinn.derivatives.compiled import CompiledPass
+from pinn.derivatives.fused import Pass, can_fuse, fused
+from pinn.networks.jet_fnn import propagate, seed_stack
 
 WANTED = [Wanted(), Wanted((1,)), Wanted((0, 1), ((0, 0),)), Wanted.all(2)]
 BURGERS = zoo.burgers()
@@ -193,98 +183,3 @@ def test_learned_slopes_go_through_autograd() -> None:
     assert can_fuse([tanh]) and not can_fuse(net.activations)
     net(torch.ones(3, 2).double()).sum().backward()
     assert net.activations[0].a.grad is not None
-
-
-def by_rows(residuals: object, params: list[Tensor]) -> Tensor:
-    r = residuals()
-    rows = [
-        torch.autograd.grad(e, params, retain_graph=True, materialize_grads=True)
-        for e in r
-    ]
-    return torch.stack([torch.cat([g.flatten() for g in row]) for row in rows])
-
-
-class Features(HPVPINN):
-    def net(self, problem: object, generator: torch.Generator) -> torch.nn.Module:
-        net = JetFNN([8, 6, 1], adaptive=2.0, generator=generator)
-        net.apply_feature_transform(FourierFeatures(2, 4, generator=generator))
-        return net
-
-
-METHODS = {
-    "hp-VPINN": (zoo.poisson_1d_steep, HPVPINN(3, degree=5, hidden=(6, 5), hats=True)),
-    "system": (zoo.kovasznay, HPVPINN(2, degree=2, hidden=(6,), num_sides=9)),
-    "hard": (zoo.helmholtz_2d, HPVPINN(2, degree=2, hidden=(6, 5), hard=True)),
-    "vanilla": (zoo.burgers, Vanilla(90, num_sides=9, hidden=(6, 5))),
-    "learned slopes": (zoo.heat, Features(2, degree=2, num_sides=9)),
-}
-
-
-@pytest.mark.parametrize("name", METHODS)
-def test_the_jacobian_by_points_equals_the_one_by_rows(name: str) -> None:
-    problem, method = METHODS[name][0](), METHODS[name][1]
-    data = method.data(problem)
-    net = rough(method.net(problem, seeded()))
-    params = list(net.parameters())[1:]  # the first weight stays fixed
-
-    def residuals() -> Tensor:
-        return data.residual_vector(net, [k + 1.0 for k in range(losses)])
-
-    losses = len(data.blocks(net, data.points(params[0]))) + len(data.bcs)
-    r, J = jacobian(residuals, params, 10**8)
-    assert torch.equal(r, residuals().detach())
-    expected = by_rows(residuals, params)
-    assert torch.allclose(J, expected, rtol=1e-10, atol=1e-11 * expected.abs().max())
-
-
-def test_a_parameter_that_residuals_read_directly_is_differentiated_too() -> None:
-    net, x = JetFNN([2, 5, 1], generator=seeded()), BURGERS.probes()[0]
-    scale = torch.tensor(2.0, dtype=torch.float64, requires_grad=True)
-    params = [scale, *net.parameters()]
-
-    def residuals() -> Tensor:
-        weight_decay = net.linears[0].weight.flatten()
-        return torch.cat([(scale * net(x) - 1).flatten(), weight_decay])
-
-    _, J = jacobian(residuals, params, 10**8)
-    assert torch.allclose(J, by_rows(residuals, params), rtol=1e-12, atol=1e-13)
-
-
-def test_networks_on_subdomains_are_taken_by_levenberg_marquardt() -> None:
-    partition = Partition(zoo.heat().geometry, [[0.4]])
-    net = SubdomainFNN(partition, [2, 6, 1], generator=seeded())
-    data = Conservative(zoo.heat(), partition, 40, 10, 10, num_interface=5)
-    optimizer = LevenbergMarquardt(net.parameters(), lambda: data.residual_vector(net))
-    losses = [optimizer.step().item() for _ in range(8)]
-    assert losses[-1] < 0.2 * losses[0]
-
-
-def test_a_batch_of_points_is_kept_only_while_they_stay_the_same() -> None:
-    partition = Partition(BURGERS.geometry, [[0.0]])
-    net = rough(SubdomainFNN(partition, [2, 6, 1], generator=seeded()))
-    x = BURGERS.probes()[0].clone()
-    for _ in range(3):
-        index, wanted = partition.locate(x), Wanted((0,), ((0, 0),))
-        for again in (index, index):
-            found = net.traces(x, again, wanted)
-            by_autograd = jet_of(
-                lambda y, i=index: net.traces(y, i, Wanted()).u, x, wanted
-            )
-            assert torch.allclose(found.H[..., 0, 0], by_autograd.H[..., 0, 0])
-        x[:, 1] *= 0.5  # in place
-
-
-def test_conditions_on_derivatives_have_a_jacobian() -> None:
-    import deepxde as dde
-
-    from pinn import Problem
-
-    line = dde.geometry.Interval(0, 1)
-    slope = dde.icbc.NeumannBC(line, lambda x: 0 * x[:, :1], lambda x, on: on)
-    problem = Problem(line, lambda x, u, p: -p, conditions=[slope])
-    data = Strong(problem, 8, 2)
-    net = rough(JetFNN([1, 5, 1], generator=seeded()))
-    params = list(net.parameters())
-    _, J = jacobian(lambda: data.residual_vector(net), params, 10**8)
-    expected = by_rows(lambda: data.residual_vector(net), params)
-    assert torch.allclose(J, expected, rtol=1e-10, atol=1e-11)

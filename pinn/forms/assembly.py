@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from pinn.basis import RuleOf, gauss_legendre, gauss_lobatto, lobatto
-from pinn.mesh import Mesh
+from pinn.domains.basis import RuleOf, gauss_legendre, gauss_lobatto, lobatto
+from pinn.domains.mesh import Mesh
 from pinn.problem import Problem
 
 __all__ = ["active_tests", "leading_part", "place", "unit_norm", "warn_if_few"]

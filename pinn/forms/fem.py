@@ -16,7 +16,7 @@ from torch import Tensor
 
 from pinn._backend import dde
 from pinn._checks import check_count, check_points, check_positive
-from pinn.mesh import Mesh
+from pinn.domains.mesh import Mesh
 from pinn.problem import Problem
 
 __all__ = ["FEMSolution", "fem"]

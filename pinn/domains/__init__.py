@@ -1,0 +1,23 @@
+"""Where a problem lives: meshes, partitions, and test functions on their elements."""
+
+from pinn.domains.basis import (
+    Rule,
+    Tests,
+    gauss_legendre,
+    gauss_lobatto,
+    legendre,
+    lobatto,
+)
+from pinn.domains.mesh import Interface, Mesh, Partition
+
+__all__ = [
+    "Interface",
+    "Mesh",
+    "Partition",
+    "Rule",
+    "Tests",
+    "gauss_legendre",
+    "gauss_lobatto",
+    "legendre",
+    "lobatto",
+]

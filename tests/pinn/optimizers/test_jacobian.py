@@ -1,0 +1,114 @@
+"""The Jacobian of residuals by parameters equals the one by rows."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from pinn import (
+    HPVPINN,
+    Conservative,
+    FourierFeatures,
+    JetFNN,
+    LevenbergMarquardt,
+    Partition,
+    Strong,
+    SubdomainFNN,
+    Vanilla,
+    zoo,
+)
+from pinn.optimizers.jacobian import jacobian
+
+BURGERS = zoo.burgers()
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def rough(net: torch.nn.Module) -> torch.nn.Module:
+    """Move every parameter, the biases too."""
+    generator = seeded(1)
+    with torch.no_grad():
+        for p in net.parameters():
+            p += 0.1 * torch.randn(p.shape, generator=generator, dtype=p.dtype)
+    return net
+
+
+def by_rows(residuals: object, params: list[Tensor]) -> Tensor:
+    r = residuals()
+    rows = [
+        torch.autograd.grad(e, params, retain_graph=True, materialize_grads=True)
+        for e in r
+    ]
+    return torch.stack([torch.cat([g.flatten() for g in row]) for row in rows])
+
+
+class Features(HPVPINN):
+    def net(self, problem: object, generator: torch.Generator) -> torch.nn.Module:
+        net = JetFNN([8, 6, 1], adaptive=2.0, generator=generator)
+        net.apply_feature_transform(FourierFeatures(2, 4, generator=generator))
+        return net
+
+
+METHODS = {
+    "hp-VPINN": (zoo.poisson_1d_steep, HPVPINN(3, degree=5, hidden=(6, 5), hats=True)),
+    "system": (zoo.kovasznay, HPVPINN(2, degree=2, hidden=(6,), num_sides=9)),
+    "hard": (zoo.helmholtz_2d, HPVPINN(2, degree=2, hidden=(6, 5), hard=True)),
+    "vanilla": (zoo.burgers, Vanilla(90, num_sides=9, hidden=(6, 5))),
+    "learned slopes": (zoo.heat, Features(2, degree=2, num_sides=9)),
+}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_jacobian_by_points_equals_the_one_by_rows(name: str) -> None:
+    problem, method = METHODS[name][0](), METHODS[name][1]
+    data = method.data(problem)
+    net = rough(method.net(problem, seeded()))
+    params = list(net.parameters())[1:]  # the first weight stays fixed
+
+    def residuals() -> Tensor:
+        return data.residual_vector(net, [k + 1.0 for k in range(losses)])
+
+    losses = len(data.blocks(net, data.points(params[0]))) + len(data.bcs)
+    r, J = jacobian(residuals, params, 10**8)
+    assert torch.equal(r, residuals().detach())
+    expected = by_rows(residuals, params)
+    assert torch.allclose(J, expected, rtol=1e-10, atol=1e-11 * expected.abs().max())
+
+
+def test_a_parameter_that_residuals_read_directly_is_differentiated_too() -> None:
+    net, x = JetFNN([2, 5, 1], generator=seeded()), BURGERS.probes()[0]
+    scale = torch.tensor(2.0, dtype=torch.float64, requires_grad=True)
+    params = [scale, *net.parameters()]
+
+    def residuals() -> Tensor:
+        weight_decay = net.linears[0].weight.flatten()
+        return torch.cat([(scale * net(x) - 1).flatten(), weight_decay])
+
+    _, J = jacobian(residuals, params, 10**8)
+    assert torch.allclose(J, by_rows(residuals, params), rtol=1e-12, atol=1e-13)
+
+
+def test_networks_on_subdomains_are_taken_by_levenberg_marquardt() -> None:
+    partition = Partition(zoo.heat().geometry, [[0.4]])
+    net = SubdomainFNN(partition, [2, 6, 1], generator=seeded())
+    data = Conservative(zoo.heat(), partition, 40, 10, 10, num_interface=5)
+    optimizer = LevenbergMarquardt(net.parameters(), lambda: data.residual_vector(net))
+    losses = [optimizer.step().item() for _ in range(8)]
+    assert losses[-1] < 0.2 * losses[0]
+
+
+def test_conditions_on_derivatives_have_a_jacobian() -> None:
+    import deepxde as dde
+
+    from pinn import Problem
+
+    line = dde.geometry.Interval(0, 1)
+    slope = dde.icbc.NeumannBC(line, lambda x: 0 * x[:, :1], lambda x, on: on)
+    problem = Problem(line, lambda x, u, p: -p, conditions=[slope])
+    data = Strong(problem, 8, 2)
+    net = rough(JetFNN([1, 5, 1], generator=seeded()))
+    params = list(net.parameters())
+    _, J = jacobian(lambda: data.residual_vector(net), params, 10**8)
+    expected = by_rows(lambda: data.residual_vector(net), params)
+    assert torch.allclose(J, expected, rtol=1e-10, atol=1e-11)

@@ -70,7 +70,7 @@ REASONS = {  # by place: why no test can tell, or need tell, the change
     "unroll/weights.py:249": "harmless: every column improves in the first iterations",
     "unroll/weights.py:65": "equivalent: the other branches solve the same system",
     "modular/objectives/sim.py:29": "equivalent: states have two axes or four",
-    "pinn/optimizers/ssbroyden.py:58": "equivalent: theta is at most 1, so the bound is slack",
+    "pinn/optimizers/ssbroyden.py:58": "equivalent: theta is at most 1",
     "unroll/weights.py:109": "harmless: the size of the penalty sets the speed only",
     "unroll/weights.py:172": "harmless: it iterates longer",
     "unroll/weights.py:278": "caught by the networks' tests, which this run leaves out",

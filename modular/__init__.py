@@ -9,30 +9,44 @@
 >>> for method in (Backprop(), DGL(), Interlocking(2)):  # the swap is one line
 ...     partition = Partition(layers, modules=2, sample=batch[0])
 ...     history = Trainer(partition, method, optimizer=adam).fit([batch], epochs=3)
+
+Certificates (``audit``), data sets (``tasks``) and pictures (``plot``) are loaded when
+they are first asked for.
 """
 
-from modular import audit
-from modular.calibrated import Calibrated
-from modular.credit import DGL, Backprop, Greedy, Interlocking
-from modular.kernel import Kernel, KernelModules
+import importlib
+from typing import TYPE_CHECKING
+
+from modular.methods import (
+    DGL,
+    Backprop,
+    DifferenceTargets,
+    Greedy,
+    Interlocking,
+    KernelModules,
+    SyntheticGradients,
+    few_labels,
+    transferability,
+)
 from modular.objectives import (
     HSIC,
     Goodness,
     InfoPro,
+    Kernel,
     LengthNorm,
     Pred,
     PredSim,
     Sim,
     goodness_scores,
 )
+from modular.objectives import kernel as kernel  # the proxies, under a short name
 from modular.partition import Partition
-from modular.processes import Processes
-from modular.synthetic import SyntheticGradients
-from modular.targets import DifferenceTargets
-from modular.tasks import digits, openml, pair_sum
-from modular.trainer import Trainer
-from modular.transfer import few_labels, transferability
-from modular.transport import InProcess
+from modular.training import Trainer
+from modular.transport import Calibrated, InProcess, Processes
+
+if TYPE_CHECKING:
+    from modular import audit
+    from modular.tasks import digits, openml, pair_sum
 
 __all__ = [
     # the network
@@ -70,3 +84,21 @@ __all__ = [
     # certificates
     "audit",
 ]
+
+_LAZY = dict.fromkeys(("digits", "openml", "pair_sum"), "modular.tasks")
+
+
+def __getattr__(name: str) -> object:
+    """Load what is not part of the core when it is first asked for."""
+    if name in _LAZY:
+        found = getattr(importlib.import_module(_LAZY[name]), name)
+    elif name in ("audit", "plot", "tasks"):
+        found = importlib.import_module(f"modular.{name}")
+    else:
+        raise AttributeError(f"module 'modular' has no attribute {name!r}")
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -14,12 +14,11 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from modular.credit import DGL, Backprop, Greedy, Interlocking
-from modular.method import Method
+from modular.methods import DGL, Backprop, Greedy, Interlocking
 from modular.partition import Partition
-from modular.rank import Rank
 from modular.tasks import Task, digits, pair_sum
-from modular.trainer import Trainer
+from modular.training import Method, Trainer
+from modular.transport import Rank
 
 METHODS = {
     "backprop": Backprop,

@@ -2,20 +2,17 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from modular.partition import Block
+from modular.training import Trainer
 from modular.transport import InProcess
-
-if TYPE_CHECKING:
-    from modular.trainer import Trainer
 
 
 @contextmanager
-def untouched(trainer: "Trainer") -> Iterator[None]:
+def untouched(trainer: Trainer) -> Iterator[None]:
     """Put weights, statistics, gradients and chance back when done.
 
     Raises:

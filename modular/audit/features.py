@@ -1,7 +1,6 @@
 """How a method's gradients point, and what features hold for a linear eye."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -9,11 +8,9 @@ from torch.nn import functional
 
 from modular._modes import evaluating
 from modular.audit._dry import gradients, untouched
-from modular.credit import Backprop
+from modular.methods import Backprop
 from modular.partition import Partition
-
-if TYPE_CHECKING:
-    from modular.trainer import Trainer
+from modular.training import Trainer
 
 __all__ = ["alignment", "probe"]
 
@@ -21,7 +18,7 @@ _RIDGE = 1e-3
 
 
 def alignment(
-    trainer: "Trainer", batch: tuple[Tensor, Tensor], *, phase: int = 0
+    trainer: Trainer, batch: tuple[Tensor, Tensor], *, phase: int = 0
 ) -> Tensor:
     """Return the cosine between each module's gradient and the end-to-end one.
 

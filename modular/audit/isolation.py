@@ -2,16 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from modular.audit._dry import gradients, untouched
-from modular.method import Event
-
-if TYPE_CHECKING:
-    from modular.trainer import Trainer
+from modular.event import Event
+from modular.training import Trainer
 
 __all__ = ["Isolation", "isolation"]
 
@@ -58,7 +55,7 @@ class Isolation:
         return found
 
 
-def isolation(trainer: "Trainer", batch: tuple[Tensor, Tensor]) -> Isolation:
+def isolation(trainer: Trainer, batch: tuple[Tensor, Tensor]) -> Isolation:
     """Measure which loss reaches which module's parameters.
 
     The trainer's own step is run on its own transport, without updates, once for every
@@ -103,12 +100,12 @@ def isolation(trainer: "Trainer", batch: tuple[Tensor, Tensor]) -> Isolation:
     )
 
 
-def _phases(trainer: "Trainer") -> range:
+def _phases(trainer: Trainer) -> range:
     return range(trainer.method.phases(len(trainer.partition)))
 
 
 def _measure(
-    trainer: "Trainer", batch: tuple[Tensor, Tensor], phases: Iterable[list[Event]]
+    trainer: Trainer, batch: tuple[Tensor, Tensor], phases: Iterable[list[Event]]
 ) -> Tensor:
     """Return which loss moves which module, in any phase: (modules, modules)."""
     modules = len(trainer.partition)
@@ -125,7 +122,7 @@ def _measure(
 
 
 def _gradients(
-    trainer: "Trainer",
+    trainer: Trainer,
     batch: tuple[Tensor, Tensor],
     events: list[Event],
     weights: Tensor,

@@ -2,17 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from modular._checks import check_count
-from modular.calibrated import Calibrated
-from modular.method import Event, Locks
-
-if TYPE_CHECKING:
-    from modular.trainer import Trainer
+from modular.event import Event
+from modular.training import Locks, Trainer
+from modular.transport import Calibrated
 
 __all__ = ["Locking", "Timeline", "locking", "timeline"]
 
@@ -66,7 +63,7 @@ def needs(events: Sequence[Event]) -> list[list[int]]:
     return waits
 
 
-def locking(trainer: "Trainer") -> Locking:
+def locking(trainer: Trainer) -> Locking:
     """Derive the locks of a method from its schedule.
 
     Forward, update and backward locking: Jaderberg et al. 2017, section 1; the number
@@ -132,7 +129,7 @@ class Timeline:
         return float(self.end.max() - self.start.min())
 
     @classmethod
-    def traced(cls, trainer: "Trainer") -> "Timeline":
+    def traced(cls, trainer: Trainer) -> "Timeline":
         """Return what a calibrated run measured, from the workers' traces."""
         spans = [span for w in trainer.workers.values() for span in w.trace]
         steps, events, starts, ends = zip(*spans, strict=True)
@@ -142,7 +139,7 @@ class Timeline:
 
 
 def timeline(
-    trainer: "Trainer", costs: Calibrated, *, steps: int = 1, phase: int = 0
+    trainer: Trainer, costs: Calibrated, *, steps: int = 1, phase: int = 0
 ) -> Timeline:
     """Compute when everything happens if every module has a machine of its own.
 

@@ -1,16 +1,13 @@
 """What local learning saves: the bytes that autograd holds for the backward pass."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from modular.audit._dry import untouched
 from modular.meter import SavedTensors
-
-if TYPE_CHECKING:
-    from modular.trainer import Trainer
+from modular.training import Trainer
 
 __all__ = ["Memory", "memory"]
 
@@ -32,9 +29,7 @@ class Memory:
     allocated: int | None = None
 
 
-def memory(
-    trainer: "Trainer", batch: tuple[Tensor, Tensor], *, phase: int = 0
-) -> Memory:
+def memory(trainer: Trainer, batch: tuple[Tensor, Tensor], *, phase: int = 0) -> Memory:
     """Measure how much one step of training saves for its backward pass.
 
     Counted by hooks on every saved tensor, each storage once: exact, and the same on

@@ -1,21 +1,17 @@
 """All certificates on one page."""
 
-from typing import TYPE_CHECKING
-
 from torch import Tensor
 
 from modular.audit.features import alignment
 from modular.audit.isolation import isolation
 from modular.audit.locking import locking
 from modular.audit.memory import memory
-
-if TYPE_CHECKING:
-    from modular.trainer import Trainer
+from modular.training import Trainer
 
 __all__ = ["report"]
 
 
-def report(trainer: "Trainer", batch: tuple[Tensor, Tensor]) -> str:
+def report(trainer: Trainer, batch: tuple[Tensor, Tensor]) -> str:
     """Return isolation, memory, locks and alignment of a trainer as text.
 
     The page is ours; each certificate names its own source.

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from modular.heads import Head
+from modular.partition import Head
 
 __all__ = ["Objective", "Pred"]
 

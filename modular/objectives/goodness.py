@@ -8,9 +8,8 @@ from torch.nn import functional
 
 from modular._checks import check_positive
 from modular._modes import evaluating
-from modular.heads import Head
 from modular.objectives.base import Objective, Pred
-from modular.partition import Partition
+from modular.partition import Head, Partition
 
 __all__ = ["Goodness", "LengthNorm", "goodness_scores"]
 

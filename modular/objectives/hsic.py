@@ -7,8 +7,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from modular._checks import check_not_negative, check_positive
-from modular.heads import Head
 from modular.objectives.base import Objective
+from modular.partition import Head
 
 __all__ = ["HSIC", "gaussian_gram", "hsic"]
 

@@ -6,8 +6,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from modular._checks import check_not_negative
-from modular.heads import Head
 from modular.objectives.base import Objective, Pred
+from modular.partition import Head
 
 __all__ = ["InfoPro"]
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional
 
-from modular.heads import Head
 from modular.objectives.base import Objective, Pred
+from modular.partition import Head
 
 __all__ = ["PredSim", "Sim", "similarity"]
 

@@ -33,8 +33,8 @@ from modular import (
     pair_sum,
     transferability,
 )
-from modular.kernel import upper_alignment
-from modular.method import Event
+from modular.event import Event
+from modular.objectives.kernel import upper_alignment
 
 METHODS = [
     Backprop(),

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from modular import Partition, Trainer
-from modular.method import Method
+from modular.partition import Head
+from modular.training import Method
 
 adam = partial(torch.optim.Adam, lr=1e-2)
 sgd = partial(torch.optim.SGD, lr=1e-1)
@@ -59,3 +60,11 @@ def weights(trainer: Trainer) -> list[Tensor]:
 def distance(a: list[Tensor], b: list[Tensor]) -> float:
     pairs = zip(a, b, strict=True)
     return max(float((x - y).detach().abs().max()) for x, y in pairs)
+
+
+def draw(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def head(classes: int = 3, width: int = 4) -> Head:
+    return Head(nn.Linear(width, classes), classes)

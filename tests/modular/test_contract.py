@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from modular import DGL, audit
-from modular.heads import Head
-from modular.method import Method
 from modular.objectives import Objective
+from modular.partition import Head
+from modular.training import Method
 from tests.modular.cases import METHODS, OBJECTIVES
 from tests.modular.nets import batch, distance, trainer, weights
 

@@ -1,0 +1,78 @@
+"""Where a network is cut, and what must not cross a cut."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+
+from modular._checks import check_count
+from modular.allocation import cut_evenly
+from modular.profile import Count
+
+
+def cuts_of(
+    layers: list[nn.Module],
+    states: list[Tensor],
+    modules: int | None,
+    cuts: Sequence[int] | None,
+    count: Count,
+) -> list[int]:
+    """Return checked cuts, or balance them."""
+    if (modules is None) == (cuts is None):
+        raise ValueError(
+            f"modules is {modules} and cuts is {cuts}: expected exactly one of them"
+        )
+    if cuts is None:
+        check_count("modules", modules, least=1)
+        if modules > len(layers):
+            raise ValueError(
+                f"modules is {modules} but the model has {len(layers)} layers: "
+                f"expected at most {len(layers)} modules"
+            )
+        costs = [
+            count(layer, h.clone())
+            for layer, h in zip(layers, states[:-1], strict=True)
+        ]
+        return cut_evenly(costs, modules)
+    cuts = list(cuts)
+    if sorted(set(cuts)) != cuts or (
+        cuts and not 0 < cuts[0] <= cuts[-1] < len(layers)
+    ):
+        raise ValueError(
+            f"cuts is {cuts}: expected increasing numbers from 1 to {len(layers) - 1}"
+        )
+    return cuts
+
+
+def refuse_ties(layers: list[nn.Module], cuts: list[int]) -> None:
+    """Refuse layers and parameters that two blocks would share."""
+    seen: dict[int, tuple[int, str]] = {}
+    for index, layer in enumerate(layers):
+        block = sum(cut <= index for cut in cuts)
+        named = [*layer.named_modules(), *layer.named_parameters()]
+        for name, part in named:
+            if isinstance(part, nn.Module) and not isinstance(part, _NormBase):
+                continue
+            name = f"{index}.{name}".rstrip(".")
+            first, first_name = seen.setdefault(id(part), (block, name))
+            if first != block:
+                norm = isinstance(part, nn.Module)
+                kind = f"{type(part).__name__} layer" if norm else "parameter"
+                raise ValueError(
+                    f"layers {first_name!r} (block {first}) and {name!r} (block "
+                    f"{block}) are the same {kind}: it would carry information across "
+                    "the cut; use a copy, or cut so that both are in one block"
+                )
+
+
+def refuse_inplace(layers: list[nn.Module], cuts: list[int]) -> None:
+    """Refuse a block whose first layer would overwrite the block before."""
+    for cut in cuts:
+        for leaf in (m for m in layers[cut].modules() if not list(m.children())):
+            if getattr(leaf, "inplace", False):
+                raise ValueError(
+                    f"layer {cut} starts a block with {leaf}: it would overwrite what "
+                    "the block before returned; use inplace=False, or cut after it"
+                )
+            if not isinstance(leaf, nn.Identity | nn.Flatten | nn.Unflatten):
+                break

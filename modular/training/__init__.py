@@ -1,0 +1,8 @@
+"""One loop for every method: a schedule says what each module does next."""
+
+from modular.training.history import History
+from modular.training.method import Locks, Method
+from modular.training.trainer import Trainer
+from modular.training.worker import Step, Worker
+
+__all__ = ["History", "Locks", "Method", "Step", "Trainer", "Worker"]

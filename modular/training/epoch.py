@@ -1,0 +1,61 @@
+"""One pass over the data, and what is written down about it."""
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+
+from modular.meter import SavedTensors
+from modular.training.state import Training
+
+__all__ = ["check_rows", "train_epoch"]
+
+
+def check_rows(rows: int) -> None:
+    """Refuse a loader without data."""
+    if rows == 0:
+        raise ValueError("the loader has 0 batches: expected at least one")
+
+
+def train_epoch(
+    trainer: Training,
+    phase: int,
+    loader: Iterable[Any],
+    validation: Iterable[Any] | None,
+) -> None:
+    """Train for one epoch and write a row of history."""
+    start, sums, rows = time.perf_counter(), [], 0
+    events = list(trainer.method.schedule(len(trainer.partition), phase))
+    meter = SavedTensors(
+        [*trainer.partition.parameters(), *trainer.partition.buffers()]
+    )
+    for batch in loader:
+        trainer.check_batch(batch)
+        size = len(batch[0])
+        if rows == 0:
+            with meter:
+                trainer.play(events, trainer.prepare(batch, meter=meter))
+        else:
+            trainer.play(events, trainer.prepare(batch))
+        trainer.steps += 1
+        rows += size
+        workers = trainer.workers.items()
+        sums.append({k: (w.loss * size, w.correct) for k, w in workers})
+    check_rows(rows)
+    seconds = time.perf_counter() - start
+    nothing = torch.full((len(trainer.partition),), float("nan"))
+    scores = nothing if validation is None else trainer.evaluate(validation)
+    mine = {
+        k: (sum(s[k][0] for s in sums), sum(s[k][1] for s in sums), meter.peak)
+        for k in trainer.workers
+    }
+    told = trainer.transport.gather(mine)
+    table = torch.tensor([told[k] for k in sorted(told)], dtype=torch.float64)
+    trainer.history = trainer.history.add(
+        loss=table[:, 0] / rows,
+        accuracy=table[:, 1] / rows,
+        validation=scores,
+        seconds=seconds,
+        saved_bytes=int(table[:, 2].max()),
+    )

@@ -1,0 +1,297 @@
+"""One loop for every method: the schedule says what happens, and it happens here."""
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+
+import torch
+from torch import Tensor
+
+from modular._checks import check_batch_norm, check_count
+from modular.event import Event
+from modular.partition import Partition
+from modular.training.checkpoint import resume, save
+from modular.training.epoch import check_rows, train_epoch
+from modular.training.history import History
+from modular.training.method import Method
+from modular.training.state import Batch
+from modular.training.worker import OptimizerMaker, Step, Worker
+from modular.transport import InProcess, Transport
+
+__all__ = ["Trainer"]
+
+
+class Trainer:
+    """Train the modules of a partition by any method.
+
+    Every module follows the method's schedule with its own optimiser, as the components
+    of Gomez et al. 2022 do; what differs between methods is data. ``history`` tells
+    what happened so far (:class:`modular.training.History`), ``workers`` are the
+    modules that live in this process, by index.
+
+    Args:
+        partition: The cut network. It is trained in place.
+        method: How losses become updates: ``DGL()``, ``Interlocking(2)``, ...
+        optimizer: Makes an optimiser from parameters, for example
+            ``functools.partial(torch.optim.Adam, lr=2e-3)``. Every module gets its
+            own: with momentum, a shared one would move modules without a gradient.
+        transport: Where modules live; None is :class:`InProcess`.
+        generator: Seeds the modules' private randomness; None is torch's global one.
+
+    Raises:
+        TypeError: If ``partition``, ``method``, ``optimizer`` or ``transport`` is not
+            one.
+        ValueError: If the method does not fit the number of modules.
+
+    Example:
+        >>> from functools import partial
+        >>> from modular import DGL
+        >>> layers = [torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)]
+        >>> x, y = torch.randn(16, 4), torch.arange(16) % 3
+        >>> partition = Partition(layers, 2, sample=x)
+        >>> adam = partial(torch.optim.Adam, lr=1e-2)
+        >>> trainer = Trainer(partition, DGL(), optimizer=adam)
+        >>> history = trainer.fit([(x, y)], epochs=50)
+        >>> history.loss[-1] < history.loss[0]  # one loss per module
+        tensor([True, True])
+    """
+
+    def __init__(
+        self,
+        partition: Partition,
+        method: Method,
+        *,
+        optimizer: OptimizerMaker,
+        transport: Transport | None = None,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        transport = InProcess() if transport is None else transport
+        _check_kind("partition", partition, Partition)
+        _check_kind("method", method, Method, ", as DGL() or Interlocking(2)")
+        _check_kind("transport", transport, Transport)
+        if not callable(optimizer):
+            raise TypeError(
+                f"optimizer is {optimizer!r}: expected a function of parameters, as "
+                "functools.partial(torch.optim.Adam, lr=2e-3), one optimiser per module"
+            )
+        method.check(len(partition))
+        self.partition, self.method, self.transport = partition, method, transport
+        self.optimizer = optimizer
+        self.steps, modules = 0, len(partition)
+        self.history = History.empty(modules)
+        seeds = torch.randint(2**62, (modules + 1,), generator=generator).tolist()
+        self.generator = torch.Generator().manual_seed(seeds.pop())
+        self.workers: dict[int, Worker] = {}
+        local = transport.start(modules)
+        for k, block in enumerate(partition.blocks):
+            objective = method.objective.at(k, modules)
+            worker = Worker(
+                k, modules, block, objective, transport=transport, seed=seeds[k]
+            )
+            method.attach(worker)
+            worker.make_optimizer(optimizer)
+            if k in local:
+                self.workers[k] = worker
+
+    # --- one step -----------------------------------------------------------------
+
+    def step(self, batch: Batch, *, phase: int = 0) -> Tensor:
+        """Let every module learn from one batch.
+
+        Args:
+            batch: Data and labels, one row per sample.
+            phase: Which module learns, in a sequential method.
+
+        Returns:
+            The local losses before the update, NaN where there are none. Shape
+            ``(modules,)``.
+
+        Raises:
+            TypeError: If dtypes differ from the partition's sample.
+            ValueError: If the batch does not fit, is empty, has labels out of range,
+                NaN, or a single row with BatchNorm.
+            FloatingPointError: If a loss is NaN or infinite; it names module and step.
+        """
+        self.check_batch(batch)
+        self._check_phase(phase)
+        self.play(self.method.schedule(len(self.partition), phase), self.prepare(batch))
+        self.steps += 1
+        losses = torch.full((len(self.partition),), float("nan"), dtype=torch.float64)
+        for k, worker in self.workers.items():
+            losses[k] = worker.loss
+        return losses
+
+    def check_batch(self, batch: Batch) -> None:
+        """Refuse a batch that cannot be trained on, with the errors of ``step``.
+
+        Args:
+            batch: Data and labels.
+        """
+        x, target = batch
+        self.partition.check_batch(x, target)
+        rows = len(x) * self.method.objective.rows
+        for k, worker in self.workers.items():
+            check_batch_norm(worker.block, rows, f"block {k}")
+
+    def _check_phase(self, phase: int) -> None:
+        phases = self.method.phases(len(self.partition))
+        if not 0 <= phase < phases:
+            raise ValueError(f"phase is {phase}: expected 0 to {phases - 1}")
+
+    def prepare(self, batch: Batch, **options: object) -> Step:
+        """Return a batch as a step: the data as they enter the network.
+
+        Args:
+            batch: Data and labels.
+            options: Further fields of the step.
+
+        Returns:
+            The step.
+        """
+        x, y = batch
+        x = self.method.objective.enter(x, y, self.partition.classes, self.generator)
+        return Step(self.steps, x, y, **options)
+
+    def play(
+        self,
+        events: Iterable[Event],
+        step: Step,
+        run: Callable[[Worker, Event], None] | None = None,
+    ) -> None:
+        """Let the modules that live here do their part of a schedule.
+
+        Args:
+            events: The schedule.
+            step: The batch they see.
+            run: How events run; None is the method's way.
+        """
+        self.transport.begin(step.number)
+        for worker in self.workers.values():
+            worker.begin(step)
+        run = run or self.transport.run or self.method.run
+        for event in events:
+            if event.module in self.workers:
+                run(self.workers[event.module], event)
+
+    # --- many steps ---------------------------------------------------------------
+
+    def fit(
+        self,
+        loader: Iterable[Batch],
+        epochs: int,
+        *,
+        validation: Iterable[Batch] | None = None,
+        phases: Sequence[int] | None = None,
+        progress: bool = False,
+        checkpoint: str | os.PathLike | None = None,
+    ) -> History:
+        """Train for some epochs.
+
+        Ctrl-C (or a kernel interrupt) ends it and returns what there is so far, without
+        the unfinished epoch.
+
+        Args:
+            loader: Batches of data and labels: a ``DataLoader`` or a list.
+            epochs: Passes over the data; in a sequential method, for each module.
+            validation: Data on which every module's predictions are tried after an
+                epoch.
+            phases: Which modules to train, in a sequential method; None is all in turn.
+            progress: Whether to show a bar.
+            checkpoint: A file that is written after every epoch. If it exists, training
+                goes on from there, exactly as if it had never stopped: shuffling,
+                dropout and optimisers included.
+
+        Returns:
+            The history, also of earlier calls.
+
+        Raises:
+            TypeError: If ``epochs`` is not an int; and as ``step``.
+            ValueError: If ``epochs`` is negative, a phase unknown, the loader empty,
+                or the checkpoint belongs to another partition or plan; and as
+                ``step``.
+            FloatingPointError: If a loss is NaN or infinite.
+        """
+        check_count("epochs", epochs, least=0)
+        if phases is None:
+            phases = range(self.method.phases(len(self.partition)))
+        for phase in phases:
+            self._check_phase(phase)
+        plan = [phase for phase in phases for _ in range(epochs)]
+        return self.transport.fit(
+            self, plan, loader, validation, progress=progress, checkpoint=checkpoint
+        )
+
+    def follow(
+        self,
+        plan: Sequence[int],
+        loader: Iterable[Batch],
+        validation: Iterable[Batch] | None,
+        *,
+        progress: bool = False,
+        checkpoint: str | os.PathLike | None = None,
+    ) -> History:
+        """Train one epoch for each phase in ``plan``, in this process.
+
+        Args:
+            plan: Which phase each epoch is of.
+            loader: As in ``fit``.
+            validation: As in ``fit``.
+            progress: As in ``fit``.
+            checkpoint: As in ``fit``.
+
+        Returns:
+            The history.
+        """
+        done = resume(self, plan, loader, checkpoint)
+        bar = _bar(plan[done:], progress)
+        try:
+            for phase in bar:
+                train_epoch(self, phase, loader, validation)
+                done += 1
+                if checkpoint is not None:
+                    save(self, checkpoint, plan=list(plan), done=done, loader=loader)
+        except KeyboardInterrupt:
+            pass
+        return self.history
+
+    # --- what there is to see -----------------------------------------------------
+
+    def evaluate(self, loader: Iterable[Batch]) -> Tensor:
+        """Return how often each module's head predicts right, in evaluation mode.
+
+        Args:
+            loader: Batches of data and labels.
+
+        Returns:
+            Shares, NaN for modules whose head the method does not train. Shape
+            ``(modules,)``.
+
+        Raises:
+            ValueError: If the loader is empty, or a batch does not fit.
+        """
+        right, rows = dict.fromkeys(self.workers, 0), 0
+        for x, target in loader:
+            self.partition.check_batch(x, target)
+            rows += len(x)
+            x = self.method.objective.neutral(x, self.partition.classes)
+            self.transport.begin(self.steps)
+            for k, worker in self.workers.items():
+                right[k] += worker.evaluate(x, target)
+        check_rows(rows)
+        told = self.transport.gather(right)
+        shares = torch.tensor([told[k] / rows for k in sorted(told)])
+        return shares.where(self.method.predicts(len(self.partition)), float("nan"))
+
+
+def _check_kind(name: str, value: object, kind: type, such: str = "") -> None:
+    """Refuse the wrong kind of object."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} is {value!r}: expected a {kind.__name__}{such}")
+
+
+def _bar(phases: Sequence[int], progress: bool) -> Iterable[int]:
+    """Return the phases, behind a progress bar if wanted."""
+    if not progress:
+        return phases
+    from tqdm.auto import tqdm  # needed only here
+
+    return tqdm(phases, unit="epoch")

@@ -1,0 +1,36 @@
+"""Features: where gradients point, and what a linear eye sees."""
+
+import pytest
+
+from modular import (
+    DGL,
+    Backprop,
+    Greedy,
+    Interlocking,
+    audit,
+)
+from tests.modular.nets import batch, partition, trainer
+
+
+def test_alignment_is_one_for_backpropagation_and_below_for_others() -> None:
+    exact = audit.alignment(trainer(Backprop()), batch())
+    assert (exact - 1).abs().max() < 1e-12
+    local = audit.alignment(trainer(DGL()), batch())
+    assert abs(local[-1] - 1) < 1e-12, "the last module has the true loss in any case"
+    assert (local[:-1] < 0.999).all()
+    far = audit.alignment(trainer(Interlocking(4)), batch())
+    assert (far - 1).abs().max() < 1e-12
+    frozen = audit.alignment(trainer(Greedy()), batch(), phase=2)
+    assert frozen.isnan().tolist() == [True, True, False, True]
+
+
+def test_probes_see_what_features_hold() -> None:
+    net = partition()
+    x, y = batch(rows=200)
+    x[:, :3] = 0
+    x[range(200), y] = 1.0  # the label is in the input
+    found = audit.probe(net, [(x, y)], [(x, y)])
+    assert found.shape == (4,)
+    assert found[0] > 0.95
+    with pytest.raises(ValueError, match="the loader has 0 batches"):
+        audit.probe(net, [], [(x, y)])

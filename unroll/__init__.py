@@ -11,25 +11,31 @@
 """
 
 from unroll.metrics import RecoveryBounds, nmse_db, recovery_bounds
-from unroll.networks.adaptive import ALISTAAT
-from unroll.networks.alista import ALISTA, TiLISTA
-from unroll.networks.base import Unrolled
-from unroll.networks.coupled import LISTACP, LISTACPSS
-from unroll.networks.gated import AGLISTA, GLISTA
-from unroll.networks.hyper import HyperLISTA, HyperSearch
-from unroll.networks.lamp import LAMP
-from unroll.networks.lista import LISTA, LISTASS
-from unroll.networks.neural import NAALISTA
-from unroll.networks.positive import Positive
-from unroll.networks.ridge import RidgeALISTA
-from unroll.networks.step import StepLISTA
-from unroll.networks.tista import TISTA
+from unroll.networks import (
+    AGLISTA,
+    ALISTA,
+    ALISTAAT,
+    GLISTA,
+    LAMP,
+    LISTA,
+    LISTACP,
+    LISTACPSS,
+    LISTASS,
+    NAALISTA,
+    TISTA,
+    HyperLISTA,
+    HyperSearch,
+    Positive,
+    RidgeALISTA,
+    StepLISTA,
+    TiLISTA,
+    Unrolled,
+)
 from unroll.problems import SparseCoding, dct_dictionary, image_patches
 from unroll.prox import soft_threshold, support_select
-from unroll.recipe import Recipe
 from unroll.safeguard import SafeguardedSolver, SafeguardResult, safeguard
 from unroll.solvers import LassoResult, amp, fista, ista
-from unroll.training import History, train
+from unroll.training import History, Recipe, train
 from unroll.weights import (
     analytic_weight,
     coherence_weight,

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 import unroll as u
-from unroll.recipe import objective_of
+from unroll.training.recipe import objective_of
 
 SEEDS = {"dictionary": 0, "test": 101, "train": 2, "network": 3}
 LOGS = 20_800_000  # samples behind a published number

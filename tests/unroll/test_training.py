@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import unroll as u
-from unroll.recipe import objective_of, parameter_groups, set_rates
+from unroll.training.recipe import objective_of, parameter_groups, set_rates
 
 
 def sparse(seed=0, **options):

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from unroll.metrics import nmse_db
 from unroll.networks.base import Unrolled
-from unroll.recipe import Recipe, objective_of, parameter_groups, set_rates
+from unroll.training.recipe import Recipe, objective_of, parameter_groups, set_rates
 
 __all__ = ["History", "train"]
 

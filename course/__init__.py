@@ -1,1 +1,8 @@
 """The chapters, their graders and the commands that serve them."""
+
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent
+"""The course folder of this clone."""
+ROOT = FOLDER.parent
+"""The clone."""

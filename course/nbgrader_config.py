@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from course.limits import Limits
-from course.progress import STUB
-from course.restore import Restore
+from course.building.restore import Restore
+from course.desk.progress import STUB
+from course.grading.limits import Limits
 
 c = get_config()  # noqa: F821  (nbgrader provides it)
 

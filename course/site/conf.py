@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import pages
 
-from course.syllabus import TITLE
+from course.building.syllabus import TITLE
 
 project = TITLE
 author = "The Beyond the Black Box authors"

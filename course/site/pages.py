@@ -10,8 +10,8 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from course.exercises import exercises, is_graded, is_solution
-from course.syllabus import Chapter, chapters, parts
+from course.building.exercises import exercises, is_graded, is_solution
+from course.building.syllabus import Chapter, chapters, parts
 
 PACKAGES = ("unroll", "modular", "pinn")
 GLOSSARY = re.compile(r"^## Glossary\n(.*?)(?=^## |\Z)", re.DOTALL | re.MULTILINE)

@@ -32,9 +32,9 @@ from nbformat import NotebookNode
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from course.bake import execute, project_texts
-from course.environment import variables
-from course.syllabus import chapters
+from course.building.bake import execute, project_texts
+from course.building.environment import variables
+from course.building.syllabus import chapters
 from tests.benchmarks import record
 
 ROOT = Path(__file__).parents[2]

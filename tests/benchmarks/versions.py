@@ -34,9 +34,9 @@ FAST = [
     "tests/modular/test_contract.py",
     "tests/pinn/test_import.py",
     "tests/pinn/test_contract.py",
-    "tests/course/test_bake.py",
+    "tests/course/building/test_bake.py",
     "tests/course/test_kit.py",
-    "tests/course/test_release.py",
+    "tests/course/building/test_release.py",
 ]
 
 

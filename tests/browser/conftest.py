@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from course.doctor import BROWSER_CURE, find_browser
-from course.lab import is_root
+from course.desk.doctor import BROWSER_CURE, find_browser
+from course.desk.lab import is_root
 from tests.browser.lab_page import LabPage
 from tests.browser.serving import Server, copy_course, serve
 

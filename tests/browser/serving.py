@@ -14,10 +14,10 @@ from pathlib import Path
 
 import nbformat
 
-from course.lab import command, environment, is_root
-from course.progress import write_page
-from course.release import prepare_work
-from course.syllabus import FOLDER, Chapter, chapters
+from course.building.release import prepare_work
+from course.building.syllabus import FOLDER, Chapter, chapters
+from course.desk.lab import command, environment, is_root
+from course.desk.progress import write_page
 
 TOKEN = "opensesame"
 START_SECONDS = 120

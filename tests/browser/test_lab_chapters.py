@@ -7,7 +7,7 @@ import nbformat
 import pytest
 from playwright.sync_api import Response, expect
 
-from course.syllabus import FOLDER, Chapter, chapters
+from course.building.syllabus import FOLDER, Chapter, chapters
 from tests.browser.lab_page import LabPage
 from tests.browser.serving import Server
 

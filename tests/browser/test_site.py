@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import pytest
 from playwright.sync_api import Browser
 
-from course.syllabus import FOLDER, chapters
+from course.building.syllabus import FOLDER, chapters
 
 
 class Page(HTMLParser):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from course.syllabus import Chapter, chapters
+from course.building.syllabus import Chapter, chapters
 
 pytest.register_assert_rewrite(
     *(f"tests.course.{name}" for name in ("grading", "notebooks", "part_tests"))

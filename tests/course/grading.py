@@ -20,10 +20,10 @@ import nbformat
 from nbformat import NotebookNode
 from nbgrader.api import Gradebook
 
-from course.exercises import grade_id, is_graded, is_solution
-from course.grade import Graded, grade
-from course.release import prepare_work
-from course.syllabus import FOLDER, Chapter, chapters
+from course.building.exercises import grade_id, is_graded, is_solution
+from course.building.release import prepare_work
+from course.building.syllabus import FOLDER, Chapter, chapters
+from course.grading.grade import Graded, grade
 
 
 def submit(

@@ -14,8 +14,8 @@ from functools import cache
 import nbformat
 import torch
 
-from course.exercises import grade_id, is_graded, is_solution
-from course.syllabus import Chapter
+from course.building.exercises import grade_id, is_graded, is_solution
+from course.building.syllabus import Chapter
 
 CPU_SECONDS = 10  # eight times what the slowest exercise needs
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from course.bake import convert
-from course.syllabus import Chapter
+from course.building.bake import convert
+from course.building.syllabus import Chapter
 
 
 def assert_baked(notebook: NotebookNode, text: Path, name: str) -> None:

@@ -10,14 +10,14 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from course.exercises import (
+from course.building.exercises import (
     definitions,
     grade_id,
     is_graded,
     is_solution,
     names_read,
 )
-from course.syllabus import chapters
+from course.building.syllabus import chapters
 from tests.course.grading import Class, expected_points, mixed_answers, points
 
 

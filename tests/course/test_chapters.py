@@ -12,7 +12,7 @@ import nbformat
 import pytest
 from nbformat import NotebookNode
 
-from course.exercises import (
+from course.building.exercises import (
     definitions,
     exercises,
     grade_id,
@@ -20,7 +20,7 @@ from course.exercises import (
     is_solution,
     names_read,
 )
-from course.syllabus import FOLDER, Chapter, chapters
+from course.building.syllabus import FOLDER, Chapter, chapters
 from tests.course.notebooks import assert_baked, assert_run
 
 CHAPTERS = pytest.mark.parametrize("chapter", chapters(), ids=lambda c: c.slug)

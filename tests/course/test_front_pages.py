@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from course.syllabus import Chapter, chapters
+from course.building.syllabus import Chapter, chapters
 
 ROOT = Path(__file__).parents[2]
 CHAPTERS = pytest.mark.parametrize("chapter", chapters(), ids=lambda c: c.slug)

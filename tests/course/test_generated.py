@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from course.exercises import grade_id, is_solution
-from course.syllabus import Chapter, chapters
+from course.building.exercises import grade_id, is_solution
+from course.building.syllabus import Chapter, chapters
 from tests.course.generated import slips
 from tests.course.judging import cells, failure
 

@@ -7,8 +7,8 @@ from types import ModuleType
 import nbformat
 import pytest
 
-from course.exercises import exercises, grade_id, is_solution
-from course.syllabus import Chapter, chapters
+from course.building.exercises import exercises, grade_id, is_solution
+from course.building.syllabus import Chapter, chapters
 from tests.course.judging import cells, failure
 from tests.course.mutants import Alternative, Mutant
 

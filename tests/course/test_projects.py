@@ -12,8 +12,8 @@ import nbformat
 import pytest
 from nbformat import NotebookNode
 
-from course.bake import bake_project, project_texts
-from course.syllabus import FOLDER
+from course.building.bake import bake_project, project_texts
+from course.building.syllabus import FOLDER
 from tests.course.notebooks import assert_baked, assert_run
 
 TEXTS = project_texts()

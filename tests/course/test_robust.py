@@ -6,8 +6,8 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from course.bake import execute, write
-from course.syllabus import Chapter, chapters
+from course.building.bake import execute, write
+from course.building.syllabus import Chapter, chapters
 from tests.benchmarks import robust, tables_course
 
 SIGNATURE = (

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from course.bake import execute, write
+from course.building.bake import execute, write
 from tests.course.seam import TOLERANCE, difference, pictures
 
 ROOT = Path(__file__).parents[2]

@@ -18,13 +18,13 @@ from sqlalchemy.exc import SAWarning
 from tqdm.auto import tqdm
 from traitlets.config import Config
 
-from course.environment import environment
-from course.gradebook import has_points, opened, overtaken, write_table
-from course.limits import DEFAULTS, WARNING, Limits, can_limit_memory
-from course.release import GradingError, demand, nbgrader_config
-from course.stamps import Stamps
-from course.submissions import astray, submissions
-from course.syllabus import FOLDER, Chapter
+from course.building.environment import environment
+from course.building.release import GradingError, demand, nbgrader_config
+from course.building.syllabus import FOLDER, Chapter
+from course.grading.gradebook import has_points, opened, overtaken, write_table
+from course.grading.limits import DEFAULTS, WARNING, Limits, can_limit_memory
+from course.grading.stamps import Stamps
+from course.grading.submissions import astray, submissions
 
 if TYPE_CHECKING:  # nbgrader takes a second to load
     from nbgrader.apps import NbGraderAPI
@@ -42,6 +42,7 @@ _CAUSES = {
 """What the exceptions that end a grading mean to a teacher."""
 
 LOG = "error.txt"
+TEMPLATE = Path(__file__).with_name("feedback.html.j2")
 _RAISED = re.compile(r"^ +(?:\w+\.)*(\w+(?:Error|Exception)): (.*)$", re.MULTILINE)
 
 
@@ -181,7 +182,7 @@ def _not_graded(failures: dict[tuple[str, str], str]) -> list[str]:
 def _config(root: Path, submissions: Path) -> Config:
     config = nbgrader_config(root)
     config.CourseDirectory.submitted_directory = str(submissions)
-    config.HTMLExporter.template_file = str(FOLDER / "feedback.html.j2")
+    config.HTMLExporter.template_file = str(TEMPLATE)
     return config
 
 

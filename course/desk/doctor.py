@@ -16,10 +16,9 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from course.installed import missing, other_versions, outside_ranges
+from course import FOLDER, ROOT
+from course.desk.installed import missing, other_versions, outside_ranges
 
-FOLDER = Path(__file__).resolve().parent
-ROOT = FOLDER.parent
 PROJECT = "beyond-the-black-box"
 OLDEST_PYTHON = (3, 11)
 INSTALL = (
@@ -222,7 +221,7 @@ def check_disk(free: int | None = None) -> Finding:
 
 def check_work(folder: Path = FOLDER) -> Finding:
     """The student has a readable copy of every chapter."""
-    from course.syllabus import chapters
+    from course.building.syllabus import chapters
 
     copies = [chapter.work for chapter in chapters(folder)]
     missing = [copy.name for copy in copies if not copy.exists()]

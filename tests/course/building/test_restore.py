@@ -7,12 +7,12 @@ import pytest
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
-from course.bake import bake, convert
-from course.exercises import grade_id
-from course.grade import grade
-from course.release import prepare_work
-from course.restore import lost_answers, restored
-from course.syllabus import Chapter
+from course.building.bake import bake, convert
+from course.building.exercises import grade_id
+from course.building.release import prepare_work
+from course.building.restore import lost_answers, restored
+from course.building.syllabus import Chapter
+from course.grading.grade import grade
 from tests.course.grading import points, submit
 
 RIGHT = "def double(number):\n    return number + number"

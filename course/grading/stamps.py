@@ -4,8 +4,8 @@ import hashlib
 import json
 from pathlib import Path
 
-from course.limits import Limits
-from course.syllabus import Chapter
+from course.building.syllabus import Chapter
+from course.grading.limits import Limits
 
 FILE = "stamps.json"
 

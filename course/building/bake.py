@@ -15,8 +15,8 @@ import nbformat
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
-from course.environment import environment
-from course.syllabus import FOLDER, Chapter
+from course.building.environment import environment
+from course.building.syllabus import FOLDER, Chapter
 
 CELL_SECONDS = 120
 """A cell that runs longer than this in a bake is stopped; its budget is far lower."""

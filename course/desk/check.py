@@ -14,8 +14,8 @@ from IPython.core.inputtransformer2 import TransformerManager
 from nbformat import NotebookNode
 from nbgrader.utils import determine_grade
 
-from course.bake import execute
-from course.exercises import (
+from course.building.bake import execute
+from course.building.exercises import (
     Exercise,
     definitions,
     exercises,
@@ -24,9 +24,9 @@ from course.exercises import (
     is_solution,
     names_read,
 )
-from course.release import release
-from course.restore import lost_answers, restored
-from course.syllabus import Chapter
+from course.building.release import release
+from course.building.restore import lost_answers, restored
+from course.building.syllabus import Chapter
 
 
 @dataclass(frozen=True)

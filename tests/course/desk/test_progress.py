@@ -7,10 +7,18 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from course.bake import convert, write
-from course.progress import PAGE, STUB, course_map, page, progress, record, write_page
-from course.release import prepare_work
-from course.syllabus import FOLDER, Chapter, chapters
+from course.building.bake import convert, write
+from course.building.release import prepare_work
+from course.building.syllabus import FOLDER, Chapter, chapters
+from course.desk.progress import (
+    PAGE,
+    STUB,
+    course_map,
+    page,
+    progress,
+    record,
+    write_page,
+)
 from tests.course.notebooks import answer
 
 DAY = date(2026, 11, 27)

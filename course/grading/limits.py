@@ -42,7 +42,8 @@ class Limits:
             "traceback": [f"\x1b[0;31mCellTimeoutError\x1b[0m: {text}"],
         }
         # An expression, so that no name of ours is among the student's.
-        limit = f"__import__('course.limits').limits.limit_memory({self.gigabytes})"
+        here = f"__import__({__name__!r}, fromlist=['_'])"
+        limit = f"{here}.limit_memory({self.gigabytes})"
         config.Execute.extra_arguments = [
             "--log-level=ERROR",
             f"--IPKernelApp.exec_lines={limit}",

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from course import doctor, installed
-from course.doctor import Finding
+from course.desk import doctor, installed
+from course.desk.doctor import Finding
 
 
 @pytest.fixture

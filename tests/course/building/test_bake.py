@@ -2,8 +2,8 @@ import nbformat
 import pytest
 from nbclient.exceptions import CellExecutionError
 
-from course.bake import bake, convert
-from course.syllabus import Chapter
+from course.building.bake import bake, convert
+from course.building.syllabus import Chapter
 
 
 def test_two_bakes_give_the_same_bytes(tiny: Chapter) -> None:

@@ -5,11 +5,11 @@ import nbformat
 import pytest
 from traitlets.config import Config
 
-from course.bake import bake
-from course.grade import Graded, grade, report
-from course.limits import DEFAULTS, Limits, can_limit_memory
-from course.release import nbgrader_config, prepare_work
-from course.syllabus import Chapter
+from course.building.bake import bake
+from course.building.release import nbgrader_config, prepare_work
+from course.building.syllabus import Chapter
+from course.grading.grade import Graded, grade, report
+from course.grading.limits import DEFAULTS, Limits, can_limit_memory
 from tests.course.grading import points, submit
 
 SHORT = Limits(seconds=5)

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-import course.release
-from course import lab
-from course.bake import bake
-from course.progress import PAGE
-from course.syllabus import FOLDER, Chapter
+import course.building.release
+from course.building.bake import bake
+from course.building.syllabus import FOLDER, Chapter
+from course.desk import lab
+from course.desk.progress import PAGE
 from tests.browser.serving import free_port, wait_until_served
 
 
@@ -112,7 +112,9 @@ def test_without_a_browser_the_course_starts_and_says_where_to_look(
 ) -> None:
     lines = []
     monkeypatch.setattr(webbrowser, "get", _no_browser)
-    monkeypatch.setattr(course.release, "prepare_work", lambda: ["11 has a copy"])
+    monkeypatch.setattr(
+        course.building.release, "prepare_work", lambda: ["11 has a copy"]
+    )
     monkeypatch.setattr(lab, "write_page", lambda: lines.append("a page"))
     monkeypatch.setattr(lab, "serve", lambda line: lines.append(line) or 7)
     assert lab.lab(["--port=9999"]) == 7
@@ -230,9 +232,9 @@ def _stop(process: subprocess.Popen) -> None:
 
 
 def _write_tiny_chapter(folder: Path) -> Chapter:
-    from course.syllabus import chapters
+    from course.building.syllabus import chapters
 
-    tiny = Path(__file__).parent / "tiny"
+    tiny = Path(__file__).parents[1] / "tiny"
     (folder / "chapters").mkdir()
     shutil.copy(tiny / "syllabus.yml", folder)
     shutil.copy(tiny / "01_tiny.txt", folder / "chapters" / "01_tiny.py")

@@ -1,6 +1,6 @@
 """``python -m course lab``: JupyterLab, opened on the start page.
 
-The folder ``.jupyter`` beside this file changes two of JupyterLab's defaults while the
+The folder ``.jupyter`` of the course changes two of JupyterLab's defaults while the
 course is served: Markdown opens rendered, and nobody is asked about news. They are
 defaults only: what students have set in their own home folder still counts, and
 nothing is written there but what Jupyter itself keeps about a running server.
@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from course.environment import variables
-from course.progress import PAGE, write_page
-from course.syllabus import FOLDER
+from course.building.environment import variables
+from course.building.syllabus import FOLDER
+from course.desk.progress import PAGE, write_page
 
 START_PAGE = f"/lab/tree/{PAGE}"
 REDRAWN_SECONDS = 5
@@ -35,7 +35,7 @@ def lab(argv: Sequence[str] = ()) -> int:
     Returns:
         The exit status of JupyterLab.
     """
-    from course.release import prepare_work
+    from course.building.release import prepare_work
 
     print("\n".join(prepare_work()))
     write_page()

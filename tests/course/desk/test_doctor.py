@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from course import doctor
-from course.doctor import Finding
+from course.desk import doctor
+from course.desk.doctor import Finding
 
 
 def test_no_problem_is_found_where_the_tests_run(

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from course.syllabus import Chapter, chapters
+from course.building.syllabus import Chapter, chapters
 
 
 def submissions(folder: Path, root: Path) -> Iterator[tuple[str, Chapter]]:

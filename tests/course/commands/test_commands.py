@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from course.__main__ import main
-from course.syllabus import chapter, chapters, parts
+from course.building.syllabus import chapter, chapters, parts
+from course.commands import house
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -55,7 +56,7 @@ def test_a_grading_that_is_stopped_says_how_to_go_on(
     def stopped(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("course.grade.grade", stopped)
+    monkeypatch.setattr("course.grading.grade.grade", stopped)
     assert main(["grade"]) == 130
     assert "stopped; the same command goes on from there" in capsys.readouterr().err
 
@@ -88,8 +89,7 @@ def test_the_gate_runs_in_two_workers_and_further_arguments_replace_that(
     arguments: list[str], handed_on: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines = []
-    commands = sys.modules["course.__main__"]
-    monkeypatch.setattr(commands, "_python", lambda *line: lines.append(line) or 5)
+    monkeypatch.setattr(house, "_python", lambda *line: lines.append(line) or 5)
     assert main(["test", *arguments]) == 5
     assert lines == [("-m", "pytest", *handed_on)]
 
@@ -107,8 +107,7 @@ def test_the_gate_begins_with_the_browser_and_ends_with_the_chapters() -> None:
 
 def test_benchmarks_write_their_tables_last(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = []
-    commands = sys.modules["course.__main__"]
-    monkeypatch.setattr(commands, "_python", lambda *line: lines.append(line) or 0)
+    monkeypatch.setattr(house, "_python", lambda *line: lines.append(line) or 0)
     assert main(["bench"]) == 0
     names = [Path(name).stem for (name,) in lines]
     assert names[-1] == "tables"
@@ -149,10 +148,8 @@ def test_cleaning_leaves_the_work_of_students_alone(
 ) -> None:
     for name in ("work", "release", "submitted", "feedback"):
         (tmp_path / "course" / name).mkdir(parents=True)
-    # Not `import course.__main__`: that would rebind the name `course` here.
-    commands = sys.modules["course.__main__"]
-    monkeypatch.setattr(commands, "FOLDER", tmp_path / "course")
-    monkeypatch.setattr(commands, "ROOT", tmp_path)
+    monkeypatch.setattr(house, "FOLDER", tmp_path / "course")
+    monkeypatch.setattr(house, "ROOT", tmp_path)
     assert main(["clean"]) == 0
     left = {p.name for p in (tmp_path / "course").iterdir()}
     assert left == {"work", "submitted"}

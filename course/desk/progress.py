@@ -18,8 +18,8 @@ from pathlib import Path
 
 import nbformat
 
-from course.exercises import exercises, grade_id, is_solution
-from course.syllabus import FOLDER, Chapter, chapters, parts
+from course.building.exercises import exercises, grade_id, is_solution
+from course.building.syllabus import FOLDER, Chapter, chapters, parts
 
 PAGE = "START.md"
 STUB = 'raise NotImplementedError("not written yet")'

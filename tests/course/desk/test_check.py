@@ -2,14 +2,14 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-import course.progress
-import course.syllabus
+import course.building.syllabus
+import course.desk.progress
 from course.__main__ import main
-from course.bake import bake
-from course.check import Verdict, check, report, with_causes
-from course.exercises import Exercise
-from course.release import prepare_work
-from course.syllabus import Chapter
+from course.building.bake import bake
+from course.building.exercises import Exercise
+from course.building.release import prepare_work
+from course.building.syllabus import Chapter
+from course.desk.check import Verdict, check, report, with_causes
 from tests.course.notebooks import answer
 
 SECOND = """
@@ -197,10 +197,10 @@ def test_the_command_keeps_the_verdict_and_draws_the_start_page_anew(
     work: Chapter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn = []
-    progress = course.progress.progress
-    monkeypatch.setattr(course.syllabus, "chapter", lambda name: work)
+    progress = course.desk.progress.progress
+    monkeypatch.setattr(course.building.syllabus, "chapter", lambda name: work)
     monkeypatch.setattr(
-        course.progress, "write_page", lambda: drawn.append(progress(work))
+        course.desk.progress, "write_page", lambda: drawn.append(progress(work))
     )
     assert main(["check", "01"]) == 1
     answer(work, "def double(number):\n    return 2 * number")

@@ -12,8 +12,8 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
 from nbgrader.preprocessors import NbGraderPreprocessor
 
-from course.exercises import grade_id, is_graded, is_solution
-from course.syllabus import chapter
+from course.building.exercises import grade_id, is_graded, is_solution
+from course.building.syllabus import chapter
 
 
 class Restore(NbGraderPreprocessor):

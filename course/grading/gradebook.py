@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from traitlets.config import Config
 
-from course.syllabus import Chapter
+from course.building.syllabus import Chapter
 
 if TYPE_CHECKING:  # nbgrader takes a second to load
     from nbgrader.api import Gradebook, SubmittedAssignment

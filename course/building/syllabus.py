@@ -6,7 +6,8 @@ from pathlib import Path
 
 import yaml
 
-FOLDER = Path(__file__).resolve().parent
+from course import FOLDER
+
 TITLE = "Beyond the Black Box"
 
 

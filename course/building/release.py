@@ -13,7 +13,7 @@ import nbformat
 from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
-from course.syllabus import FOLDER, Chapter, chapters
+from course.building.syllabus import FOLDER, Chapter, chapters
 
 
 class GradingError(RuntimeError):

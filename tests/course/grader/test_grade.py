@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from nbgrader.api import Gradebook
 
-from course.bake import bake
-from course.environment import environment
-from course.grade import grade, report
-from course.limits import Limits
-from course.release import prepare_work
-from course.syllabus import Chapter, parts
+from course.building.bake import bake
+from course.building.environment import environment
+from course.building.release import prepare_work
+from course.building.syllabus import Chapter, parts
+from course.grading.grade import grade, report
+from course.grading.limits import Limits
 from tests.course.grading import points, submit
 
 PLUS_ONE = {"ex01-1": "def double(number):\n    return number + 1"}
@@ -81,7 +81,8 @@ def test_a_class_is_graded_whatever_one_student_hands_in(released: Chapter) -> N
 
 
 GRADE = (
-    "from pathlib import Path; from course.grade import grade; grade(root=Path({!r}))"
+    "from pathlib import Path; from course.grading.grade import grade; "
+    "grade(root=Path({!r}))"
 )
 
 
@@ -224,7 +225,7 @@ def test_no_notebook_is_passed_over_without_a_word(released: Chapter) -> None:
 
 
 def test_every_part_of_the_course_is_graded_in_a_file_of_tests() -> None:
-    files = Path(__file__).parent.glob("test_grading_part*.py")
+    files = Path(__file__).parents[1].glob("test_grading_part*.py")
     assert {int(file.stem[-1]) for file in files} == set(parts())
 
 

@@ -5,16 +5,16 @@ import nbformat
 import pytest
 from nbgrader.apps import NbGraderAPI
 
-from course.bake import bake
-from course.environment import environment
-from course.release import (
+from course.building.bake import bake
+from course.building.environment import environment
+from course.building.release import (
     GradingError,
     demand,
     nbgrader_config,
     prepare_work,
     release,
 )
-from course.syllabus import Chapter
+from course.building.syllabus import Chapter
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""From the texts of the course to the notebooks that students get."""

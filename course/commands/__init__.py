@@ -1,0 +1,1 @@
+"""What ``python -m course`` calls; nothing is imported before it is called."""

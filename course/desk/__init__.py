@@ -1,0 +1,1 @@
+"""What a student sees: JupyterLab, the start page, checks and the doctor."""

@@ -1,0 +1,1 @@
+"""Grade a class: submissions in, gradebook, table and feedback out."""

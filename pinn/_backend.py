@@ -7,6 +7,7 @@ told its backend, kept quiet, put back where it found torch, and set to float64.
 
 import contextlib
 import importlib
+import importlib.util
 import io
 import os
 import sys
@@ -19,8 +20,24 @@ __all__ = ["dde"]
 _BACKEND = "pytorch"
 
 
+def _require(name: str) -> None:
+    """Say the one line that installs what ``pip install`` without extras leaves out."""
+    try:
+        found = importlib.util.find_spec(name)
+    except ImportError:
+        found = None
+    if found is None:
+        raise ModuleNotFoundError(
+            f"pinn needs {name}, which is not installed: "
+            'pip install "beyond-the-black-box[pinn]"',
+            name=name,
+        )
+
+
 def _load() -> ModuleType:
     """Import DeepXDE with the PyTorch backend; leave torch's defaults alone."""
+    _require("deepxde")
+    _require("skfem")  # is loaded where it is needed
     if "deepxde" not in sys.modules:
         asked = os.environ.setdefault("DDE_BACKEND", _BACKEND)
         if asked != _BACKEND:

@@ -6,7 +6,8 @@ loop of them; so little is left that the derivatives of the activation are compu
 anew on the way back, not kept. The formulas are those of :mod:`pinn.derivatives.fused`.
 """
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -62,8 +63,10 @@ def deactivate(bar: Tensor, z: Tensor, activation: Activation, pairs: Pairs) -> 
     return torch.stack(out)
 
 
-_activate = torch.compile(activate, dynamic=True)
-_deactivate = torch.compile(deactivate, dynamic=True)
+@functools.cache
+def _compiled(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Compile at first use: loading the compiler costs seconds that few runs need."""
+    return torch.compile(function, dynamic=True)
 
 
 class CompiledPass(Pass):
@@ -76,12 +79,12 @@ class CompiledPass(Pass):
         if len(z) == 1 or z.numel() < _LARGE:
             return super()._activate(z, activation, kept)
         kept.z = z
-        return _activate(z, activation, self.pairs)
+        return _compiled(activate)(z, activation, self.pairs)
 
     def _deactivate(self, bar: Tensor, kept: Kept, activation: Activation) -> Tensor:
         if kept.f:
             return super()._deactivate(bar, kept, activation)
-        return _deactivate(bar, kept.z, activation, self.pairs)
+        return _compiled(deactivate)(bar, kept.z, activation, self.pairs)
 
 
 def kind_of_pass(compiled: bool, activations: Sequence[Activation]) -> type[Pass]:

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PROGRAM = """
 import torch
 torch.set_default_dtype(torch.float32)
@@ -32,6 +34,46 @@ def test_the_import_is_quiet_and_leaves_torch_as_it_was(tmp_path: Path) -> None:
     assert done.stdout == "True pytorch torch.float64\n"
     assert done.stderr == ""
     assert not (tmp_path / ".deepxde").exists()
+
+
+def test_the_import_compiles_nothing_and_loads_no_compiler(tmp_path: Path) -> None:
+    program = (
+        "import sys, torch\n"
+        "def compiled(*given, **options): raise AssertionError('compiled at import')\n"
+        "torch.compile = compiled\n"
+        "import pinn\n"
+        "heavy = ('torch._dynamo', 'torch._inductor', 'skfem', 'IPython')\n"
+        "print([name for name in heavy if name in sys.modules])"
+    )
+    done = run(program, tmp_path, MPLCONFIGDIR=str(tmp_path / "matplotlib"))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "[]\n"
+
+
+BLOCKED = """
+import sys
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == {name!r}:
+            {how}
+sys.meta_path.insert(0, Block())
+import pinn
+"""
+
+
+@pytest.mark.parametrize("name", ["deepxde", "skfem"])
+def test_what_is_missing_is_named_with_the_line_that_installs_it(
+    name: str, tmp_path: Path
+) -> None:
+    block = f"raise ModuleNotFoundError('No module named {name}', name={name!r})"
+    program = BLOCKED.format(name=name, how=block)
+    hidden = f"import sys; sys.modules[{name!r}] = None; import pinn"
+    for done in (run(program, tmp_path), run(hidden, tmp_path)):
+        assert done.returncode == 1
+        assert done.stderr.strip().splitlines()[-1] == (
+            f"ModuleNotFoundError: pinn needs {name}, which is not installed: "
+            'pip install "beyond-the-black-box[pinn]"'
+        )
 
 
 def test_another_backend_is_refused(tmp_path: Path) -> None:

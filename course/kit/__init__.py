@@ -1,4 +1,4 @@
-"""What a chapter imports: the setup cell, figures one can read, quizzes, stored results.
+"""What a chapter imports: setup, figures one can read, quizzes, stored results.
 
 >>> from course.kit import figure, quiz, setup, stored
 """

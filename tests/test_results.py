@@ -1,24 +1,33 @@
 """Figures that are quoted are the figures that were measured."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
+import torch
 
+from pinn import jet_of, zoo
 from tests.benchmarks.pinn_race import code
-from tests.benchmarks.tables import PLACE, README, RESULTS, TABLES, render
+from tests.benchmarks.tables import PAGE, PLACE, README, RESULTS, TABLES, render
 
 RECORDS = sorted(RESULTS.glob("*.json"))
 
 
-def test_the_readme_quotes_the_stored_results() -> None:
-    text = README.read_text()
+@pytest.mark.parametrize("page", [README, PAGE], ids=lambda p: p.name)
+def test_a_page_quotes_the_stored_results(page: Path) -> None:
+    text = page.read_text()
     assert render(text) == text, "python tests/benchmarks/tables.py writes the tables"
 
 
-def test_every_table_is_in_the_readme() -> None:
-    places = {place[2] for place in PLACE.finditer(README.read_text())}
-    assert places == set(TABLES)
+def test_every_table_is_on_the_results_page() -> None:
+    places = [place[2] for place in PLACE.finditer(PAGE.read_text())]
+    assert sorted(places) == sorted(TABLES)
+
+
+def test_the_readme_has_one_table_a_part() -> None:
+    places = [place[2] for place in PLACE.finditer(README.read_text())]
+    assert places == ["lista", "modular", "pinn"]
 
 
 @pytest.mark.parametrize("path", RECORDS, ids=lambda p: p.stem)
@@ -34,3 +43,25 @@ def test_the_readmes_race_runs() -> None:
     names: dict = {}
     exec(compile(short, "README.md", "exec"), names)
     assert len(names["result"].table().splitlines()) == 2 + 5
+
+
+def test_the_problem_of_the_reference_is_that_of_the_zoo() -> None:
+    page = (PAGE.parent / "reference" / "pinn.md").read_text()
+    (shown,) = re.findall(
+        r"<!-- problem -->\n```python\n(.*?)```\n<!-- end problem -->", page, re.DOTALL
+    )
+    names: dict = {}
+    exec(compile(shown, "pinn.md", "exec"), names)
+    ours, zoos = names["burgers"], zoo.burgers()
+    x = torch.rand(
+        50, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
+    )
+    jet = jet_of(zoos.exact, x, zoos.wanted)
+    for mine, theirs in (
+        (ours.exact(x), zoos.exact(x)),
+        (ours.flux(x, jet.u, jet.p), zoos.flux(x, jet.u, jet.p)),
+        (ours.hard.lift(x), zoos.hard.lift(x)),
+        (ours.hard.distance(x), zoos.hard.distance(x)),
+    ):
+        torch.testing.assert_close(mine, theirs)
+    assert list(map(type, ours.conditions)) == list(map(type, zoos.conditions))

@@ -8,6 +8,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import nbformat
+import systems
 from nbformat import NotebookNode
 
 from course.building.exercises import exercises, is_graded, is_solution
@@ -30,6 +31,8 @@ def write(site: Path) -> None:
     (site / "chapters.md").write_text(_contents())
     _write_projects(site.parent / "projects", site / "projects")
     (site / "glossary.md").write_text(_glossary())
+    (site / "systems.md").write_text(systems.systems_page())
+    (site / "methods.md").write_text(systems.methods_page())
     guide = site / "instructor"
     for page in (site.parent / "instructor").glob("*.md"):
         (guide / page.name).write_text(page.read_text())

@@ -1,8 +1,8 @@
-"""Write the README's result tables from the stored records: nobody types a figure.
+"""Write the result tables from the stored records: nobody types a figure.
 
 A table stands between ``<!-- results: NAME -->`` and ``<!-- end -->`` and is made from
-``results/NAME.json``; of NAME.PART, too. Runs last in ``make bench``; a test compares
-the README with it.
+``results/NAME.json``; of NAME.PART, too. All tables are on the documentation's results
+page, three of them in the README. Runs last in ``make bench``; a test compares both.
 """
 
 import json
@@ -11,12 +11,15 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path.insert(0, str(Path(__file__).parents[2]))  # this folder shadows the packages
 
 from tests.benchmarks import tables_course, tables_modular, tables_pinn, tables_unroll
+from tests.benchmarks.record import where
 
+ROOT = Path(__file__).parents[2]
 RESULTS = Path(__file__).parent / "results"
-README = Path(__file__).parents[2] / "README.md"
+README = ROOT / "README.md"
+PAGE = ROOT / "course" / "site" / "results.md"
 PLACE = re.compile(r"(<!-- results: ([\w.]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 TABLES: dict[str, Callable[[dict], str]] = {
@@ -29,6 +32,7 @@ TABLES: dict[str, Callable[[dict], str]] = {
     "modular.kernel": tables_modular.kernel,
     "pinn": tables_pinn.errors,
     "pinn.speed": tables_pinn.speeds,
+    "pinn_race": lambda record: f"{record['table']}\n\n{where(record)}.",
     "robust": tables_course.robust,
     "mutation": tables_course.mutation,
 }
@@ -46,5 +50,6 @@ def render(text: str) -> str:
 
 
 if __name__ == "__main__":
-    README.write_text(render(README.read_text()))
-    print("README.md: tables written")
+    for page in (README, PAGE):
+        page.write_text(render(page.read_text()))
+        print(f"{page.relative_to(ROOT)}: tables written")

@@ -81,6 +81,22 @@ def test_every_picture_has_alt_text(parsed: dict[Path, Page]) -> None:
     assert not blank
 
 
+def test_every_picture_is_there(parsed: dict[Path, Page]) -> None:
+    shown = [
+        (path, unquote(picture["src"] or ""))
+        for path, page in parsed.items()
+        for picture in page.pictures
+    ]
+    files = {src for path, src in shown if not re.match(r"[a-z]+:", src)}
+    assert {Path(src).name for src in files} >= {"frontier.png", "race.png"}
+    lost = [
+        f"{path.name}: {src}"
+        for path, src in shown
+        if src in files and not (path.parent / src).is_file()
+    ]
+    assert not lost
+
+
 def test_chapters_and_library_link_to_each_other(
     site: Path, parsed: dict[Path, Page]
 ) -> None:
@@ -135,3 +151,64 @@ def test_equations_are_drawn(browser: Browser, site: Path) -> None:
     assert tab.locator("mjx-container").count() > 20
     assert tab.locator("mjx-merror").count() == 0
     tab.close()
+
+
+# What a text is written on is the nearest opaque ground behind it; what is half
+# transparent, by its colour or by an ancestor's opacity, is mixed with that.
+TOO_FAINT = """() => {
+  const parse = (text) => {
+    const parts = text.match(/[\\d.]+/g).map(Number);
+    return parts.length < 4 ? [...parts, 1] : parts;
+  };
+  const over = (front, back) =>
+    back.map((value, i) => front[i] * front[3] + value * (1 - front[3]));
+  const luminance = (colour) => {
+    const [r, g, b] = colour.map((value) => value / 255).map((v) =>
+      v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const ground = (element) => {
+    const layers = [];
+    for (let e = element; e && layers.at(-1)?.[3] !== 1; e = e.parentElement)
+      layers.push(parse(getComputedStyle(e).backgroundColor));
+    return layers.reverse().reduce((back, layer) => over(layer, back), [255, 255, 255]);
+  };
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  const seen = {checkOpacity: true, checkVisibilityCSS: true};
+  const faint = {};
+  let measured = 0;
+  for (let text; (text = texts.nextNode()); ) {
+    const e = text.parentElement;
+    if (!text.textContent.trim() || !e.checkVisibility(seen)) continue;
+    const back = ground(e), ink = parse(getComputedStyle(e).color);
+    for (let p = e; p; p = p.parentElement) ink[3] *= getComputedStyle(p).opacity;
+    const [dark, light] =
+      [luminance(over(ink, back)), luminance(back)].sort((a, b) => a - b);
+    const ratio = (light + 0.05) / (dark + 0.05);
+    measured += 1;
+    if (ratio < 4.5)
+      faint[`${e.tagName} ${text.textContent.trim().slice(0, 30)}`] = ratio;
+  }
+  return {measured, faint};
+}"""
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_text_stands_out_from_its_ground(
+    browser: Browser, parsed: dict[Path, Page], site: Path, theme: str
+) -> None:
+    tab = browser.new_page()
+    tab.add_init_script(
+        f"localStorage.setItem('mode', '{theme}');"
+        f"localStorage.setItem('theme', '{theme}')"
+    )
+    faint = {}
+    for path in parsed:
+        tab.goto(path.as_uri())
+        assert tab.locator("html").get_attribute("data-theme") == theme
+        found = tab.evaluate(TOO_FAINT)
+        assert found["measured"] > 20, f"{path.name}: hardly any text was seen"
+        if found["faint"]:
+            faint[str(path.relative_to(site))] = found["faint"]
+    tab.close()
+    assert not faint

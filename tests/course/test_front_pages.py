@@ -43,7 +43,7 @@ def test_the_chapter_makes_the_claim_of_the_syllabus(chapter: Chapter) -> None:
 
 
 GUIDE = sorted((ROOT / "course" / "instructor").glob("*.md"))
-PAGES = ["README.md", "CONTRIBUTING.md", "course/README.md"]
+PAGES = ["README.md", "CONTRIBUTING.md", "course/README.md", "course/site/results.md"]
 PAGES += [str(page.relative_to(ROOT)) for page in GUIDE]
 
 
@@ -54,8 +54,17 @@ def test_links_to_files_lead_somewhere(page: str) -> None:
         if "://" in target or target.startswith("work/"):
             continue
         assert (file.parent / target).exists(), f"{page} links to {target}"
-    for target in re.findall(r'<img[^>]*src="([^"]+)"', file.read_text()):
+    shown = r'<img[^>]*src="([^"]+)"|```{figure} (\S+)'
+    for target in map("".join, re.findall(shown, file.read_text())):
         assert (file.parent / target).exists(), f"{page} shows {target}"
+
+
+def test_the_readme_is_a_front_door() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert len(text.splitlines()) <= 250
+    for command in ("make lab", "make test"):
+        assert f"\n{command} " in text
+    assert "@software" in text and "make grade SUBMISSIONS=folder" in text
 
 
 def test_the_readmes_examples_run() -> None:

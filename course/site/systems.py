@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 import yaml
-
 from course.syllabus import Chapter, chapters, parts
 
 ROOT = Path(__file__).parents[2]

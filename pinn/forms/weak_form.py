@@ -28,13 +28,7 @@ from pinn._checks import check_count
 from pinn.derivatives.jets import Jet, Wanted, divergence
 from pinn.domains.basis import RuleOf, Tests, gauss_legendre, lobatto
 from pinn.domains.mesh import Mesh
-from pinn.forms.assembly import (
-    active_tests,
-    leading_part,
-    place,
-    unit_norm,
-    warn_if_few,
-)
+from pinn.forms import assembly
 from pinn.problem import Problem
 
 __all__ = ["WeakForm"]
@@ -93,9 +87,9 @@ class WeakForm:
         points = bubbles + 10 if points is None else points
         check_count("points", points, least=1)
         self.rule = rule(points)
-        warn_if_few(points, bubbles, rule)
+        assembly.warn_if_few(points, bubbles, rule)
         self.dim = problem.dim
-        self._leading = leading_part(problem) if integrations == 2 else None
+        self._leading = assembly.leading_part(problem) if integrations == 2 else None
         self.wanted = self._wanted()
         self._inner = lobatto(bubbles, self.rule.nodes, hats=hats)
         ends = torch.tensor([-1.0, 1.0], dtype=torch.float64, device="cpu")
@@ -103,8 +97,8 @@ class WeakForm:
         self.faces = hats and integrations > 0 or integrations == 2
         self.h = mesh.upper - mesh.lower
         self._place_points()
-        self.active = active_tests(mesh, hats=hats)
-        self.scale = unit_norm(mesh, hats=hats)
+        self.active = assembly.active_tests(mesh, hats=hats)
+        self.scale = assembly.unit_norm(mesh, hats=hats)
         self._load: Tensor | None = None
 
     @property
@@ -181,13 +175,13 @@ class WeakForm:
     def _place_points(self) -> None:
         """Place the points: those in the elements, then face after face."""
         nodes = self.rule.nodes
-        blocks = [place(self.mesh, [nodes] * self.dim)]
+        blocks = [assembly.place(self.mesh, [nodes] * self.dim)]
         if self.faces:
             for axis in range(self.dim):
                 for end in (-1.0, 1.0):
                     along = [nodes] * self.dim
                     along[axis] = nodes.new_tensor([end])
-                    blocks.append(place(self.mesh, along))
+                    blocks.append(assembly.place(self.mesh, along))
         self._volume_points = len(blocks[0])
         self.x = torch.cat(blocks)
 

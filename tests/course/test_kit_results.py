@@ -26,8 +26,8 @@ def test_an_unknown_key_is_an_error_at_every_depth(folder: Path, ask) -> None:
         ask(stored("pinn"), "row")
     with pytest.raises(KeyError, match="no 'Heat' here; it has: Burgers"):
         ask(stored("pinn")["rows"], "Heat")
-    with pytest.raises(KeyError, match="no 'eror' here, perhaps 'error'"):
-        ask(stored("pinn")["rows"]["Burgers"]["runs"][0], "eror")
+    with pytest.raises(KeyError, match="no 'error2' here, perhaps 'error'"):
+        ask(stored("pinn")["rows"]["Burgers"]["runs"][0], "error2")
 
 
 def test_an_unknown_file_is_named_and_those_there_are(folder: Path) -> None:

@@ -1,10 +1,13 @@
 """The ways of installing agree, and the packages import what they may."""
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
-from importlib.metadata import version
+import zipfile
+from importlib.metadata import PathDistribution, version
 from pathlib import Path
 
 import pytest
@@ -48,6 +51,75 @@ def test_conda_users_get_the_same_course() -> None:
     assert "pip" in conda
     assert pip["pip"] == ["-c constraints.txt", "-e .[course,test]"]
     assert {"course", "test"} <= set(PROJECT["optional-dependencies"])
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, unpacked: built offline, from a copy, by the setuptools we have."""
+    clone, built = tmp_path_factory.mktemp("clone"), tmp_path_factory.mktemp("wheel")
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE", "LICENSE-docs"):
+        shutil.copy(ROOT / name, clone)
+    for package in ("unroll", "modular", "pinn", "course"):
+        unwanted = shutil.ignore_patterns("work", "source", "site", "__pycache__")
+        shutil.copytree(ROOT / package, clone / package, ignore=unwanted)
+    program = "import setuptools.build_meta as b, sys; b.build_wheel(sys.argv[1])"
+    line = [sys.executable, "-c", program, str(built)]
+    done = subprocess.run(line, cwd=clone, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (archive,) = built.glob("*.whl")
+    zipfile.ZipFile(archive).extractall(built / "unpacked")
+    return built / "unpacked"
+
+
+def test_the_wheel_has_the_library_whole_and_nothing_else(wheel: Path) -> None:
+    packed = {file.relative_to(wheel) for file in wheel.rglob("*.py")}
+    packages = ("unroll", "modular", "pinn")
+    assert packed == {
+        file.relative_to(ROOT)
+        for package in packages
+        for file in (ROOT / package).rglob("*.py")
+    }
+    for package in packages:
+        assert (wheel / package / "py.typed").exists()
+
+
+def test_the_library_weighs_what_it_needs(wheel: Path) -> None:
+    (told,) = wheel.glob("*.dist-info")
+    needed = list(map(Requirement, PathDistribution(told).requires or []))
+    extras = sorted(PROJECT["optional-dependencies"])
+    assert extras == ["bench", "course", "docs", "pinn", "test"]
+
+    def brings(extra: str) -> set[str]:
+        return {
+            r.name
+            for r in needed
+            if not r.marker or r.marker.evaluate({"extra": extra})
+        }
+
+    core = {"torch", "numpy", "scipy", "matplotlib", "tqdm", "scikit-learn"}
+    assert brings("") == core
+    assert brings("pinn") == core | {"deepxde", "scikit-fem"}
+    for extra in ("course", "docs", "test", "bench"):
+        assert PROJECT["name"] in brings(extra), "each builds on another, up to pinn"
+
+
+def test_the_wheel_works_without_what_only_pinn_needs(wheel: Path) -> None:
+    program = (
+        "import sys; sys.modules.update(deepxde=None, skfem=None)\n"
+        "import modular, unroll\n"
+        "print(unroll.__file__, modular.__file__)\n"
+        "import pinn"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=wheel,
+        env=os.environ | {"PYTHONPATH": str(wheel)},
+        capture_output=True,
+        text=True,
+    )
+    assert run.stdout.count(str(wheel)) == 2
+    assert run.returncode == 1
+    assert '"beyond-the-black-box[pinn]"' in run.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize("package", ["unroll", "modular"])

@@ -71,7 +71,7 @@ def named() -> list[str]:
     """Return the packages that pyproject.toml names for the library and its tests."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    texts = project["dependencies"] + extras["course"] + extras["test"]
+    texts = project["dependencies"] + extras["pinn"] + extras["course"] + extras["test"]
     names = [_normalised(Requirement(text).name) for text in texts]
     return [name for name in names if name != project["name"]]
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from pinn import jet_of, zoo
-from tests.benchmarks.pinn_race import code
+from tests.benchmarks.pinn.race import code
 from tests.benchmarks.tables import PAGE, PLACE, README, RESULTS, TABLES, render
 
 RECORDS = sorted(RESULTS.glob("*.json"))
@@ -17,7 +17,7 @@ RECORDS = sorted(RESULTS.glob("*.json"))
 @pytest.mark.parametrize("page", [README, PAGE], ids=lambda p: p.name)
 def test_a_page_quotes_the_stored_results(page: Path) -> None:
     text = page.read_text()
-    assert render(text) == text, "python tests/benchmarks/tables.py writes the tables"
+    assert render(text) == text, "python -m tests.benchmarks.tables writes the tables"
 
 
 def test_every_table_is_on_the_results_page() -> None:

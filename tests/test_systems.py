@@ -12,11 +12,11 @@ from types import ModuleType
 
 import pytest
 import torch
-from course.syllabus import chapters
 
 import modular
 import pinn
 import unroll
+from course.building.syllabus import chapters
 
 ROOT = Path(__file__).parents[1]
 

@@ -1,6 +1,6 @@
 """What ``make bench`` says of the ends of the version ranges is itself checked."""
 
-from tests.benchmarks.versions import count, named
+from tests.benchmarks.course.versions import count, named
 
 REPORT = """<?xml version="1.0" encoding="utf-8"?>
 <testsuites><testsuite name="pytest">

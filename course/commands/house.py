@@ -21,13 +21,14 @@ def bench(options: argparse.Namespace) -> int:
     """Run the benchmarks and store their results."""
     from course.building.environment import environment
 
-    scripts = sorted((ROOT / "tests" / "benchmarks").glob("*.py"))
-    scripts.sort(key=lambda script: script.stem == "tables")  # from all the others
+    folder = ROOT / "tests" / "benchmarks"
+    scripts = [*sorted(folder.glob("*/*.py")), folder / "tables.py"]
     with environment():
         for script in scripts:
             if '__name__ == "__main__"' in script.read_text():
-                print(f"== {script.stem}", flush=True)
-                if status := _python(str(script)):
+                name = ".".join(script.relative_to(ROOT).with_suffix("").parts)
+                print(f"== {name}", flush=True)
+                if status := _python("-m", name):
                     return status
     return 0
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 import yaml
-from course.syllabus import Chapter, chapters, parts
+
+from course.building.syllabus import Chapter, chapters, parts
 
 ROOT = Path(__file__).parents[2]
 DATA = Path(__file__).with_name("systems.yml")

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+ROOT = Path(__file__).parents[2]
 RESULTS = Path(__file__).parent / "results"
 
 

@@ -7,34 +7,31 @@ page, three of them in the README. Runs last in ``make bench``; a test compares 
 
 import json
 import re
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2]))  # this folder shadows the packages
+from tests.benchmarks.course import tables as course
+from tests.benchmarks.modular import tables as modular
+from tests.benchmarks.pinn import tables as pinn
+from tests.benchmarks.record import RESULTS, ROOT, where
+from tests.benchmarks.unroll import tables as unroll
 
-from tests.benchmarks import tables_course, tables_modular, tables_pinn, tables_unroll
-from tests.benchmarks.record import where
-
-ROOT = Path(__file__).parents[2]
-RESULTS = Path(__file__).parent / "results"
 README = ROOT / "README.md"
 PAGE = ROOT / "course" / "site" / "results.md"
 PLACE = re.compile(r"(<!-- results: ([\w.]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 TABLES: dict[str, Callable[[dict], str]] = {
-    "solvers": tables_unroll.solvers,
-    "lista": tables_unroll.lista,
-    "lista.shifts": tables_unroll.shifts,
-    "modular": tables_modular.modular,
-    "modular.memory": tables_modular.memory,
-    "modular.unlocking": tables_modular.unlocking,
-    "modular.kernel": tables_modular.kernel,
-    "pinn": tables_pinn.errors,
-    "pinn.speed": tables_pinn.speeds,
+    "solvers": unroll.solvers,
+    "lista": unroll.lista,
+    "lista.shifts": unroll.shifts,
+    "modular": modular.modular,
+    "modular.memory": modular.memory,
+    "modular.unlocking": modular.unlocking,
+    "modular.kernel": modular.kernel,
+    "pinn": pinn.errors,
+    "pinn.speed": pinn.speeds,
     "pinn_race": lambda record: f"{record['table']}\n\n{where(record)}.",
-    "robust": tables_course.robust,
-    "mutation": tables_course.mutation,
+    "robust": course.robust,
+    "mutation": course.mutation,
 }
 
 

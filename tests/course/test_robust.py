@@ -8,7 +8,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from course.building.bake import execute, write
 from course.building.syllabus import Chapter, chapters
-from tests.benchmarks import robust, tables_course
+from tests.benchmarks.course import robust
+from tests.benchmarks.course import tables as tables_course
 
 SIGNATURE = (
     "import torch\n"

@@ -1,4 +1,4 @@
-"""The README's tables of classical and learned solvers."""
+"""The tables of classical and learned solvers."""
 
 from tests.benchmarks.record import where
 

@@ -1,6 +1,7 @@
 """Errors reached and steps timed: physics-informed networks, one core.
 
-    python tests/benchmarks/pinn.py [--list] [--only NAME ...] [--fastvpinns PYTHON]
+    python -m tests.benchmarks.pinn.methods [--list] [--only NAME ...]
+                                            [--fastvpinns PYTHON]
 
 Errors are relative L2 on an even grid, against the reference of the zoo; seconds are
 CPU seconds of training with one thread, looking at the error left out. Speeds are
@@ -11,33 +12,10 @@ written as soon as it is measured. FastVPINNs needs TensorFlow and a Python of i
 
 import argparse
 import json
-import sys
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
-import record
 import torch
-from pinn_runs import (
-    FAST,
-    WEAK,
-    PeriodicPINN,
-    Row,
-    Seeds,
-    WrongFlux,
-    accuracy,
-    burgers,
-    by_broyden,
-    cpinn,
-    damped,
-    fastvpinns_steps,
-    fronts,
-    in_turns,
-    record_of,
-    waves,
-)
 
 from pinn import (
     FEM,
@@ -58,6 +36,25 @@ from pinn import (
 )
 from pinn._backend import dde
 from pinn.optimizers.jacobian import jacobian
+from tests.benchmarks import record
+from tests.benchmarks.pinn.runs import (
+    FAST,
+    WEAK,
+    PeriodicPINN,
+    Row,
+    Seeds,
+    WrongFlux,
+    accuracy,
+    burgers,
+    by_broyden,
+    cpinn,
+    damped,
+    fastvpinns_steps,
+    fronts,
+    in_turns,
+    record_of,
+    waves,
+)
 
 Model, data, nn = dde.Model, dde.data, dde.nn
 

@@ -18,13 +18,11 @@ import tomllib
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
 from packaging.requirements import Requirement
 
 from tests.benchmarks import record
 
-ROOT = Path(__file__).parents[2]
+ROOT = record.ROOT
 RESULTS = record.RESULTS / "versions.json"
 RESOLUTIONS = {"lowest": "lowest-direct", "newest": "highest"}
 FAST = [

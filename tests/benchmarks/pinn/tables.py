@@ -1,4 +1,4 @@
-"""The README's tables of physics-informed networks."""
+"""The tables of physics-informed networks."""
 
 from collections.abc import Iterable
 

@@ -1,35 +1,29 @@
 """Accuracy against memory and against speed, from one loss per module to one for all.
 
-    python -m tests.benchmarks.modular_frontier [--figure]
+    python -m tests.benchmarks.modular.frontier [--figure]
 
-Accuracies are those of ``modular.py`` (pair_sum, six modules). What they cost needs no
+Accuracies are those of ``methods.py`` (pair_sum, six modules). What they cost needs no
 clock and is the same on every run: most bytes held for backward in a step, heads
 included, and the time of 50 steps when every module has a machine of its own, by
 ``audit.timeline`` with a backward sweep twice as dear as a forward pass and heads for
 nothing. Checkpointing is backpropagation that keeps three states and runs forward
 twice.
 
-Writes the part "frontier" of ``results/modular.json`` and the README's picture,
+Writes the part "frontier" of ``results/modular.json`` and the picture,
 ``course/site/images/frontier.png``; ``--figure`` only draws what is stored.
 """
 
-# ruff: noqa: E402
-import sys
-from pathlib import Path
-
-# As a script this folder's modular.py would shadow the package of the same name.
-sys.path[0] = str(Path(__file__).parents[2])
-
 import argparse
+from pathlib import Path
 
 import matplotlib as mpl
 import torch
 
 from modular import Calibrated, Partition, Trainer, audit, plot
-from tests.benchmarks import modular as bench
 from tests.benchmarks import record
+from tests.benchmarks.modular import methods as bench
 
-IMAGE = Path(__file__).parents[2] / "course" / "site" / "images" / "frontier.png"
+IMAGE = record.ROOT / "course" / "site" / "images" / "frontier.png"
 COSTS, STEPS, SEGMENTS = Calibrated(forward=1.0, backward=2.0), 50, 3
 CHAIN = {f"interlocking n={n}": f"{n}" for n in range(1, 6)} | {"backprop": "6"}
 LINE = "interlocking, horizon 1 to 6; 6 is backpropagation"

@@ -1,6 +1,6 @@
 """Run the README's race of five methods, and draw its figure and its table.
 
-    python tests/benchmarks/pinn_race.py
+    python -m tests.benchmarks.pinn.race
 
 The code is the README's own, between ``<!-- race -->`` and ``<!-- end race -->``, so
 that what is shown is what was run. Writes ``results/pinn_race.json`` and
@@ -8,23 +8,18 @@ that what is shown is what was run. Writes ``results/pinn_race.json`` and
 """
 
 import re
-import sys
-from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT))  # this folder's pinn.py would shadow the package
+import torch
 
-import torch  # noqa: E402
-
-from tests.benchmarks import record  # noqa: E402
+from tests.benchmarks import record
 
 CODE = re.compile(r"<!-- race -->\n```python\n(.*?)```\n<!-- end race -->", re.DOTALL)
-FIGURE = ROOT / "course" / "site" / "images" / "race.png"
+FIGURE = record.ROOT / "course" / "site" / "images" / "race.png"
 
 
 def code() -> str:
     """Return the lines that the README shows."""
-    (found,) = CODE.findall((ROOT / "README.md").read_text())
+    (found,) = CODE.findall((record.ROOT / "README.md").read_text())
     return found
 
 

@@ -1,6 +1,6 @@
 """The LISTA family on the standard benchmark, next to the published numbers.
 
-    python tests/benchmarks/lista.py [--quick] [--only ROW ...]
+    python -m tests.benchmarks.unroll.lista [--quick] [--only ROW ...]
 
 Gaussian dictionary 250 x 500 with unit columns, codes of density 0.1, 16 layers,
 float32, one thread; "ratio" NMSE in dB on one fixed test set of 10 000, which no
@@ -20,11 +20,11 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-import record
 import torch
 from torch import Tensor
 
 import unroll as u
+from tests.benchmarks import record
 from unroll.training.recipe import objective_of
 
 SEEDS = {"dictionary": 0, "test": 101, "train": 2, "network": 3}

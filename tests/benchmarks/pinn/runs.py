@@ -1,4 +1,4 @@
-"""Runs of the benchmark of ``pinn`` that are told by their error: see ``pinn.py``."""
+"""Runs of the benchmark of ``pinn`` that are told by their error: ``methods.py``."""
 
 import json
 import statistics

@@ -1,6 +1,6 @@
 """Batched FISTA against coordinate descent, at equal duality gap, in one run.
 
-    python tests/benchmarks/solvers.py [--quick]
+    python -m tests.benchmarks.unroll.solvers [--quick]
 
 Problems: Lasso with a Gaussian dictionary 250 x 500, codes of density 0.1, 40 dB, one
 lam for all. Equal quality: the largest duality gap over all problems, computed here
@@ -23,13 +23,13 @@ from collections.abc import Callable
 
 import celer
 import numpy as np
-import record
 import torch
 from sklearn.decomposition import sparse_encode
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import Lasso
 from threadpoolctl import threadpool_limits
 
+from tests.benchmarks import record
 from unroll import SparseCoding, fista
 
 GAP, SEED = 1e-6, 0

@@ -1,6 +1,6 @@
 """A step of FastVPINNs' own accuracy test, timed where that package is installed.
 
-    PYTHON tests/benchmarks/peers/fastvpinns_poisson.py
+    PYTHON tests/benchmarks/pinn/peers/fastvpinns_poisson.py
 
 Started by ``pinn.py --fastvpinns PYTHON``. For every line of input it does as many
 steps as the line says and prints the CPU milliseconds that one took. One thread.

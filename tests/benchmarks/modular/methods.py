@@ -1,6 +1,6 @@
 """Accuracy, memory, unlocking and transfer of modular training, with paired seeds.
 
-    python -m tests.benchmarks.modular [--quick] [--only ladder memory ...]
+    python -m tests.benchmarks.modular.methods [--quick] [--only ladder memory ...]
 
 ladder     pair_sum (12000 training pairs, 3000 test pairs of held-out digits), six
            blocks Linear - BatchNorm - ReLU of width 96, Adam 2e-3, batch 128, 12
@@ -19,13 +19,6 @@ kernel     two modules on digits: ten labels in all against all labels; transfer
 Writes ``results/modular.json``; parts not run are kept, and every part has its own
 "machine", next to that of the part measured last. ``--quick`` only prints.
 """
-
-# ruff: noqa: E402
-import sys
-from pathlib import Path
-
-# As a script this file would shadow the package of the same name.
-sys.path[0] = str(Path(__file__).parents[2])
 
 import argparse
 import json

@@ -30,14 +30,12 @@ import nbformat
 import torch
 from nbformat import NotebookNode
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
 from course.building.bake import execute, project_texts
 from course.building.environment import variables
 from course.building.syllabus import chapters
 from tests.benchmarks import record
 
-ROOT = Path(__file__).parents[2]
+ROOT = record.ROOT
 RESULTS = record.RESULTS / "robust.json"
 CAPABILITIES = ("default", "avx2", "avx512")
 SHIFTS = (1000, 2000, 3000)

@@ -8,7 +8,6 @@ business; it counts against the score all the same. With ``--survivors`` only th
 recorded survivors are tried again: added tests cannot revive the others.
 """
 
-# ruff: noqa: E402
 import importlib
 import json
 import os
@@ -22,15 +21,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT))
 os.environ.setdefault("DDE_BACKEND", "pytorch")
 
 from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_code
 from cosmic_ray.plugins import get_operator, operator_names
 
-from tests.benchmarks.record import RESULTS, machine, write
+from tests.benchmarks.record import RESULTS, ROOT, machine, write
 
 SEED, SAMPLE = 12, 30
 FILES = {

@@ -1,4 +1,4 @@
-"""The README's tables of how far tests and stored outputs can be trusted."""
+"""The tables of how far tests and stored outputs can be trusted."""
 
 from tests.benchmarks.record import where
 

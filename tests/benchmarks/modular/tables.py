@@ -1,4 +1,4 @@
-"""The README's tables of modular training."""
+"""The tables of modular training."""
 
 from tests.benchmarks.record import where
 

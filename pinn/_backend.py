@@ -12,6 +12,7 @@ import io
 import os
 import sys
 from types import ModuleType
+from typing import Any
 
 import torch
 
@@ -61,4 +62,4 @@ def _load() -> ModuleType:
     return deepxde
 
 
-dde = _load()
+dde: Any = _load()

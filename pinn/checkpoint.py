@@ -4,6 +4,7 @@ import os
 import random
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ _ARRAYS = ("train_x_all", "train_x_bc", "train_x", "train_y", "anchors")
 
 def _random_states() -> dict:
     """Read the global generators, in types that need no pickle."""
-    name, keys, *rest = np.random.get_state()
+    name, keys, *rest = cast(tuple, np.random.get_state(legacy=True))
     return {
         "torch": torch.get_rng_state(),
         "numpy": [name, torch.as_tensor(keys.astype(np.int64)), *rest],
@@ -37,7 +38,7 @@ def _generators(callbacks: Sequence[object]) -> list[torch.Generator]:
     return [g for g in found if isinstance(g, torch.Generator)]
 
 
-def save(path: Path, model: object, run: dict) -> None:
+def save(path: Path, model: Any, run: dict) -> None:
     """Write a checkpoint; the file is whole at any time.
 
     Args:
@@ -67,7 +68,7 @@ def save(path: Path, model: object, run: dict) -> None:
     os.replace(partly, path)
 
 
-def load(path: Path, model: object, expected: dict) -> dict:
+def load(path: Path, model: Any, expected: dict) -> dict:
     """Read a checkpoint: the network, the optimiser, the points.
 
     Args:
@@ -97,7 +98,7 @@ def load(path: Path, model: object, expected: dict) -> dict:
     return state
 
 
-def put_back(state: dict, model: object) -> None:
+def put_back(state: dict, model: Any) -> None:
     """Put back what the start of a training changes: weights and generators.
 
     Args:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 
@@ -28,7 +28,7 @@ def condition_points(problem: Problem, sides: int) -> tuple[int, int]:
     return boundary, (sides if problem.in_time else 0)
 
 
-def constrained(net: torch.nn.Module, problem: Problem) -> torch.nn.Module:
+def constrained(net: Any, problem: Problem) -> torch.nn.Module:
     """Let a network fulfil the problem's conditions by construction."""
     if problem.hard is None:
         raise ValueError("the problem has no hard constraint: expected hard=...")

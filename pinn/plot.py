@@ -1,12 +1,14 @@
 """Pictures: solutions, errors, points, elements, and error against CPU seconds."""
 
 from collections.abc import Callable, Mapping, Sequence
+from types import ModuleType
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from pinn.domains.mesh import Mesh
+from pinn.forms.collocation import Collocation
 from pinn.problem import Problem
 
 __all__ = ["animate_solution", "plot_mesh", "plot_points", "plot_race", "plot_solution"]
@@ -15,7 +17,7 @@ Predict = Callable[[Tensor], Tensor]
 _STYLES = ("-", "--", "-.", ":")
 
 
-def _pyplot() -> object:
+def _pyplot() -> ModuleType:
     """Import matplotlib when a picture is asked for."""
     from matplotlib import pyplot
 
@@ -75,7 +77,7 @@ def plot_solution(problem: Problem, predict: Predict, *, component: int = 0) -> 
     return figure
 
 
-def plot_points(data: object) -> object:
+def plot_points(data: Collocation) -> object:
     """Draw the training points of the domain.
 
     Args:

@@ -4,30 +4,21 @@ The statement is a balance law over space-time, ``div F(x, u, grad u) = s(x, u)`
 is one more coordinate, the last, and what flows along it is ``u``.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from pinn._checks import check_callable, check_count, check_points, check_shape
-from pinn.derivatives.jets import Flux, Jet, Wanted, divergence
+from pinn.derivatives.jets import Flux, Jet, Source, Wanted, divergence
 from pinn.domains.mesh import box_of, inside_of
+from pinn.probing import Facts, learn, probe
 
 __all__ = ["Problem"]
-
-_PROBES = 32
-
-
-@dataclass(frozen=True)
-class _Facts:
-    """What a problem's flux and source were found to read and to return."""
-
-    wanted: Wanted
-    flux_wanted: Wanted = Wanted()
-    equations: int = 0
-    source_uses_u: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,10 +65,10 @@ class Problem:
         0.0
     """
 
-    geometry: object
+    geometry: Any
     flux: Flux | None = None
-    source: Callable[[Tensor, Tensor], "Tensor"] | None = None
-    conditions: Sequence[object] = ()
+    source: Source | None = None
+    conditions: Sequence[Any] = ()
     exact: Callable[[Tensor], "Tensor"] | None = None
     residual: Callable[[Tensor, Tensor], "Tensor"] | None = None
     components: int = 1
@@ -85,28 +76,14 @@ class Problem:
 
     def __post_init__(self) -> None:
         self._check_arguments()
-        found = _Facts(wanted=Wanted.all(self.dim))
-        if self.flux is not None:
-            found = self._learn()
-        object.__setattr__(self, "_facts", found)
+        _ = self._facts  # now: a flux that does not work is refused here
 
-    def _learn(self) -> "_Facts":
-        """Try the flux and the source, and see what they read and return."""
-        x, u, p = self.probes()
-        F = self.flux(x, u, p)
-        check_shape("flux(x, u, p)", F, (_PROBES, "equations", self.dim))
-        uses_u = False
-        if self.source is not None:
-            s = self.source(x, u)
-            check_shape("source(x, u)", s, (_PROBES, F.shape[1]))
-            blind = self.source(x, torch.full_like(u, torch.nan))
-            uses_u = bool(blind.isnan().any())
-        return _Facts(
-            self._second_wanted(x, u, p),
-            self._first_wanted(x, u, p),
-            F.shape[1],
-            uses_u,
-        )
+    @functools.cached_property
+    def _facts(self) -> Facts:
+        """What the flux and the source read and return."""
+        if self.flux is None:
+            return Facts(wanted=Wanted.all(self.dim))
+        return learn(self.flux, self.source, self.probes())
 
     @property
     def equations(self) -> int:
@@ -167,8 +144,8 @@ class Problem:
         Raises:
             ValueError: If the problem is not a balance law.
         """
-        self.check_balance_law("strong_residual")
-        r = divergence(self.flux, x, jet)
+        flux = self.check_balance_law("strong_residual")
+        r = divergence(flux, x, jet)
         return r if self.source is None else r - self.source(x, jet.u)
 
     def normal_flux(self, x: Tensor, jet: Jet, normal: Tensor) -> Tensor:
@@ -185,15 +162,18 @@ class Problem:
         Raises:
             ValueError: If the problem is not a balance law.
         """
-        self.check_balance_law("normal_flux")
+        flux = self.check_balance_law("normal_flux")
         check_shape("normal", normal, (len(x), self.dim))
-        return (self.flux(x, jet.u, jet.p) * normal[:, None, :]).sum(-1)
+        return (flux(x, jet.u, jet.p) * normal[:, None, :]).sum(-1)
 
-    def check_balance_law(self, who: str) -> None:
+    def check_balance_law(self, who: str) -> Flux:
         """Refuse to go on without a flux.
 
         Args:
             who: Name of the method that needs one.
+
+        Returns:
+            The flux.
 
         Raises:
             ValueError: If the problem was stated by a residual.
@@ -203,6 +183,7 @@ class Problem:
                 f"{who} needs a balance law, but this problem was stated by "
                 "residual=...: expected Problem(geometry, flux, source, ...)"
             )
+        return self.flux
 
     def exact_numpy(self, x: np.ndarray) -> np.ndarray:
         """Evaluate the exact solution as DeepXDE wants it: arrays in and out.
@@ -215,6 +196,7 @@ class Problem:
         """
         points = torch.as_tensor(x, device="cpu")
         check_points("x", points, self.dim)
+        assert self.exact is not None, "asked for only where there is one"
         with torch.no_grad():
             return self.exact(points).numpy()
 
@@ -256,45 +238,4 @@ class Problem:
         Raises:
             ValueError: If the domain is empty.
         """
-        generator = torch.Generator("cpu").manual_seed(0)
-        lower, upper = (torch.as_tensor(c, device="cpu") for c in self.bounds)
-
-        def draw(*shape: int) -> Tensor:
-            return torch.randn(
-                *shape, generator=generator, dtype=torch.float64, device="cpu"
-            )
-
-        share = torch.special.ndtr(draw(200 * _PROBES, self.dim))
-        x = lower + (upper - lower) * share
-        x = x[self.inside(x)]
-        if len(x) < _PROBES:
-            raise ValueError(
-                f"geometry has {len(x)} of {200 * _PROBES} points of its bounding box "
-                "inside: expected a domain that is not empty"
-            )
-        return (
-            x[:_PROBES],
-            draw(_PROBES, self.components),
-            draw(_PROBES, self.components, self.dim),
-        )
-
-    def _first_wanted(self, x: Tensor, u: Tensor, p: Tensor) -> Wanted:
-        """Find which first derivatives the flux reads: those whose NaN shows."""
-        read = []
-        for i in range(self.dim):
-            hidden = p.clone()
-            hidden[..., i] = torch.nan
-            if self.flux(x, u, hidden).isnan().any():
-                read.append(i)
-        return Wanted(tuple(read))
-
-    def _second_wanted(self, x: Tensor, u: Tensor, p: Tensor) -> Wanted:
-        """Find which second derivatives ``div F`` reads: those whose NaN shows."""
-        everything = Wanted.all(self.dim)
-        read = []
-        for i, j in everything.second:
-            H = torch.ones(*p.shape, self.dim, dtype=p.dtype, device="cpu")
-            H[..., i, j] = H[..., j, i] = torch.nan
-            if divergence(self.flux, x, Jet(u, p, H)).isnan().any():
-                read.append((i, j))
-        return Wanted(everything.first, tuple(read))
+        return probe(self.geometry, self.components)

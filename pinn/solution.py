@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -86,9 +87,9 @@ class Solution:
             The jump; 0 for one network.
         """
         partition = getattr(self.net, "partition", None)
-        return (
-            0.0 if partition is None else flux_jump(self.problem, self.net, partition)
-        )
+        if partition is None:
+            return 0.0
+        return flux_jump(self.problem, cast(torch.nn.Module, self.net), partition)
 
     def mass_defect(self) -> float:
         """Measure how far the solution is from conserving.

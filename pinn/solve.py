@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -44,19 +45,21 @@ class _Watch(dde.callbacks.Callback):
         self.used, self.looked = 0.0, -float("inf")
         self.x = test_points(problem, 4000)
         self.bar = tqdm(total=iterations, disable=not progress)
-        self.path, self.about, self.kept = path, {}, None
+        self.about: dict[str, object] = {}
+        self.path = path
+        self.kept: dict | None = None
 
-    def resume(self, model: object) -> None:
+    def resume(self, model: Any) -> None:
         """Go on from the checkpoint, if there is one; first of all load it."""
         if self.path is None or not self.path.exists():
             return
-        self.kept = load(self.path, model, self.about)
-        run = self.kept["run"]
+        self.kept = state = load(self.path, model, self.about)
+        run = state["run"]
         self.used, self.looked = run["used"], run["looked"]
         self.rows = run["rows"]
         self.bar.update(model.train_state.step)
 
-    def remaining(self, model: object) -> int:
+    def remaining(self, model: Any) -> int:
         """Tell how many steps are left to do."""
         if self.seconds is not None and self.used >= self.seconds:
             return 0
@@ -137,7 +140,7 @@ def _seeded(seed: int) -> Iterator[None]:
 
 def solve(  # noqa: PLR0913 - the options of a run
     problem: Problem,
-    method: object,
+    method: Any,
     *,
     net: torch.nn.Module | None = None,
     optimizer: Callable | None = None,
@@ -208,7 +211,7 @@ def solve(  # noqa: PLR0913 - the options of a run
     return Solution(problem, net, count, watch.used, watch.history(), model)
 
 
-def _train(model: object, watch: _Watch, callbacks: list) -> None:
+def _train(model: Any, watch: _Watch, callbacks: list) -> None:
     """Train for what is left to do; an interrupt ends it."""
     steps = watch.remaining(model)
     watch.set_model(model)

@@ -1,5 +1,7 @@
 """Where the points go: callbacks of DeepXDE that follow the residual."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -11,7 +13,7 @@ from pinn.problem import Problem
 __all__ = ["RAD", "RAR", "CausalWeights"]
 
 
-def _residual_size(model: object, x: np.ndarray) -> Tensor:
+def _residual_size(model: Any, x: np.ndarray) -> Tensor:
     """Root of the sum of squares of the strong residuals at points: ``(points,)``."""
     like = next(model.net.parameters())
     points = torch.as_tensor(x, device="cpu").to(like)

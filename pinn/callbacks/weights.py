@@ -1,5 +1,7 @@
 """How much each loss, or each point, counts: callbacks of DeepXDE."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -9,7 +11,7 @@ from pinn._checks import check_count, check_positive
 __all__ = ["NTK", "GradientNorm", "ResidualAttention", "SelfAdaptive"]
 
 
-def _blocks(model: object) -> list[Tensor]:
+def _blocks(model: Any) -> list[Tensor]:
     """All residual blocks of the losses, conditions included, unweighted."""
     data, net = model.data, model.net
     like = next(net.parameters())

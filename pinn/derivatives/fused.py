@@ -105,6 +105,7 @@ class Pass:
     def _deactivate(self, bar: Tensor, kept: Kept, activation: Activation) -> Tensor:
         """Turn the bar of ``y`` into the bar of ``z``."""
         z, (value, slope, bend) = kept.z, kept.f
+        assert z is not None, "every layer but the last keeps it"
         out = slope * bar
         if len(bar) == 1:
             return out
@@ -220,9 +221,9 @@ class _Layers(torch.autograd.Function):
             with torch.enable_grad():
                 out = eager(stack, weights, biases, activations, wanted)
                 asked = [t for t in (stack, *params) if t.requires_grad]
-                grads = iter(torch.autograd.grad(out, asked, bar, create_graph=again))
-            grads = [next(grads) if t.requires_grad else None for t in (stack, *params)]
-            return grads[0], *[None] * 5, *grads[1:]
+                slope = iter(torch.autograd.grad(out, asked, bar, create_graph=again))
+            found = [next(slope) if t.requires_grad else None for t in (stack, *params)]
+            return found[0], *[None] * 5, *found[1:]
         lead = stack.dim() == 3
         wide = bar[None] if lead else bar
         W = [(w[None] if lead else w).mT for w in weights]
@@ -231,12 +232,12 @@ class _Layers(torch.autograd.Function):
         shifts = [w.new_zeros(w.shape[:2]) for w in W]
         for m, n, one in ctx.passes:
 
-            def found(k: int, y: Tensor, z: Tensor, m: slice = m) -> None:
+            def add(k: int, y: Tensor, z: Tensor, m: slice = m) -> None:
                 slopes[k][m] += (z @ y.mT).sum(0)
                 shifts[k][m] += z[0].sum(-1)
 
             block = wide[m, :, n].permute(1, 0, 3, 2).contiguous()
-            first = one.backward(block, [w[m] for w in W], activations, found)
+            first = one.backward(block, [w[m] for w in W], activations, add)
             if ctx.needs_input_grad[0]:
                 moved[m, :, n] = _product(W[0][m].mT, first).permute(1, 0, 3, 2)
         grads = [moved, *(s.mT for s in slopes), *shifts]

@@ -14,6 +14,7 @@ from torch import Tensor
 __all__ = ["Jet", "Wanted", "divergence", "jet_of"]
 
 Flux = Callable[[Tensor, Tensor, Tensor], "Tensor"]
+Source = Callable[[Tensor, Tensor], "Tensor"]
 Function = Callable[[Tensor], "Tensor"]
 
 
@@ -140,7 +141,7 @@ def autograd_jet(net: Callable[[Tensor], Tensor], x: Tensor, wanted: Wanted) -> 
             return Jet.assemble(u, {}, {}, dim)
         p = torch.stack([_slope(u[:, c], x) for c in range(u.shape[1])], dim=1)
         first = {i: p[..., i] for i in wanted.first}
-        second = {}
+        second: dict[tuple[int, int], Tensor] = {}
         for i in {i for i, _ in wanted.second}:
             rows = torch.stack([_slope(c, x) for c in p[..., i].unbind(1)], dim=1)
             second |= {(i, j): rows[..., j] for k, j in wanted.second if k == i}
@@ -186,6 +187,6 @@ def divergence(flux: Flux, x: Tensor, jet: Jet) -> Tensor:
         torch.cat(jet.p.unbind(-1)),
         torch.cat(jet.H.unbind(-1)),
     )
-    _, slopes = torch.func.jvp(flux, tuple(copies), moves)
+    slopes = torch.func.jvp(flux, tuple(copies), moves)[1]
     along = slopes.unflatten(0, (dim, batch))  # (axis, batch, equations, dim)
     return sum(along[i, ..., i] for i in range(dim))

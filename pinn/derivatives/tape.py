@@ -102,8 +102,9 @@ def current_tape() -> Tape | None:
 @contextmanager
 def recording() -> Iterator[Tape]:
     """Record what networks are asked."""
-    token = _TAPE.set(Tape())
+    tape = Tape()
+    token = _TAPE.set(tape)
     try:
-        yield _TAPE.get()
+        yield tape
     finally:
         _TAPE.reset(token)

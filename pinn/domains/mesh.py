@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,9 +13,10 @@ from pinn._checks import check_count, check_shape
 __all__ = ["Interface", "Mesh", "Partition", "box_of", "inside_of"]
 
 _CORNER = 1e-6
+_MADE: Any = None  # by the class, from the other arguments
 
 
-def box_of(geometry: object) -> tuple[np.ndarray, np.ndarray]:
+def box_of(geometry: Any) -> tuple[np.ndarray, np.ndarray]:
     """Lower and upper corner of a DeepXDE geometry's bounding box, time last."""
     if hasattr(geometry, "timedomain"):
         lower, upper = box_of(geometry.geometry)
@@ -24,7 +26,7 @@ def box_of(geometry: object) -> tuple[np.ndarray, np.ndarray]:
     return np.array(lower, dtype=float), np.array(upper, dtype=float)
 
 
-def inside_of(geometry: object, x: np.ndarray) -> np.ndarray:
+def inside_of(geometry: Any, x: np.ndarray) -> np.ndarray:
     """Tell which points lie in the geometry."""
     if hasattr(geometry, "timedomain"):
         return geometry.geometry.inside(x[:, :-1]) & geometry.timedomain.inside(
@@ -89,12 +91,12 @@ class Mesh:
         (3, [-0.1, 0.1, 1.0])
     """
 
-    geometry: object
+    geometry: Any
     elements: int | Sequence[int | Sequence[float]] = 1
     degree: int = 5
-    lower: Tensor = None
-    upper: Tensor = None
-    degrees: Tensor = None
+    lower: Tensor = _MADE
+    upper: Tensor = _MADE
+    degrees: Tensor = _MADE
 
     def __post_init__(self) -> None:
         check_count("degree", self.degree, least=1)
@@ -232,7 +234,7 @@ class Partition:
         (4, 2)
     """
 
-    def __init__(self, geometry: object, cuts: Sequence[Sequence[float]] = ()) -> None:
+    def __init__(self, geometry: Any, cuts: Sequence[Sequence[float]] = ()) -> None:
         self.geometry = geometry
         lo, hi = box_of(geometry)
         if len(cuts) > len(lo):

@@ -10,7 +10,7 @@ from pinn.domains.basis import RuleOf, gauss_legendre, gauss_lobatto, lobatto
 from pinn.domains.mesh import Mesh
 from pinn.problem import Problem
 
-__all__ = ["active_tests", "leading_part", "place", "unit_norm", "warn_if_few"]
+__all__ = ["active_tests", "leading_part", "points_of", "unit_norm", "warn_if_few"]
 
 
 def place(mesh: Mesh, along: Sequence[Tensor]) -> Tensor:
@@ -18,6 +18,28 @@ def place(mesh: Mesh, along: Sequence[Tensor]) -> Tensor:
     grid = torch.cartesian_prod(*along).view(-1, len(along))
     lower, upper = mesh.lower[:, None], mesh.upper[:, None]
     return (lower + (upper - lower) * (grid + 1) / 2).reshape(-1, len(along))
+
+
+def points_of(mesh: Mesh, nodes: Tensor, faces: bool) -> tuple[Tensor, int]:
+    """Place the points: those in the elements, then face after face.
+
+    Args:
+        mesh: Elements.
+        nodes: Of the rule. Shape ``(points,)``.
+        faces: Whether faces are needed.
+
+    Returns:
+        All points, shape ``(all, dim)``, and how many are in the elements.
+    """
+    dim = mesh.lower.shape[1]
+    blocks = [place(mesh, [nodes] * dim)]
+    if faces:
+        for axis in range(dim):
+            for end in (-1.0, 1.0):
+                along = [nodes] * dim
+                along[axis] = nodes.new_tensor([end])
+                blocks.append(place(mesh, along))
+    return torch.cat(blocks), len(blocks[0])
 
 
 def _axis_view(values: Tensor, axis: int, dim: int) -> Tensor:
@@ -74,9 +96,10 @@ def warn_if_few(points: int, bubbles: int, rule: RuleOf) -> None:
 def leading_part(problem: Problem) -> Tensor:
     """Return ``A`` of ``F = G(x, u) + A grad u``, or refuse a flux that is not so."""
     x, u, p = problem.probes()
+    flux = problem.check_balance_law("integrations=2")
 
     def one(x: Tensor, u: Tensor, p: Tensor) -> Tensor:
-        return problem.flux(x[None], u[None], p[None])[0]
+        return flux(x[None], u[None], p[None])[0]
 
     slopes = torch.func.vmap(torch.func.jacrev(one, argnums=2))(x, u, p)
     A = slopes.mean(0)  # (equations, dim, components, dim)

@@ -6,6 +6,7 @@ the vector that a Gauss-Newton method needs are both made from them here.
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -80,6 +81,8 @@ class Collocation(dde.data.TimePDE):
             num_test=num_test,
         )
 
+    test_x: Any
+
     @abstractmethod
     def blocks(self, net: torch.nn.Module, x: Tensor) -> list[Tensor]:
         """Evaluate the residuals at points of the domain.
@@ -120,7 +123,7 @@ class Collocation(dde.data.TimePDE):
         outputs: Tensor,
         loss_fn: object,
         inputs: Tensor,
-        model: object,
+        model: Any,
         aux: object = None,
     ) -> list[Tensor]:
         """Return the losses at the training points, as DeepXDE asks for them."""
@@ -137,7 +140,7 @@ class Collocation(dde.data.TimePDE):
         outputs: Tensor,
         loss_fn: object,
         inputs: Tensor,
-        model: object,
+        model: Any,
         aux: object = None,
     ) -> list[Tensor]:
         """Return the losses at the test points, as DeepXDE asks for them."""

@@ -5,7 +5,7 @@ from abc import abstractmethod
 import torch
 from torch import Tensor
 
-from pinn.derivatives.jets import Jet, Wanted
+from pinn.derivatives.jets import Jet, Wanted, jet_of
 from pinn.domains.mesh import Partition
 from pinn.forms.collocation import Collocation
 from pinn.forms.interfaces import Interfaces
@@ -63,7 +63,7 @@ class Decomposed(Collocation):
             raise TypeError(
                 f"net is a {kind}: {type(self).__name__} expects a SubdomainFNN"
             )
-        jet = net.jet(x, self.problem.wanted)
+        jet = jet_of(net, x, self.problem.wanted)
         residual = self.problem.strong_residual(x, jet)
         blocks = list(residual.split(1, dim=1))
         if not len(self.interfaces.x):

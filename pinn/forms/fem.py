@@ -9,6 +9,7 @@ resolve.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -99,7 +100,7 @@ def fem(
         matrix, r = system.linearise(u, fixed)
         step = system.solve(matrix[free][:, free], r[free])
         u[free] -= step
-        history.append(float(np.linalg.norm(step) / max(np.linalg.norm(u), 1.0)))
+        history.append(float(np.linalg.norm(step)) / max(float(np.linalg.norm(u)), 1.0))
         if history[-1] <= tol:
             break
     else:
@@ -137,6 +138,7 @@ class _System:
         import skfem  # pure Python on scipy, and needed only here
 
         self.skfem, self.problem, self.dim = skfem, problem, problem.dim
+        self.flux = problem.check_balance_law("fem")
         kind, elements = _ELEMENTS[self.dim]
         corners, cells = _cells(mesh)
         self.grid = getattr(skfem, kind)(corners, cells)
@@ -170,7 +172,7 @@ class _System:
         now = self._tangent(self.basis, u)
 
         @skfem.BilinearForm
-        def inner(du: object, v: object, w: object) -> np.ndarray:
+        def inner(du: Any, v: Any, w: Any) -> Any:
             total = -w["s_u"] * du * v
             for i in range(dim):
                 slope = w[f"F{i}_u"] * du
@@ -180,14 +182,14 @@ class _System:
             return total
 
         @skfem.LinearForm
-        def load(v: object, w: object) -> np.ndarray:
+        def load(v: Any, w: Any) -> Any:
             return -sum(w[f"F{i}"] * v.grad[i] for i in range(dim)) - w["s"] * v
 
         matrix, r = inner.assemble(self.basis, **now), load.assemble(self.basis, **now)
         now = self._tangent(self.facets, u)
 
         @skfem.BilinearForm
-        def outer(du: object, v: object, w: object) -> np.ndarray:
+        def outer(du: Any, v: Any, w: Any) -> Any:
             total = 0
             for i in range(dim):
                 slope = w[f"F{i}_u"] * du
@@ -197,14 +199,14 @@ class _System:
             return total
 
         @skfem.LinearForm
-        def through(v: object, w: object) -> np.ndarray:
+        def through(v: Any, w: Any) -> Any:
             return sum(w[f"F{i}"] * w.n[i] for i in range(dim)) * v
 
         # Rows of fixed unknowns are dropped, and with them the faces that they cover.
         matrix = matrix + outer.assemble(self.facets, **now)
         return matrix.tocsr(), r + through.assemble(self.facets, **now)
 
-    def solve(self, matrix: object, r: np.ndarray) -> np.ndarray:
+    def solve(self, matrix: Any, r: np.ndarray) -> np.ndarray:
         """Solve the linear system by a sparse LU."""
         return self.skfem.solver_direct_scipy()(matrix.tocsc(), r)
 
@@ -219,7 +221,7 @@ class _System:
 
         return predict
 
-    def _tangent(self, basis: object, u: np.ndarray) -> dict[str, np.ndarray]:
+    def _tangent(self, basis: Any, u: np.ndarray) -> dict[str, np.ndarray]:
         """Evaluate flux, source and their derivatives at a basis' points."""
         field = basis.interpolate(u)
         shape = field.value.shape
@@ -230,8 +232,8 @@ class _System:
             for t in (x, field.value.reshape(-1, 1), p)
         )
         v, p = v.requires_grad_(), p.requires_grad_()
-        F = self.problem.flux(x, v, p)
-        found = {}
+        F = self.flux(x, v, p)
+        found: dict[str, Tensor] = {}
         for i in range(self.dim):
             F_u, F_p = _slopes(F[:, 0, i], v, p)
             found |= {f"F{i}": F[:, 0, i], f"F{i}_u": F_u[:, 0]}
@@ -246,18 +248,17 @@ def _slopes(y: Tensor, v: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
     """Differentiate row by row; what is not read has slope zero."""
     if not y.requires_grad:
         return torch.zeros_like(v), torch.zeros_like(p)
-    found = torch.autograd.grad(y.sum(), (v, p), retain_graph=True, allow_unused=True)
-    return tuple(
-        torch.zeros_like(t) if slope is None else slope
-        for slope, t in zip(found, (v, p), strict=True)
+    by_v, by_p = torch.autograd.grad(
+        y.sum(), (v, p), retain_graph=True, materialize_grads=True
     )
+    return by_v, by_p
 
 
 def _cells(mesh: Mesh) -> tuple[np.ndarray, np.ndarray]:
     """List the mesh's corners and, per element, the numbers of its own."""
     lower, upper = mesh.lower.numpy(), mesh.upper.numpy()
     if lower.shape[1] == 1:
-        turns = [(0,), (1,)]
+        turns: list[tuple[int, ...]] = [(0,), (1,)]
     else:
         turns = [(0, 0), (1, 0), (1, 1), (0, 1)]  # counter-clockwise
     all_corners = np.stack([np.where(turn, upper, lower) for turn in turns], axis=1)

@@ -1,5 +1,7 @@
 """Points on the interfaces between subdomains, and both networks there."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -77,7 +79,7 @@ class Interfaces:
             )
         return self
 
-    def sides(self, net: torch.nn.Module, wanted: Wanted) -> tuple[Jet, Jet]:
+    def sides(self, net: Any, wanted: Wanted) -> tuple[Jet, Jet]:
         """Evaluate both networks at every point.
 
         Args:

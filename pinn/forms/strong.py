@@ -64,9 +64,10 @@ class Strong(Collocation):
         """Call DeepXDE's ``pde(x, y)``, without nested autograd where possible."""
         x = x.detach().requires_grad_()
         if hasattr(net, "jet") and cache_works():
-            y = fill_cache(x, net.jet(x, Wanted.all(self.problem.dim)))
+            y = fill_cache(x, jet_of(net, x, Wanted.all(self.problem.dim)))
         else:
             y = net(x)
+        assert self.problem.residual is not None, "a problem has a flux or a residual"
         r = self.problem.residual(x, y)
         dde.grad.clear()
         return list(r) if isinstance(r, (list, tuple)) else list(r.split(1, dim=1))

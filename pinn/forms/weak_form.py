@@ -20,6 +20,7 @@ Jacobian factors and the boundary term of the second integration.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,7 +29,13 @@ from pinn._checks import check_count
 from pinn.derivatives.jets import Jet, Wanted, divergence
 from pinn.domains.basis import RuleOf, Tests, gauss_legendre, lobatto
 from pinn.domains.mesh import Mesh
-from pinn.forms import assembly
+from pinn.forms.assembly import (
+    active_tests,
+    leading_part,
+    points_of,
+    unit_norm,
+    warn_if_few,
+)
 from pinn.problem import Problem
 
 __all__ = ["WeakForm"]
@@ -78,27 +85,27 @@ class WeakForm:
         hats: bool = False,
         integrations: int = 1,
     ) -> None:
-        problem.check_balance_law("WeakForm")
+        flux = problem.check_balance_law("WeakForm")
         if integrations not in (0, 1, 2):
             raise ValueError(f"integrations is {integrations}: expected 0, 1 or 2")
         self.problem, self.mesh, self.hats = problem, mesh, hats
-        self.integrations = integrations
+        self.flux, self.integrations = flux, integrations
         bubbles = int(mesh.degrees.max())
         points = bubbles + 10 if points is None else points
         check_count("points", points, least=1)
         self.rule = rule(points)
-        assembly.warn_if_few(points, bubbles, rule)
+        warn_if_few(points, bubbles, rule)
         self.dim = problem.dim
-        self._leading = assembly.leading_part(problem) if integrations == 2 else None
+        self._leading = leading_part(problem) if integrations == 2 else None
         self.wanted = self._wanted()
         self._inner = lobatto(bubbles, self.rule.nodes, hats=hats)
         ends = torch.tensor([-1.0, 1.0], dtype=torch.float64, device="cpu")
         self._ends = lobatto(bubbles, ends, hats=hats)
         self.faces = hats and integrations > 0 or integrations == 2
         self.h = mesh.upper - mesh.lower
-        self._place_points()
-        self.active = assembly.active_tests(mesh, hats=hats)
-        self.scale = assembly.unit_norm(mesh, hats=hats)
+        self.x, self._volume_points = points_of(mesh, self.rule.nodes, self.faces)
+        self.active = active_tests(mesh, hats=hats)
+        self.scale = unit_norm(mesh, hats=hats)
         self._load: Tensor | None = None
 
     @property
@@ -172,19 +179,6 @@ class WeakForm:
             return Wanted()
         return self.problem.flux_wanted
 
-    def _place_points(self) -> None:
-        """Place the points: those in the elements, then face after face."""
-        nodes = self.rule.nodes
-        blocks = [assembly.place(self.mesh, [nodes] * self.dim)]
-        if self.faces:
-            for axis in range(self.dim):
-                for end in (-1.0, 1.0):
-                    along = [nodes] * self.dim
-                    along[axis] = nodes.new_tensor([end])
-                    blocks.append(assembly.place(self.mesh, along))
-        self._volume_points = len(blocks[0])
-        self.x = torch.cat(blocks)
-
     def _test(self, field: Tensor, matrices: Sequence[Tensor]) -> Tensor:
         """Sum over the points of ``(elements, points..., equations)``, axis by axis."""
         for matrix in matrices:
@@ -211,25 +205,25 @@ class WeakForm:
         measure = self._measure(range(dim))
         plain = [t.values * w] * dim
         if self.integrations == 0:
-            r = self._on_elements(divergence(self.problem.flux, x, jet), dim)
+            r = self._on_elements(divergence(self.flux, x, jet), dim)
             return measure * self._test(r, plain)
         p = jet.p if self._leading is None else torch.zeros_like(jet.p)
-        F = self._on_elements(self.problem.flux(x, jet.u, p), dim)
-        total = 0
+        F = self._on_elements(self.flux(x, jet.u, p), dim)
+        total: Any = 0
         for i in range(dim):
             matrices = plain[:i] + [t.first * w] + plain[i + 1 :]
             total = total - self._slope(i) * self._test(F[..., i], matrices)
         if self._leading is not None:
-            total = total + self._twice(jet.u)
+            total = total + self._twice(self._leading, jet.u)
         return measure * total
 
-    def _twice(self, u: Tensor) -> Tensor:
+    def _twice(self, A: Tensor, u: Tensor) -> Tensor:
         """Evaluate ``u A : grad grad v``."""
         w, t, dim = self.rule.weights, self._inner, self.dim
-        total = 0
+        total: Any = 0
         for i in range(dim):
             for j in range(dim):
-                block = self._leading[:, i, :, j]
+                block = A[:, i, :, j]
                 if not block.any():
                     continue
                 matrices = [t.values * w] * dim
@@ -258,7 +252,8 @@ class WeakForm:
     def _boundary(self, jet: Jet) -> Tensor:
         """Evaluate the integrals over the faces of the elements."""
         size = (len(self.x) - self._volume_points) // (2 * self.dim)
-        total, start = 0, self._volume_points
+        total: Any = 0
+        start = self._volume_points
         for axis in range(self.dim):
             for end, sign in ((0, -1.0), (1, 1.0)):
                 rows = slice(start, start + size)
@@ -270,9 +265,9 @@ class WeakForm:
         """Evaluate one face's integral of ``v F_axis - u (A^T grad v)_axis``."""
         dim = self.dim
         others = [a for a in range(dim) if a != axis]
-        total = 0
+        total: Any = 0
         if self.hats:
-            F = self.problem.flux(x, jet.u, jet.p)[..., axis]
+            F = self.flux(x, jet.u, jet.p)[..., axis]
             matrices = self._face_tests(axis, end, along=None)
             total = total + self._test(self._on_face(F, axis), matrices)
         if self._leading is not None:

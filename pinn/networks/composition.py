@@ -2,6 +2,7 @@
 
 import weakref
 from collections.abc import Callable
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from pinn.networks.transforms import HardConstraint
 __all__ = ["Memo", "transform_jet"]
 
 _KEPT = 16
+T = TypeVar("T")
 
 
 class Memo:
@@ -24,7 +26,7 @@ class Memo:
     def __init__(self) -> None:
         self._entries: dict = {}
 
-    def __call__(self, x: Tensor, key: object, make: Callable[[], object]) -> object:
+    def __call__(self, x: Tensor, key: object, make: Callable[[], T]) -> T:
         """Return the value made for ``x`` and ``key``, making it if need be."""
         place = (id(x), key)
         found = self._entries.get(place)
@@ -92,7 +94,7 @@ def transform_jet(
     Returns:
         The jet.
     """
-    if isinstance(transform, HardConstraint):
+    if isinstance(transform, HardConstraint) and inner is not None:
         return _constrain(transform, x, inner, wanted, memo)
     if inner is not None:
         return _differentiate(transform, x, inner, wanted)

@@ -6,6 +6,7 @@ Griewank and Walther 2008, chapter 13. ``torch.compile`` can then work on all of
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -199,7 +200,7 @@ class JetFNN(dde.nn.NN):
             torch.nn.init.zeros_(linear.bias)
             self.linears.append(linear)
         hidden = len(sizes) - 2
-        self.activations = [activation] * hidden
+        self.activations: Any = [activation] * hidden
         if adaptive is not None:
             made = [
                 LocallyAdaptive(activation, adaptive).to(dtype) for _ in range(hidden)
@@ -244,12 +245,12 @@ class JetFNN(dde.nn.NN):
             )
         tape = current_tape()
         fixed = not stack.requires_grad
+        linears: list[Any] = list(self.linears)
+        params = [(linear.weight, linear.bias) for linear in linears]
         if tape is not None and fixed and can_fuse(self.activations):
-            params = [(linear.weight, linear.bias) for linear in self.linears]
             out = tape.run(stack, params, self.activations, wanted)
         else:
-            weights = [linear.weight.T for linear in self.linears]
-            biases = [linear.bias for linear in self.linears]
+            weights, biases = [W.T for W, _ in params], [b for _, b in params]
             given = stack, weights, biases, self.activations, wanted
             out = run_layers(*given, self._kind)
         jet = unstack(out, wanted, dim)

@@ -1,6 +1,7 @@
 """One network per subdomain, all evaluated in one batched product."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -37,7 +38,7 @@ class _Group(torch.nn.Module):
             scale = (2 / (inputs + outputs)) ** 0.5  # Glorot normal
             self.weights.append(W.normal_(generator=generator) * scale)
             self.biases.append(torch.zeros(count, outputs, dtype=dtype))
-        self.activations = [activation] * (len(sizes) - 2)
+        self.activations: Any = [activation] * (len(sizes) - 2)
         if adaptive is not None:
             made = [LocallyAdaptive(activation, adaptive) for _ in self.activations]
             self.activations = torch.nn.ModuleList(made).to(dtype)
@@ -90,13 +91,13 @@ class SubdomainFNN(dde.nn.NN):
         super().__init__()
         check_callable("activation", activation)
         many = not isinstance(layer_sizes[0], int)
-        shapes = list(layer_sizes) if many else [layer_sizes] * len(partition)
-        if len(shapes) != len(partition):
+        given: list[Any] = [*layer_sizes] if many else [layer_sizes] * len(partition)
+        if len(given) != len(partition):
             raise ValueError(
-                f"layer_sizes has {len(shapes)} lists but the partition "
+                f"layer_sizes has {len(given)} lists but the partition "
                 f"{len(partition)} subdomains: expected one list each"
             )
-        shapes = [check_sizes(shape) for shape in shapes]
+        shapes = [check_sizes(shape) for shape in given]
         ends = {(shape[0], shape[-1]) for shape in shapes}
         if len(ends) > 1:
             raise ValueError(
@@ -104,11 +105,12 @@ class SubdomainFNN(dde.nn.NN):
                 "expected the same for all subdomains"
             )
         self.partition, self.components = partition, shapes[0][-1]
-        self.groups = torch.nn.ModuleList()
+        self.groups: Any = torch.nn.ModuleList()
         for shape in dict.fromkeys(shapes):
             members = [k for k, other in enumerate(shapes) if other == shape]
             self.groups.append(_Group(members, shape, activation, adaptive, generator))
-        slopes = [f for group in self.groups for f in group.activations]
+        groups: list[Any] = list(self.groups)
+        slopes = [f for group in groups for f in group.activations]
         self._kind = kind_of_pass(compiled, slopes)
         self.register_buffer("lower", partition.lower.to(dde.config.real(torch)))
         self.register_buffer("upper", partition.upper.to(dde.config.real(torch)))

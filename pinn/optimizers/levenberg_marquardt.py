@@ -67,7 +67,9 @@ class LevenbergMarquardt(torch.optim.Optimizer):
         self.residuals, self.damping = residuals, float(damping)
         self.max_entries, self.attempts = max_entries, attempts
 
-    def step(self, closure: Closure | None = None) -> Tensor:
+    def step(  # type: ignore[override]
+        self, closure: Closure | None = None
+    ) -> Tensor:
         """Do one iteration.
 
         Args:

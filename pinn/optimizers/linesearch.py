@@ -55,12 +55,12 @@ def strong_wolfe(
     """
     low: Point = (0.0, f0, d0, None)
     high: Point | None = None
-    best: Point | None = None
+    best: tuple[float, float, Tensor] | None = None
     for _ in range(evaluations):
         f, d, g = along(step)
         point: Point = (step, f, d, g)
         if f < f0 and (best is None or f < best[1]):
-            best = point
+            best = step, f, g
         if not f <= f0 + c1 * step * d0 or (low[3] is not None and f >= low[1]):
             high = point
         elif abs(d) <= -c2 * d0:
@@ -75,4 +75,4 @@ def strong_wolfe(
             break
         else:
             step = _cubic(low, high)
-    return None if best is None else (best[0], best[1], best[3])
+    return best

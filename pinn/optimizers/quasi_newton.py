@@ -54,7 +54,7 @@ class SelfScaled(torch.optim.Optimizer):
             )
 
     @torch.no_grad()
-    def step(self, closure: Closure) -> Tensor:
+    def step(self, closure: Closure) -> Tensor:  # type: ignore[override]
         """Do ``max_iter`` iterations: line searches and updates of the inverse Hessian.
 
         Args:

@@ -48,8 +48,8 @@ def cole_hopf(x: Tensor, nu: float, *, nodes: int = 100) -> Tensor:
     check_points("x", x, 2)
     check_positive("nu", nu)
     check_count("nodes", nodes, least=1)
-    z, w = np.polynomial.hermite.hermgauss(nodes)
-    z, w = (torch.as_tensor(v, device="cpu").to(x) for v in (z, w))
+    rule = np.polynomial.hermite.hermgauss(nodes)
+    z, w = (torch.as_tensor(v, device="cpu").to(x) for v in rule)
     y = x[:, :1] - (4 * nu * x[:, 1:]).sqrt() * z  # (batch, nodes)
     exponent = -(torch.pi * y).cos() / (2 * torch.pi * nu)
     weight = w * (exponent - exponent.detach().amax(1, keepdim=True)).exp()
@@ -146,10 +146,10 @@ class SpectralSolution:
         phase = (x[:, :1].double() - self.left) / (self.right - self.left) * k
         s = 2 * x[:, 1:].double() / self.end - 1
         # cos(n arccos s) has no derivative at the ends: recur instead.
-        T = [torch.ones_like(s), s]
+        columns = [torch.ones_like(s), s]
         for _ in range(2, len(c)):
-            T.append(2 * s * T[-1] - T[-2])
-        T = torch.cat(T[: len(c)], dim=1)  # (batch, degrees)
+            columns.append(2 * s * columns[-1] - columns[-2])
+        T = torch.cat(columns[: len(c)], dim=1)  # (batch, degrees)
         real, imag = T @ c.real, T @ c.imag
         u = (real * phase.cos() - imag * phase.sin()).sum(1, keepdim=True)
         return u.to(x.dtype)

@@ -74,6 +74,15 @@ def check_dictionary(A: Tensor) -> None:
         raise ValueError("A is zero everywhere: expected some non-zero entry")
 
 
+def check_constant(name: str, value: Tensor) -> None:
+    """Refuse a matrix that asks for gradients where it is kept as a constant."""
+    if value.requires_grad:
+        raise ValueError(
+            f"{name} requires gradients but is kept as a constant: expected "
+            f"{name}.detach(); to learn it, make it a parameter of Unrolled.from_step"
+        )
+
+
 def check_unit_columns(A: Tensor) -> None:
     """Refuse a dictionary whose columns do not have about norm 1, as AMP needs them.
 

@@ -180,7 +180,7 @@ def test_a_column_is_one_weight_per_sample_whatever_the_batch(solve):
     ("lam", "error", "shown"),
     [
         (
-            torch.ones(30),
+            torch.ones(30).double(),
             ValueError,
             r"lam has shape \(30,\), and both samples and ato",
         ),

@@ -82,7 +82,7 @@ class RecoveryBounds:
             FISTA and coordinate descent converge to if well tuned.
         lam: That ``lam``.
         amp: Approximate message passing (Donoho, Maleki and Montanari 2009), 100
-            iterations.
+            iterations, on columns scaled to norm 1; NaN where it diverges.
         path_lam: Every ``lam`` that was tried, decreasing. Shape ``(path,)``.
         path_db: Error of the exact Lasso at each. Shape ``(path,)``.
     """
@@ -142,18 +142,27 @@ def recovery_bounds(
     A = problem.A.double()
     largest = (b @ A).abs().max().item()
     path = _lasso_path(A, b, x, [largest / 2**i for i in range(24)])
-    coarse = min(path, key=path.get)
+    coarse = min(path, key=path.__getitem__)
     path |= _lasso_path(A, b, x, [coarse * 2 ** (1 - i / 4) for i in range(9)])
-    best = min(path, key=path.get)
+    best = min(path, key=path.__getitem__)
     lams = sorted(path, reverse=True)
     return RecoveryBounds(
         oracle=nmse_db(_oracle(A, b, x), x).item(),
         lasso=path[best],
         lam=best,
-        amp=nmse_db(amp(A, b).x, x).item(),
+        amp=nmse_db(_amp(A, b), x).item(),
         path_lam=x.new_tensor(lams),
         path_db=x.new_tensor([path[lam] for lam in lams]),
     )
+
+
+def _amp(A: Tensor, b: Tensor) -> Tensor:
+    """Return the codes of AMP, which needs columns of norm 1: ``A D`` and ``x / D``."""
+    norms = torch.linalg.vector_norm(A, dim=0)
+    if (norms - 1).abs().max() < 1e-6:
+        return amp(A, b).x
+    norms = norms.where(norms > 0, 1.0)
+    return amp(A / norms, b).x / norms
 
 
 def _lasso_path(

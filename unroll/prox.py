@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from unroll._checks import traced
+
 __all__ = ["soft_threshold", "support_select"]
 
 
@@ -14,7 +16,9 @@ def soft_threshold(v: Tensor, theta: float | Tensor) -> Tensor:
 
     Daubechies, Defrise and De Mol 2004, Comm. Pure Appl. Math. 57(11).
     Written as ``v - clip(v, -theta, theta)``, which is equal and takes two passes over
-    memory instead of five. Differentiable in ``v`` and in ``theta``.
+    memory instead of five. Differentiable in ``v`` and in ``theta``. Complex entries
+    keep their phase, ``sign(v) = v / |v|``: the proximal map of the sum of moduli, not
+    that of the real and imaginary parts.
 
     Args:
         v: What to shrink. Shape ``(batch, n)``.
@@ -26,15 +30,19 @@ def soft_threshold(v: Tensor, theta: float | Tensor) -> Tensor:
         The proximal point. Shape ``(batch, n)``.
 
     Raises:
-        ValueError: If ``theta`` is negative or NaN.
+        ValueError: If ``theta`` is negative, NaN or complex.
 
     Example:
         >>> import torch
         >>> soft_threshold(torch.tensor([[3.0, -0.5, -2.0]]), 1.0)
         tensor([[ 2.,  0., -1.]])
     """
-    if not torch.compiler.is_compiling():
+    if not traced(theta):
         _check_threshold(theta)
+    if v.is_complex():
+        size = v.abs()
+        large = size > theta
+        return v * torch.where(large, 1 - theta / size.where(large, 1.0), 0.0)
     if not isinstance(theta, Tensor):
         theta = v.new_tensor(theta)
     return v - torch.clamp(v, -theta, theta)
@@ -74,7 +82,7 @@ def support_select(v: Tensor, theta: float | Tensor, keep: int | Tensor) -> Tens
         >>> support_select(torch.tensor([[3.0, -0.5, -2.0, 1.5]]), 1.0, keep=2)
         tensor([[ 3.0000,  0.0000, -2.0000,  0.5000]])
     """
-    most = _check_keep(keep)
+    most = v.shape[-1] if traced(keep) and isinstance(keep, Tensor) else _most(keep)
     shrunk = soft_threshold(v, theta)
     if most == 0:
         return shrunk
@@ -91,7 +99,7 @@ def support_select(v: Tensor, theta: float | Tensor, keep: int | Tensor) -> Tens
     return torch.where(passes, v, shrunk)
 
 
-def _check_keep(keep: int | Tensor) -> int:
+def _most(keep: int | Tensor) -> int:
     """Return the largest of the counts; refuse what does not count."""
     if isinstance(keep, Tensor) and not (keep.is_floating_point() or keep.is_complex()):
         low, high = (int(bound) for bound in keep.aminmax())
@@ -107,6 +115,8 @@ def _check_keep(keep: int | Tensor) -> int:
 
 def _check_threshold(theta: float | Tensor) -> None:
     """Refuse negative and NaN thresholds, naming the first."""
+    if isinstance(theta, Tensor) and theta.is_complex():
+        raise ValueError(f"theta has dtype {theta.dtype}: expected a real threshold")
     lowest = theta.detach().min().item() if isinstance(theta, Tensor) else theta
     if not lowest >= 0:
         raise ValueError(f"theta is {lowest}: expected a threshold >= 0")

@@ -15,6 +15,7 @@ keep = torch.tensor([[1], [2], [0]])
 problem = u.SparseCoding(A, density=0.5, snr_db=20.0)
 lasso = {"A": A, "b": b, "lam": 0.1, "x0": x, "iterations": 6, "keep_iterates": True}
 counts = torch.tensor([[0], [1], [2]])
+unit = A / A.norm(dim=0)
 seed = torch.Generator().manual_seed(0)
 net = {"A": A, "depth": 2}
 weighted = net | {"weight": u.analytic_weight(A)}
@@ -41,7 +42,7 @@ CALLS = {
     "dct_dictionary": lambda: (u.dct_dictionary, {"size": 2, "atoms": 9}),
     "image_patches": lambda: (u.image_patches, {"size": 2, "count": 3}),
     "LassoResult": lambda: (u.ista, lasso | {"lam": torch.rand(3)}),
-    "amp": lambda: (u.amp, {"A": A, "b": b, "iterations": 6, "keep_iterates": True}),
+    "amp": lambda: (u.amp, {"A": unit, "b": b, "iterations": 6, "keep_iterates": True}),
     "fista": lambda: (u.fista, lasso),
     "ista": lambda: (u.ista, lasso),
     "RecoveryBounds": lambda: (u.recovery_bounds, {"problem": problem, "batch": 3}),
@@ -62,7 +63,7 @@ CALLS = {
     "HyperLISTA": lambda: (u.HyperLISTA, net),
     "HyperLISTA.search": lambda: (u.HyperLISTA(A, 2).search, grid),
     "HyperSearch": lambda: (u.HyperLISTA(A, 2).search, grid),
-    "LAMP": lambda: (u.LAMP, net),
+    "LAMP": lambda: (u.LAMP, net | {"A": unit}),
     "LISTA": lambda: (u.LISTA, net),
     "LISTACP": lambda: (u.LISTACP, net),
     "LISTACPSS": lambda: (u.LISTACPSS, net),

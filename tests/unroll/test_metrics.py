@@ -6,8 +6,8 @@ import torch
 from sklearn.linear_model import Lasso
 from torch.autograd import gradcheck
 
-from unroll import SparseCoding, nmse_db, recovery_bounds
-from unroll.metrics import _oracle
+from unroll import SparseCoding, dct_dictionary, nmse_db, recovery_bounds
+from unroll.metrics import _amp, _oracle
 
 
 def pair(generator, batch=6, n=20):
@@ -189,3 +189,15 @@ def test_refuses_a_batch_without_any_code():
 def test_refuses_an_empty_batch():
     with pytest.raises(ValueError, match="batch is 0: expected at least 1"):
         recovery_bounds(SparseCoding(torch.eye(3)), 0)
+
+
+def test_amp_is_measured_on_unit_columns_and_nan_where_it_diverges(generator):
+    problem = SparseCoding.gaussian(40, 60, generator, density=0.05)
+    bounds = recovery_bounds(problem, 20, torch.Generator().manual_seed(1))
+    scaled = SparseCoding(8 * problem.A, 0.05)
+    same = recovery_bounds(scaled, 20, torch.Generator().manual_seed(1))
+    assert same.amp == pytest.approx(bounds.amp, abs=1e-6) and bounds.amp < -30
+    cosines = SparseCoding(dct_dictionary(8, 256), 0.03)
+    b, x = cosines.sample(5, generator)
+    with pytest.warns(UserWarning, match="AMP diverges"):
+        assert nmse_db(_amp(cosines.A, b), x).isnan()

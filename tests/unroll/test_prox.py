@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch.autograd import gradcheck
 
-from unroll import soft_threshold
+from unroll import soft_threshold, support_select
 
 vectors = arrays("float64", (2, 5), elements=st.floats(-1e3, 1e3)).map(torch.tensor)
 thresholds = st.floats(0, 1e3)
@@ -126,3 +126,65 @@ def test_compiles_without_a_graph_break():
 def test_refuses_thresholds_below_zero(theta, shown):
     with pytest.raises(ValueError, match=shown):
         soft_threshold(torch.zeros(2, 2), theta)
+
+
+# Complex codes
+
+
+def test_complex_entries_keep_their_phase_and_lose_modulus(generator):
+    """Against the proximal map of the sum of moduli, on a grid of the plane."""
+    v = torch.randn(6, dtype=torch.complex128, generator=generator)
+    axis = torch.linspace(-3, 3, 601)
+    plane = torch.complex(*torch.meshgrid(axis, axis, indexing="ij")).flatten()
+    for theta in (0.3, 1.0):
+        x = soft_threshold(v, theta)
+        cost = theta * plane.abs() + 0.5 * (plane - v[:, None]).abs() ** 2
+        own = theta * x.abs() + 0.5 * (x - v).abs() ** 2
+        assert (own <= cost.amin(dim=1) + 1e-12).all()
+    assert torch.equal(soft_threshold(v, 0.0), v)
+    assert not soft_threshold(v, v.abs().max()).any()
+    parts = soft_threshold(v.real, 0.3), soft_threshold(v.imag, 0.3)
+    assert (soft_threshold(v, 0.3) - torch.complex(*parts)).abs().max() > 0.01
+    real = torch.randn(3, 4, generator=generator)
+    torch.testing.assert_close(
+        soft_threshold(real.to(torch.complex128), 0.4).real,
+        soft_threshold(real, 0.4),
+        rtol=0,
+        atol=1e-15,
+    )
+
+
+def test_complex_gradients_are_right(generator):
+    v = torch.randn(3, 4, dtype=torch.complex128, generator=generator)
+    theta = torch.tensor(0.4, requires_grad=True)
+    assert gradcheck(soft_threshold, (v.requires_grad_(), theta))
+    zero = torch.zeros(2, dtype=torch.complex128, requires_grad=True)
+    soft_threshold(zero, 0.1).abs().square().sum().backward()
+    assert not zero.grad.any()
+
+
+def test_complex_support_selection_goes_by_modulus():
+    v = torch.tensor([[3 + 4j, 0.1j, -2.0 + 0j]], dtype=torch.complex128)
+    expected = torch.tensor([[3 + 4j, 0, -1.0]], dtype=torch.complex128)
+    torch.testing.assert_close(support_select(v, 1.0, keep=1), expected)
+
+
+def test_refuses_a_complex_threshold():
+    with pytest.raises(ValueError, match=r"theta has dtype torch\.complex128"):
+        soft_threshold(torch.ones(1, 2), torch.tensor(1 + 0j, dtype=torch.complex128))
+
+
+# torch.func
+
+
+def test_vmap_is_a_loop(generator):
+    v, theta = torch.randn(2, 5, 7, generator=generator).abs()
+    keep = torch.tensor([0, 1, 3, 7, 9])
+    each = [
+        support_select(v[i : i + 1], theta[i, 0], keep[i : i + 1, None])[0]
+        for i in range(5)
+    ]
+    mapped = torch.func.vmap(
+        lambda v, theta, keep: support_select(v[None], theta, keep[None, None])[0]
+    )(v, theta[:, 0], keep)
+    assert torch.equal(mapped, torch.stack(each))

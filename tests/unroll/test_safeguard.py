@@ -115,3 +115,19 @@ def test_refuses_what_does_not_fit(change, shown):
     arguments = dict(net=u.LISTA(A), A=A, lam=LAM, tol=TOL) | change
     with pytest.raises(ValueError, match=shown):
         u.safeguard(**arguments)
+
+
+def test_float32_says_that_its_digits_do_not_suffice():
+    problem = sparse()
+    A = problem.A.float()
+    b = problem.sample(20, torch.Generator().manual_seed(1))[0].float()
+    with pytest.warns(UserWarning, match=r"rounding ends \d+ of 20 samples"):
+        result = u.safeguard(u.LISTA(A), A, LAM, 1e-9)(b)
+    assert result.lasso.stalled.any() and result.lasso.iterations < 20_000
+    assert torch.equal(result.lasso.stalled, ~result.lasso.converged)
+
+
+def test_refuses_a_weight_per_sample():
+    A = sparse().A
+    with pytest.raises(ValueError, match=r"lam has shape \(8,\): expected one number"):
+        u.safeguard(u.LISTA(A), A, torch.full((8,), 0.1))

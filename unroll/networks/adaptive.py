@@ -16,16 +16,17 @@ __all__ = ["ALISTAAT"]
 class _Layer(nn.Module):
     """One layer: ``gamma``, ``theta``."""
 
-    def __init__(self, gamma: Tensor, theta: Tensor, epsilon: float) -> None:
+    def __init__(self, gamma: Tensor, theta: Tensor) -> None:
         super().__init__()
         self.gamma = Positive(gamma)
         self.theta = Positive(theta)
-        self.epsilon = epsilon
 
-    def forward(self, x: Tensor, b: Tensor, A: Tensor, W: Tensor, keep: int) -> Tensor:
+    def forward(
+        self, x: Tensor, b: Tensor, A: Tensor, W: Tensor, keep: int, epsilon: float
+    ) -> Tensor:
         """Return the next code."""
         r = torch.addmm(b, x, A.T, alpha=-1)  # (batch, m)
-        theta = self.theta() / (x.abs() / self.epsilon + 1)  # (batch, n)
+        theta = self.theta() / (x.abs() / epsilon + 1)  # (batch, n)
         return support_select(x + self.gamma() * (r @ W), theta, keep)
 
 
@@ -45,7 +46,7 @@ class ALISTAAT(Analytic):
     Args:
         A: Dictionary. Shape ``(m, n)``.
         depth: Layers.
-        lam: Weight of the Lasso whose ISTA the network starts at.
+        lam: Weight of the Lasso whose ISTA the network starts at; None is 0.1.
         keep: As in :class:`ALISTA`.
         weight: The matrix ``W``; None is the analytic one. Shape ``(m, n)``.
         epsilon: Size of an entry whose threshold is halved.
@@ -60,19 +61,22 @@ class ALISTAAT(Analytic):
         tensor([[2.6667]], grad_fn=<SubBackward0>)
     """
 
+    settings = ("lam", "keep", "epsilon")
+
     def __init__(
         self,
         A: Tensor,
         depth: int = 16,
         *,
-        lam: float = 0.1,
+        lam: float | None = None,
         keep: int | Sequence[int] | None = None,
         weight: Tensor | None = None,
         epsilon: float = 0.1,
     ) -> None:
         check_positive("epsilon", epsilon)
+        super().__init__(A, depth, _Layer, lam=lam, keep=keep, weight=weight)
+        self.epsilon = epsilon
 
-        def layer(gamma: Tensor, theta: Tensor) -> _Layer:
-            return _Layer(gamma, theta, epsilon)
-
-        super().__init__(A, depth, layer, lam=lam, keep=keep, weight=weight)
+    def given(self, b: Tensor, k: int) -> tuple:
+        """Return what :class:`ALISTA`'s layers see, and the size ``epsilon``."""
+        return *super().given(b, k), self.epsilon

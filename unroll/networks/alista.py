@@ -42,7 +42,8 @@ class ALISTA(Analytic):
     Args:
         A: Dictionary. Shape ``(m, n)``.
         depth: Layers.
-        lam: Weight of the Lasso whose ISTA the network starts at.
+        lam: Weight of the Lasso whose ISTA the network starts at; None is 0.1 times the
+            mean of ``w_i^T a_i``, 0.1 for the analytic weight.
         keep: How many entries may pass: an int, or one per layer; None is 1.2 % of the
             atoms more per layer, at most 13 %.
         weight: The matrix ``W``; None is the analytic one. Shape ``(m, n)``.
@@ -66,7 +67,7 @@ class ALISTA(Analytic):
         A: Tensor,
         depth: int = 16,
         *,
-        lam: float = 0.1,
+        lam: float | None = None,
         keep: int | Sequence[int] | None = None,
         weight: Tensor | None = None,
     ) -> None:
@@ -87,7 +88,8 @@ class TiLISTA(Analytic):
     Args:
         A: Dictionary. Shape ``(m, n)``.
         depth: Layers.
-        lam: Weight of the Lasso whose ISTA the network starts at.
+        lam: Weight of the Lasso whose ISTA the network starts at; None is 0.1 times the
+            mean squared norm of the atoms.
         keep: As in :class:`ALISTA`.
         weight: Where ``W`` starts; None is ``A``. Shape ``(m, n)``.
 
@@ -106,7 +108,7 @@ class TiLISTA(Analytic):
         A: Tensor,
         depth: int = 16,
         *,
-        lam: float = 0.1,
+        lam: float | None = None,
         keep: int | Sequence[int] | None = None,
         weight: Tensor | None = None,
     ) -> None:

@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
-from unroll._checks import check_positive
+from unroll._checks import check_constant
 from unroll.networks.base import Unrolled
-from unroll.networks.initial import gradient_step, support_counts
+from unroll.networks.initial import gradient_step, start_lam, support_counts
 from unroll.weights import analytic_weight, check_weight
 
 __all__ = ["Analytic"]
@@ -20,12 +20,16 @@ class Analytic(Unrolled):
         depth: Layers.
         layer: Called with ``gamma = 1 / rho(W^T A)`` and ``theta = gamma lam``, both
             tensors of shape ``()``: where the numbers of a layer start.
-        lam: Weight of the Lasso whose ISTA the network starts at.
+        lam: Weight of the Lasso whose ISTA the network starts at; None is 0.1 times the
+            mean of ``w_i^T a_i``.
         keep: How many entries may pass: an int, or one per layer; None is 1.2 % of the
             atoms more per layer, at most 13 %.
         weight: The matrix ``W``; None is the analytic one. Shape ``(m, n)``.
         tied: Whether one layer is repeated.
     """
+
+    settings = ("lam", "keep")
+    W: Tensor
 
     def __init__(
         self,
@@ -33,17 +37,18 @@ class Analytic(Unrolled):
         depth: int,
         layer: Callable[[Tensor, Tensor], nn.Module],
         *,
-        lam: float,
+        lam: float | None,
         keep: int | Sequence[int] | None,
         weight: Tensor | None = None,
         tied: bool = False,
     ) -> None:
-        check_positive("lam", lam)
         W = analytic_weight(A) if weight is None else check_weight("weight", weight, A)
+        check_constant("weight", W)
+        lam = start_lam(lam, A, W)
         gamma = A.new_tensor(gradient_step(A, W))
         super().__init__(A, depth, lambda: layer(gamma, gamma * lam), tied=tied)
         self.register_buffer("W", W.detach().clone())
-        self.keep = support_counts(A.shape[1], depth, keep)
+        self.lam, self.keep = lam, support_counts(A.shape[1], depth, keep)
 
     def given(self, b: Tensor, k: int) -> tuple:
         """Return measurements, dictionary, weight and the count of layer ``k``."""

@@ -7,11 +7,17 @@ computes and what the layers are given beside the state; nothing else.
 
 from collections.abc import Callable, Mapping
 from copy import deepcopy
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from unroll._checks import check_batch, check_count, check_dictionary
+from unroll._checks import (
+    check_batch,
+    check_constant,
+    check_count,
+    check_dictionary,
+)
 from unroll.networks.positive import Positive
 
 __all__ = ["Unrolled"]
@@ -34,8 +40,12 @@ class Unrolled(nn.Module):
     ``x`` first. Without a
     subclass: :meth:`from_step`.
 
+    The state (``net.state_dict()``) holds the parameters, the matrices, and what is
+    neither but decides the output, such as counts: loading it makes the outputs those
+    of the network that was saved, or is refused.
+
     Args:
-        A: Dictionary, kept as a buffer. Shape ``(m, n)``.
+        A: Dictionary, kept as a buffer, a constant. Shape ``(m, n)``.
         depth: Layers.
         layer: Called without arguments, returns a module that maps the state and what
             is :meth:`given` to the next state.
@@ -43,7 +53,8 @@ class Unrolled(nn.Module):
 
     Raises:
         TypeError: If ``A`` is not a floating-point tensor or ``depth`` not an int.
-        ValueError: If ``A`` is not a finite, non-zero matrix or ``depth`` not positive.
+        ValueError: If ``A`` is not a finite, non-zero matrix, is to be learned, or
+            ``depth`` is not positive.
 
     Example:
         >>> class Landweber(nn.Module):
@@ -52,6 +63,14 @@ class Unrolled(nn.Module):
         >>> Unrolled(2 * torch.eye(2), depth=3, layer=Landweber)(torch.ones(1, 2))
         tensor([[0.5000, 0.5000]])
     """
+
+    settings: ClassVar[tuple[str, ...]] = ()
+    """Attributes that decide the output beside parameters and buffers."""
+    must_agree: ClassVar[tuple[str, ...]] = ("network", "depth")
+    """What a state must have in common with the network that takes it."""
+
+    A: Tensor
+    layers: nn.ModuleList
 
     def __init__(
         self,
@@ -63,10 +82,22 @@ class Unrolled(nn.Module):
     ) -> None:
         super().__init__()
         check_dictionary(A)
+        check_constant("A", A)
         check_count("depth", depth, least=1)
         self.depth = depth
         self.register_buffer("A", A.detach().clone())
+        self.register_load_state_dict_pre_hook(_refuse_another)
         self.layers = nn.ModuleList(layer() for _ in range(1 if tied else depth))
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """Return what the state must hold beside tensors."""
+        values = {name: getattr(self, name) for name in self.settings}
+        return {"network": type(self).__name__, "depth": self.depth} | values
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Take the settings of a saved network."""
+        for name in self.settings:
+            setattr(self, name, state[name])
 
     def start(self, b: Tensor) -> State:
         """Return the state before the first layer: ``x_0 = 0``.
@@ -250,6 +281,17 @@ class _FromStep(Unrolled):
     def start(self, b: Tensor) -> State:
         """Return the user's first state, or 0."""
         return super().start(b) if self._start is None else self._start(b)
+
+
+def _refuse_another(net: Unrolled, state: Mapping, prefix: str, *_: object) -> None:
+    """Refuse the state of another method before anything is taken from it."""
+    saved, own = state.get(prefix + "_extra_state", {}), net.get_extra_state()
+    for name in net.must_agree:
+        if name in saved and saved[name] != own[name]:
+            raise ValueError(
+                f"state has {name} = {saved[name]!r} but this network {own[name]!r}: "
+                f"expected the same {name}"
+            )
 
 
 def _code(state: State) -> Tensor:

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from unroll._checks import check_positive
 from unroll.networks.base import Unrolled
-from unroll.networks.initial import gradient_step, support_counts
+from unroll.networks.initial import gradient_step, start_lam, support_counts
 from unroll.networks.positive import Positive
 from unroll.prox import support_select
 
@@ -42,7 +41,8 @@ class LISTACPSS(Unrolled):
     Args:
         A: Dictionary. Shape ``(m, n)``.
         depth: Layers.
-        lam: Weight of the Lasso whose ISTA the network starts at.
+        lam: Weight of the Lasso whose ISTA the network starts at; None is 0.1 times the
+            mean squared norm of the atoms.
         keep: How many entries may pass: an int, or one per layer; None is 1.2 % of the
             atoms more per layer, at most 13 %, as in the paper.
         tied: Whether all layers share one ``W`` and ``theta``.
@@ -58,19 +58,21 @@ class LISTACPSS(Unrolled):
         tensor([[3., 1.]], grad_fn=<WhereBackward0>)
     """
 
+    settings = ("lam", "keep")
+
     def __init__(
         self,
         A: Tensor,
         depth: int = 16,
         *,
-        lam: float = 0.1,
+        lam: float | None = None,
         keep: int | Sequence[int] | None = None,
         tied: bool = False,
     ) -> None:
-        check_positive("lam", lam)
+        lam = start_lam(lam, A)
         step = gradient_step(A)
         super().__init__(A, depth, lambda: _Layer(A, step, lam), tied=tied)
-        self.keep = support_counts(A.shape[1], depth, keep)
+        self.lam, self.keep = lam, support_counts(A.shape[1], depth, keep)
 
     def given(self, b: Tensor, k: int) -> tuple:
         """Return the measurements, the dictionary and the count of layer ``k``."""
@@ -89,7 +91,8 @@ class LISTACP(LISTACPSS):
     Args:
         A: Dictionary. Shape ``(m, n)``.
         depth: Layers.
-        lam: Weight of the Lasso whose ISTA the network starts at.
+        lam: Weight of the Lasso whose ISTA the network starts at; None is 0.1 times the
+            mean squared norm of the atoms.
         tied: Whether all layers share one ``W`` and ``theta``.
 
     Raises:
@@ -104,6 +107,11 @@ class LISTACP(LISTACPSS):
     """
 
     def __init__(
-        self, A: Tensor, depth: int = 16, *, lam: float = 0.1, tied: bool = False
+        self,
+        A: Tensor,
+        depth: int = 16,
+        *,
+        lam: float | None = None,
+        tied: bool = False,
     ) -> None:
         super().__init__(A, depth, lam=lam, keep=0, tied=tied)

@@ -5,10 +5,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from unroll._checks import check_positive
 from unroll.networks.analytic import Analytic
 from unroll.networks.base import Unrolled
-from unroll.networks.initial import gradient_step, support_counts
+from unroll.networks.initial import gradient_step, start_lam, support_counts
 from unroll.networks.positive import Positive
 from unroll.prox import support_select
 
@@ -87,7 +86,7 @@ class AGLISTA(Analytic):
     Args:
         A: Dictionary. Shape ``(m, n)``.
         depth: Layers.
-        lam: Weight of the Lasso whose ISTA the network starts at.
+        lam: Weight of the Lasso whose ISTA the network starts at; None is 0.1.
         keep: As in :class:`ALISTA`.
         weight: The matrix ``W``; None is the analytic one. Shape ``(m, n)``.
 
@@ -106,7 +105,7 @@ class AGLISTA(Analytic):
         A: Tensor,
         depth: int = 16,
         *,
-        lam: float = 0.1,
+        lam: float | None = None,
         keep: int | Sequence[int] | None = None,
         weight: Tensor | None = None,
     ) -> None:
@@ -131,7 +130,8 @@ class GLISTA(Unrolled):
     Args:
         A: Dictionary. Shape ``(m, n)``.
         depth: Layers.
-        lam: Weight of the Lasso whose ISTA the network starts at.
+        lam: Weight of the Lasso whose ISTA the network starts at; None is 0.1 times the
+            mean squared norm of the atoms.
         keep: As in :class:`LISTACPSS`.
 
     Raises:
@@ -144,18 +144,20 @@ class GLISTA(Unrolled):
         tensor([[2., 0.]], grad_fn=<AddBackward0>)
     """
 
+    settings = ("lam", "keep")
+
     def __init__(
         self,
         A: Tensor,
         depth: int = 16,
         *,
-        lam: float = 0.1,
+        lam: float | None = None,
         keep: int | Sequence[int] | None = None,
     ) -> None:
-        check_positive("lam", lam)
+        lam = start_lam(lam, A)
         step = gradient_step(A)
         super().__init__(A, depth, lambda: _LearnedLayer(A, step, lam))
-        self.keep = support_counts(A.shape[1], depth, keep)
+        self.lam, self.keep = lam, support_counts(A.shape[1], depth, keep)
 
     def given(self, b: Tensor, k: int) -> tuple:
         """Return the measurements, the dictionary and the count of layer ``k``."""

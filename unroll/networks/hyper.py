@@ -103,6 +103,11 @@ class HyperLISTA(Unrolled):
         True
     """
 
+    must_agree = ("network",)  # three numbers serve any depth
+    W: Tensor
+    own: Tensor
+    mu: Tensor
+
     def __init__(
         self,
         A: Tensor,

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from unroll._checks import check_count, check_dictionary
+from unroll._checks import check_count, check_dictionary, check_positive
 
-__all__ = ["gradient_step", "support_counts"]
+__all__ = ["gradient_step", "start_lam", "support_counts"]
 
 
 def gradient_step(A: Tensor, W: Tensor | None = None) -> float:
@@ -21,6 +21,20 @@ def gradient_step(A: Tensor, W: Tensor | None = None) -> float:
     if W is None:
         return 1 / torch.linalg.eigvalsh(A @ A.T)[-1].item()
     return 1 / torch.linalg.eigvals(A @ W.T).abs().max().item()
+
+
+def start_lam(lam: float | None, A: Tensor, W: Tensor | None = None) -> float:
+    """Return the weight of the Lasso to start at; None is 0.1 of codes of size 1.
+
+    An atom of squared norm ``c`` sees ``c`` times the code, and so does ``lam``: None
+    is 0.1 times the mean of ``w_i^T a_i``, 0.1 for unit atoms or an analytic weight.
+    """
+    if lam is None:
+        check_dictionary(A)
+        own = (A * (A if W is None else W)).sum(dim=0).mean().item()
+        lam = 0.1 * float(f"{own:.6g}")  # 0.1 itself for atoms of norm 1
+    check_positive("lam", lam)
+    return float(lam)
 
 
 def support_counts(n: int, depth: int, keep: int | Sequence[int] | None) -> list[int]:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from unroll._checks import check_positive
+from unroll._checks import check_dictionary, check_positive, check_unit_columns
 from unroll.networks.base import State, Unrolled
 from unroll.networks.positive import Positive
 from unroll.prox import soft_threshold
@@ -50,8 +50,8 @@ class LAMP(Unrolled):
 
     Raises:
         TypeError: If ``A`` is not a floating-point tensor or ``depth`` not an int.
-        ValueError: If ``A`` is not a finite, non-zero matrix, or ``depth`` or ``alpha``
-            is not positive.
+        ValueError: If ``A`` is not a finite matrix with columns of about norm 1, or
+            ``depth`` or ``alpha`` is not positive.
 
     Example:
         >>> net = LAMP(torch.eye(2), depth=1, alpha=0.5)
@@ -68,6 +68,8 @@ class LAMP(Unrolled):
         tied: bool = False,
     ) -> None:
         check_positive("alpha", alpha)
+        check_dictionary(A)
+        check_unit_columns(A)
         super().__init__(A, depth, lambda: _Layer(A, alpha), tied=tied)
 
     def start(self, b: Tensor) -> State:

@@ -1,10 +1,11 @@
 """NA-ALISTA: a recurrent cell reads the residual and sets step and threshold."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import softplus
+from torch.nn.functional import linear, softplus
 
 from unroll._checks import check_count
 from unroll.networks.analytic import Analytic
@@ -35,6 +36,17 @@ class _Layer(nn.Module):
             self.read.weight.zero_()
             self.read.bias.copy_(Positive(start).raw)
 
+    def remember(
+        self, seen: Tensor, hidden: Tensor, cell: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return what the cell gives, written out: torch.vmap has no rule for it."""
+        own = self.lstm
+        gates = linear(seen, own.weight_ih, own.bias_ih)
+        gates = gates + linear(hidden, own.weight_hh, own.bias_hh)
+        enter, forget, new, leave = gates.chunk(4, dim=1)
+        cell = forget.sigmoid() * cell + enter.sigmoid() * new.tanh()
+        return leave.sigmoid() * cell.tanh(), cell
+
     def forward(
         self, state: State, b: Tensor, A: Tensor, W: Tensor, keep: int
     ) -> State:
@@ -44,7 +56,7 @@ class _Layer(nn.Module):
         move = r @ W  # (batch, n)
         sizes = torch.stack([r.abs().mean(dim=1), move.abs().mean(dim=1)], dim=1)
         tiny = torch.finfo(b.dtype).tiny
-        hidden, cell = self.lstm((sizes + tiny).log(), (hidden, cell))
+        hidden, cell = self.remember((sizes + tiny).log(), hidden, cell)
         numbers = softplus(self.read(torch.relu(self.mix(cell))))  # (batch, 2)
         gamma, theta = numbers.split(1, dim=1)
         return support_select(x + gamma * move, theta, keep), hidden, cell
@@ -69,7 +81,7 @@ class NAALISTA(Analytic):
     Args:
         A: Dictionary. Shape ``(m, n)``.
         depth: Layers.
-        lam: Weight of the Lasso whose ISTA the network starts at.
+        lam: Weight of the Lasso whose ISTA the network starts at; None is 0.1.
         keep: As in :class:`ALISTA`.
         hidden: Width of the LSTM; 128 in the paper.
         generator: Source of the initial weights of the cell; None is torch's global
@@ -90,7 +102,7 @@ class NAALISTA(Analytic):
         A: Tensor,
         depth: int = 16,
         *,
-        lam: float = 0.1,
+        lam: float | None = None,
         keep: int | Sequence[int] | None = None,
         hidden: int = 32,
         generator: torch.Generator | None = None,
@@ -104,6 +116,6 @@ class NAALISTA(Analytic):
 
     def start(self, b: Tensor) -> State:
         """Return the code 0 and the learned first memory."""
-        layer = self.layers[0]
+        layer: Any = self.layers[0]
         shape = (b.shape[0], -1)
         return super().start(b), layer.hidden.expand(shape), layer.cell.expand(shape)

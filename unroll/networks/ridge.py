@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from unroll._checks import check_positive
 from unroll.networks.base import Unrolled
-from unroll.networks.initial import gradient_step, support_counts
+from unroll.networks.initial import gradient_step, start_lam, support_counts
 from unroll.networks.positive import Positive
 from unroll.prox import support_select
 from unroll.weights import analytic_weight
@@ -57,7 +57,7 @@ class RidgeALISTA(Unrolled):
     Args:
         A: Dictionary. Shape ``(m, n)``.
         depth: Layers.
-        lam: Weight of the Lasso whose ISTA the network starts at.
+        lam: Weight of the Lasso whose ISTA the network starts at; None is 0.1.
         keep: How many entries may pass: an int, or one per layer; None is 1.2 % of the
             atoms more per layer, at most 13 %.
         ridge: Where ``rho`` starts, in units of the squared norm of an atom.
@@ -74,23 +74,27 @@ class RidgeALISTA(Unrolled):
         tensor([[2., 0.]], grad_fn=<SubBackward0>)
     """
 
+    settings = ("lam", "keep")
+    S: Tensor
+    U: Tensor
+
     def __init__(
         self,
         A: Tensor,
         depth: int = 16,
         *,
-        lam: float = 0.1,
+        lam: float | None = None,
         keep: int | Sequence[int] | None = None,
         ridge: float = 0.1,
     ) -> None:
-        check_positive("lam", lam)
+        lam = start_lam(lam, A, analytic_weight(A))
         check_positive("ridge", ridge)
         step = gradient_step(A, analytic_weight(A, ridge=ridge))
         super().__init__(A, depth, lambda: _Layer(A.new_tensor(step), lam, ridge))
         S, U = torch.linalg.eigh(self.A @ self.A.T)
         self.register_buffer("S", S.clamp(min=0))
         self.register_buffer("U", U)
-        self.keep = support_counts(A.shape[1], depth, keep)
+        self.lam, self.keep = lam, support_counts(A.shape[1], depth, keep)
 
     def given(self, b: Tensor, k: int) -> tuple:
         """Return measurements, dictionary, its eigenbasis and the count of layer k."""

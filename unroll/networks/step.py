@@ -3,9 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from unroll._checks import check_positive
 from unroll.networks.base import Unrolled
-from unroll.networks.initial import gradient_step
+from unroll.networks.initial import gradient_step, start_lam
 from unroll.networks.positive import Positive
 from unroll.prox import soft_threshold
 
@@ -40,7 +39,8 @@ class StepLISTA(Unrolled):
     Args:
         A: Dictionary. Shape ``(m, n)``.
         depth: Layers.
-        lam: Weight of the Lasso; not learned.
+        lam: Weight of the Lasso; not learned. None is 0.1 times the mean squared norm
+            of the atoms.
 
     Raises:
         TypeError: If ``A`` is not a floating-point tensor or ``depth`` not an int.
@@ -53,8 +53,10 @@ class StepLISTA(Unrolled):
         tensor([[2., 0.]], grad_fn=<SubBackward0>)
     """
 
-    def __init__(self, A: Tensor, depth: int = 16, *, lam: float = 0.1) -> None:
-        check_positive("lam", lam)
+    settings = ("lam",)
+
+    def __init__(self, A: Tensor, depth: int = 16, *, lam: float | None = None) -> None:
+        lam = start_lam(lam, A)
         step = gradient_step(A)
         super().__init__(A, depth, lambda: _Layer(A.new_tensor(step)))
         self.lam = lam

@@ -8,6 +8,7 @@ scikit-learn divides the data term by the number of rows m: its ``Lasso(alpha)``
 ``fit_intercept=False`` is this problem with ``lam = m * alpha``.
 """
 
+import warnings
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,6 +19,7 @@ from unroll._checks import (
     check_batch,
     check_count,
     check_dictionary,
+    check_number,
     check_positive,
     column_of_lam,
 )
@@ -37,9 +39,11 @@ class LassoResult:
     Kim, Koh, Lustig, Boyd and Gorinevsky 2007, IEEE J. Sel. Top. Signal Process. 1(4);
     Massias, Gramfort and Salmon 2018, ICML (celer). They write it as the difference of
     two objectives; this is the same number as a sum of two terms that are not negative,
-    the second being ``lam ||x||_1 - s x^T g``. It is rounded to about ``eps ||b||^2``:
-    a ``tol`` below that (1e-7 ``||b||^2`` in float32) may never be reached. With
-    ``lam = 0`` the only such point is 0 (unless ``g = 0``) and the gap is
+    the second being ``lam ||x||_1 - s x^T g``. Rounding leaves about ``eps ||b||
+    (||b|| + ||x||_1)`` of it, 1e-5 for a code of ten entries in float32: a sample whose
+    gap is as small as that and has not fallen in 100 iterations rests as ``stalled``,
+    one that is ``c > 1`` times larger after ``100 c^2``.
+    With ``lam = 0`` the only such point is 0 (unless ``g = 0``) and the gap is
     ``1/2 ||r||^2``: it certifies a solution of ``A x = b`` and nothing weaker.
 
     Args:
@@ -51,6 +55,8 @@ class LassoResult:
             Shape ``(batch,)``.
         converged: Whether the gap reached ``tol``; all False if no ``tol`` was given.
             Shape ``(batch,)``.
+        stalled: Whether rounding ended a sample before its gap reached ``tol``: no
+            iteration helps, a wider dtype does. Shape ``(batch,)``.
         iterations: Iterations done (by the sample that needed most).
         iterates: Every iterate, the start included; None unless asked for. Shape
             ``(iterations + 1, batch, n)``.
@@ -61,6 +67,7 @@ class LassoResult:
     gap: Tensor
     lam: Tensor
     converged: Tensor
+    stalled: Tensor
     iterations: int
     iterates: Tensor | None = None
 
@@ -88,7 +95,7 @@ class Lasso:
         """Build it from what a user passed, or refuse."""
         check_dictionary(A)
         check_batch("b", b, A, dim=0)
-        return cls(A, b, column_of_lam(lam, b))
+        return cls(A, b, column_of_lam(lam, b, A.shape[1]))
 
     def start(self, x0: Tensor | None) -> Tensor:
         """Return the first iterate: a checked copy of ``x0``, or zeros."""
@@ -133,6 +140,61 @@ def default_step_size(A: Tensor) -> float:
     return 1 / torch.linalg.eigvalsh(gram)[-1].item()
 
 
+class _Rest:
+    """Who is still at work, and who is finished: gap at most ``tol``, or rounding."""
+
+    PATIENCE = 100  # iterations without a new smallest gap, where rounding reigns
+
+    def __init__(self, lasso: Lasso, tol: float | None) -> None:
+        self.tol, batch = tol, len(lasso.b)
+        self.rows = torch.arange(batch, device=lasso.b.device)  # still at work
+        self.gap = torch.zeros_like(lasso.lam[:, 0])
+        self.converged = torch.zeros_like(self.rows, dtype=torch.bool)
+        self.stalled = self.converged.clone()
+        self.smallest = torch.full_like(self.gap, float("inf"))
+        self.since = torch.zeros_like(self.gap)
+
+    def measure(self, lasso: Lasso, x: Tensor, r: Tensor, g: Tensor) -> Tensor:
+        """Return which of the rows stay at work; note gap and end of the others."""
+        if self.tol is None:
+            return torch.ones_like(self.rows, dtype=torch.bool)
+        gap = lasso.gap(x, r, g)
+        done = gap <= self.tol
+        lower = gap < 0.999 * self.smallest
+        self.smallest = torch.where(lower, gap, self.smallest)
+        self.since = torch.where(lower, 0, self.since + 1)
+        stuck = (self.since > self.PATIENCE) & ~done
+        if stuck.any():
+            size = torch.linalg.vector_norm(lasso.b, dim=1)
+            rounding = torch.finfo(x.dtype).eps * size * (size + x.abs().sum(dim=1))
+            stuck &= self.since > self.PATIENCE * (gap / rounding) ** 2
+        self.gap[self.rows] = gap
+        self.converged[self.rows], self.stalled[self.rows] = done, stuck
+        return ~(done | stuck)
+
+    def keep(self, at_work: Tensor) -> None:
+        """Forget the samples that are finished."""
+        self.rows = self.rows[at_work]
+        self.smallest, self.since = self.smallest[at_work], self.since[at_work]
+
+
+def _checked_options(
+    lasso: Lasso, step_size: float | None, iterations: int | None, tol: float | None
+) -> tuple[float, int]:
+    """Return step and iterations, or refuse one of the options."""
+    if iterations is None:
+        iterations = 1000 if tol is None else 100_000
+    check_count("iterations", iterations, least=0)
+    if tol is not None:
+        check_number("tol", tol)
+        if not tol >= 0:
+            raise ValueError(f"tol is {tol}: expected a number >= 0, or None")
+    if step_size is None:
+        step_size = default_step_size(lasso.A)
+    check_positive("step_size", step_size)
+    return step_size, iterations
+
+
 @torch.no_grad()
 def proximal_gradient(
     lasso: Lasso,
@@ -145,43 +207,55 @@ def proximal_gradient(
     keep_iterates: bool,
 ) -> LassoResult:
     """Repeat ``step``; let each sample rest once its gap is at most ``tol``."""
-    if iterations is None:
-        iterations = 1000 if tol is None else 100_000
-    check_count("iterations", iterations, least=0)
-    if tol is not None and not tol >= 0:
-        raise ValueError(f"tol is {tol}: expected a number >= 0, or None")
-    if step_size is None:
-        step_size = default_step_size(lasso.A)
-    check_positive("step_size", step_size)
-
-    whole, solution = lasso, x
-    rows = torch.arange(len(x), device=x.device)  # the samples still at work
-    gap, converged = torch.zeros_like(lasso.lam[:, 0]), torch.zeros_like(rows).bool()
+    step_size, iterations = _checked_options(lasso, step_size, iterations, tol)
+    whole, solution, rest = lasso, x, _Rest(lasso, tol)
     r, g = lasso.residual(x)
     objective, iterates = [lasso.objective(x, r)], [x]
     for k in range(iterations + 1):
-        if tol is not None:
-            gap[rows] = lasso.gap(x, r, g)
-            done = gap[rows] <= tol
-            if done.any():
-                converged[rows] = done
-                solution = solution.index_put((rows,), x)
-                rows, x, g, r, lasso = (part[~done] for part in (rows, x, g, r, lasso))
-                step.keep(~done)
-        if k == iterations or len(rows) == 0:
+        at_work = rest.measure(lasso, x, r, g)
+        if not at_work.all():
+            solution = solution.index_put((rest.rows,), x)
+            lasso, x, r, g = lasso[at_work], x[at_work], r[at_work], g[at_work]
+            step.keep(at_work)
+            rest.keep(at_work)
+        if k == iterations or len(rest.rows) == 0:
             break
         x = step(x, torch.add(x, g, alpha=step_size), step_size * lasso.lam)
         r, g = lasso.residual(x)
-        objective.append(objective[-1].index_put((rows,), lasso.objective(x, r)))
+        objective.append(objective[-1].index_put((rest.rows,), lasso.objective(x, r)))
         if keep_iterates:
-            iterates.append(iterates[-1].index_put((rows,), x))
-    gap[rows] = lasso.gap(x, r, g)
+            iterates.append(iterates[-1].index_put((rest.rows,), x))
+    rest.gap[rest.rows] = lasso.gap(x, r, g)
+    _refuse_overflow(whole, x, step_size)
+    _say_stalled(rest, x.dtype)
     return LassoResult(
-        x=solution.index_put((rows,), x),
+        x=solution.index_put((rest.rows,), x),
         objective=torch.stack(objective),
-        gap=gap,
+        gap=rest.gap,
         lam=whole.lam[:, 0],
-        converged=converged,
+        converged=rest.converged,
+        stalled=rest.stalled,
         iterations=k,
         iterates=torch.stack(iterates) if keep_iterates else None,
     )
+
+
+def _say_stalled(rest: _Rest, dtype: torch.dtype) -> None:
+    """Warn that a tolerance is out of reach of the dtype."""
+    if rest.stalled.any():
+        warnings.warn(
+            f"rounding ends {int(rest.stalled.sum())} of {len(rest.gap)} samples at a "
+            f"gap of up to {rest.gap[rest.stalled].max().item():.2g}: tol = {rest.tol} "
+            f"is more than {dtype} can certify here; expected a larger tol, or float64",
+            stacklevel=5,
+        )
+
+
+def _refuse_overflow(lasso: Lasso, x: Tensor, step_size: float) -> None:
+    """Refuse to return codes that a step beyond ``2 / ||A||_2^2`` made infinite."""
+    if not x.isfinite().all():
+        most = 2 * default_step_size(lasso.A)
+        raise FloatingPointError(
+            f"the code overflows with step_size {step_size:.4g}: expected less than "
+            f"2 / ||A||_2^2 = {most:.4g}"
+        )

@@ -1,9 +1,11 @@
 """AMP: ISTA whose residual remembers, so that its noise stays Gaussian."""
 
+import warnings
+
 import torch
 from torch import Tensor
 
-from unroll._checks import check_count, check_positive
+from unroll._checks import check_count, check_positive, check_unit_columns
 from unroll.prox import soft_threshold
 from unroll.solvers._lasso import Lasso, LassoResult
 
@@ -28,7 +30,9 @@ def amp(
     The last term is the Onsager correction. For a large ``A`` with independent entries
     and columns of unit norm, ``x_k + A^T v_k`` is the true code plus Gaussian noise of
     standard deviation ``||v_k|| / sqrt(m)``: Donoho, Maleki and Montanari 2009, PNAS
-    106(45), eqs. (1) and (2). For other matrices AMP may diverge, to NaN in the end.
+    106(45), eqs. (1) and (2). For other matrices AMP may diverge. A sample whose ``v``
+    ends more than twice as long as ``b`` has: its code and gap are NaN, and a warning
+    says so.
 
     AMP is given no ``lam``, but each of its fixed points solves a Lasso: there
     ``b - A x = (1 - ||x||_0 / m) v``, so ``x = soft(x + A^T v, theta)`` is the
@@ -51,8 +55,8 @@ def amp(
     Raises:
         TypeError: If a tensor is not floating-point, or dtypes differ.
         ValueError: If shapes do not fit, the batch is empty, an entry is NaN or
-            infinite, devices differ, ``iterations`` is negative or ``alpha`` is not
-            positive.
+            infinite, devices differ, the columns do not have about norm 1,
+            ``iterations`` is negative or ``alpha`` is not positive.
 
     Example:
         >>> import torch
@@ -63,6 +67,7 @@ def amp(
     check_count("iterations", iterations, least=0)
     check_positive("alpha", alpha)
     lasso = Lasso.checked(A, b, 0.0)
+    check_unit_columns(A)
     m = A.shape[0]
 
     def threshold(v: Tensor) -> Tensor:
@@ -85,13 +90,33 @@ def amp(
             iterates.append(x)
     lam = threshold(v) * (1 - occupancy(x)).clamp(min=0)
     lasso = Lasso(A, b, lam)
-    gap = lasso.gap(x, r, r @ A)
+    lost = _diverged(A, b, v)[:, None]
+    gap = lasso.gap(x, r, r @ A).masked_fill(lost[:, 0], float("nan"))
     return LassoResult(
-        x=x,
+        x=x.masked_fill(lost, float("nan")),
         objective=torch.stack(data_terms) + lam[:, 0] * torch.stack(l1_norms),
         gap=gap,
         lam=lam[:, 0],
         converged=torch.zeros_like(gap, dtype=torch.bool),
+        stalled=torch.zeros_like(gap, dtype=torch.bool),
         iterations=iterations,
         iterates=torch.stack(iterates) if keep_iterates else None,
     )
+
+
+def _diverged(A: Tensor, b: Tensor, v: Tensor) -> Tensor:
+    """Return which samples are lost, as ``(batch,)``, and say so if any is."""
+    before, after = (torch.linalg.vector_norm(part, dim=1) for part in (b, v))
+    lost = ~(after <= 2 * before)
+    if lost.any():
+        m, n = A.shape
+        first = int(lost.nonzero()[0])
+        largest = torch.linalg.matrix_norm(A, 2).item() ** 2
+        warnings.warn(
+            f"AMP diverges on {int(lost.sum())} of {len(b)} samples: in sample {first} "
+            f"||v|| grew from {before[first].item():.3g} to {after[first].item():.3g}. "
+            f"||A||_2^2 is {largest:.3g}, of independent entries it is about "
+            f"{(1 + (n / m) ** 0.5) ** 2:.3g}: if A is unlike those, use fista",
+            stacklevel=3,
+        )
+    return lost

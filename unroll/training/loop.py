@@ -8,6 +8,7 @@ its error in dB, a layer that is 40 dB down counts as much as the first.
 
 import os
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
@@ -243,9 +244,9 @@ class _Run:
         )
 
 
-def _copy(net: nn.Module) -> dict[str, Tensor]:
+def _copy(net: nn.Module) -> dict:
     """Return the weights of now, safe from the training to come."""
-    return {name: value.clone() for name, value in net.state_dict().items()}
+    return deepcopy(net.state_dict())
 
 
 def _bar(steps: range, progress: bool) -> Iterator[int] | range:

@@ -14,7 +14,8 @@ def test_a_large_epsilon_is_alista():
 
 def test_an_entry_of_size_epsilon_has_half_the_threshold():
     net = u.ALISTAAT(torch.eye(1), depth=1, lam=0.5, keep=0, epsilon=0.2)
-    x = net.layers[0](torch.tensor([[0.2]]), torch.tensor([[1.0]]), net.A, net.W, 0)
+    b = torch.tensor([[1.0]])
+    x = net.layers[0](torch.tensor([[0.2]]), b, *net.given(b, 0)[1:])
     torch.testing.assert_close(x, torch.tensor([[1.0 - 0.25]]))
 
 

@@ -1,7 +1,9 @@
 """What holds for every network, whatever its method."""
 
 import copy
+import inspect
 import io
+import pickle
 
 import pytest
 import torch
@@ -47,6 +49,72 @@ def test_save_and_load_give_the_same_bits(case):
     other.load_state_dict(torch.load(file, weights_only=True))
     assert torch.equal(other.iterates(b), net.iterates(b))
     assert torch.equal(copy.deepcopy(net)(b), net(b))
+
+
+def default(net: u.Unrolled, A: torch.Tensor) -> u.Unrolled:
+    """Return a network of the same kind and size with the settings of nobody."""
+    tied = {"tied": True} if len(net.layers) < net.depth else {}
+    if "tied" not in inspect.signature(type(net)).parameters:
+        tied = {}
+    hidden = {"hidden": 4} if isinstance(net, u.NAALISTA) else {}
+    return type(net)(A, net.depth, **tied, **hidden)
+
+
+@each
+def test_the_state_holds_all_that_decides_the_output(case):
+    """Loading into a network that was built with other counts, lam, epsilon, odds."""
+    A, b, _ = problem()
+    net = disturbed(case.make(A))
+    other = default(net, problem(seed=9)[0])
+    other.load_state_dict(net.state_dict())
+    assert torch.equal(other.iterates(b), net.iterates(b))
+    for name in net.settings:
+        assert getattr(other, name) == getattr(net, name)
+
+
+@each
+def test_refuses_the_state_of_another_method_and_takes_nothing_of_it(case):
+    A, b, _ = problem()
+    net = case.make(A)
+    before = net(b)
+    for other in NETWORKS[::3]:
+        foreign = other.make(problem(seed=9)[0])
+        if type(foreign) is type(net):
+            continue
+        with pytest.raises(ValueError, match=f"state has network = '{other.name[:4]}"):
+            net.load_state_dict(foreign.state_dict())
+    if not isinstance(net, u.HyperLISTA):
+        with pytest.raises(ValueError, match="depth = 2 but this network 5"):
+            net.load_state_dict(type(net)(A, 2).state_dict())
+    assert torch.equal(net(b), before)
+
+
+@each
+def test_survives_pickle_vmap_and_export(case):
+    A, b, _ = problem()
+    net = disturbed(case.make(A))
+    with torch.no_grad():
+        expected = net(b)
+        assert torch.equal(pickle.loads(pickle.dumps(net))(b), expected)
+        mapped = torch.func.vmap(lambda row: net(row[None])[0])(b)
+        torch.testing.assert_close(mapped, expected, rtol=0, atol=1e-12)
+        sizes = {"b": {0: torch.export.Dim("batch")}}
+        program = torch.export.export(net, (b,), dynamic_shapes=sizes).module()
+        torch.testing.assert_close(program(b), expected, rtol=0, atol=1e-12)
+        torch.testing.assert_close(program(b[:3]), expected[:3], rtol=0, atol=1e-12)
+
+
+@each
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_refused_at_the_start_and_supported_after(case, dtype):
+    A, b, _ = problem()
+    with pytest.raises(TypeError, match=rf"A has dtype {dtype}, too few digits"):
+        case.make(A.to(dtype))
+    net = case.make(A)
+    expected, code = net(b), net.to(dtype)(b.to(dtype))
+    assert code.dtype == dtype
+    error = (code.double() - expected).norm() / expected.norm()
+    assert error < {torch.float16: 0.02, torch.bfloat16: 0.1}[dtype]
 
 
 @each
@@ -175,6 +243,12 @@ def test_constructors_refuse_bad_dictionaries_and_depths(net):
         net(A * float("nan"))
     with pytest.raises(ValueError, match="A is zero everywhere"):
         net(torch.zeros(2, 3))
+    with pytest.raises(TypeError, match=r"A has layout torch\.sparse_coo"):
+        net(A.to_sparse())
+    with pytest.raises(TypeError, match=r"A has dtype torch\.complex128"):
+        net(A + 0j)
+    with pytest.raises(ValueError, match=r"(A|weight) requires gradients but is kept"):
+        net(A.clone().requires_grad_())
     with pytest.raises(ValueError, match="depth is 0: expected at least 1"):
         net(A, 0)
     with pytest.raises(TypeError, match=r"depth is 2\.5"):

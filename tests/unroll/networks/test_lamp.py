@@ -28,3 +28,10 @@ def test_thresholds_follow_the_noise_of_the_sample():
 def test_refuses_alpha(alpha):
     with pytest.raises(ValueError, match=f"alpha is {alpha}: expected a positive"):
         u.LAMP(problem()[0], alpha=alpha)
+
+
+def test_refuses_columns_of_another_scale():
+    A = problem()[0]
+    with pytest.raises(ValueError, match="A has columns of mean squared norm 9, 9 at"):
+        u.LAMP(3 * A)
+    u.LAMP(torch.randn(50, 90) / 50**0.5)  # norms of about 1 are enough

@@ -34,3 +34,13 @@ def test_each_sample_has_its_own_step_and_threshold():
 def test_refuses_a_cell_without_width():
     with pytest.raises(ValueError, match="hidden is 0: expected at least 1"):
         u.NAALISTA(problem()[0], hidden=0)
+
+
+def test_the_cell_is_torchs(generator):
+    layer = u.NAALISTA(torch.eye(2), 1, hidden=5, generator=generator).layers[0]
+    seen, hidden, cell = (
+        torch.randn(3, size, generator=generator) for size in (2, 5, 5)
+    )
+    expected = layer.lstm(seen, (hidden, cell))
+    for own, torchs in zip(layer.remember(seen, hidden, cell), expected, strict=True):
+        torch.testing.assert_close(own, torchs, rtol=0, atol=1e-14)

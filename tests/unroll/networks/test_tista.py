@@ -53,3 +53,50 @@ def test_noiseless_codes_are_recovered_further():
 def test_refuses_statistics(options, shown):
     with pytest.raises(ValueError, match=shown):
         u.TISTA(problem()[0], **options)
+
+
+@pytest.mark.parametrize(("m", "n", "rank"), [(40, 15, 15), (20, 40, 9), (20, 20, 20)])
+@pytest.mark.parametrize("gamma", [1.0, 0.6])
+def test_the_variance_is_that_of_the_error_for_any_shape_and_rank(m, n, rank, gamma):
+    """E |(I - gamma A^+ A) e + gamma A^+ w|^2 / n over many errors e and noises w."""
+    generator = torch.Generator().manual_seed(0)
+    A = torch.randn(m, rank, generator=generator)
+    A = A @ torch.randn(rank, n, generator=generator) / rank
+    net = u.TISTA(A, 1, density=0.5, snr_db=10.0)
+    W, noise = torch.linalg.pinv(A).T, 0.01
+    e = 0.3 * torch.randn(20_000, n, generator=generator)
+    w = 0.1 * torch.randn(20_000, m, generator=generator)
+    after = e - gamma * (e @ A.T) @ W + gamma * w @ W
+    exact = 0.3**2 * (n + (gamma**2 - 2 * gamma) * net.rank) / n
+    exact += gamma**2 * noise * W.square().sum().item() / n
+    assert net.rank == rank
+    assert after.square().mean().item() == pytest.approx(exact, rel=0.02)
+
+
+@pytest.mark.parametrize("snr_db", [None, 40.0])
+@pytest.mark.parametrize(("m", "n"), [(60, 20), (20, 20)])
+def test_tall_and_square_dictionaries_recover_exactly(m, n, snr_db):
+    generator = torch.Generator().manual_seed(0)
+    sparse = u.SparseCoding.gaussian(m, n, generator, density=0.2, snr_db=snr_db)
+    b, x = sparse.sample(50, generator)
+    net = u.TISTA(sparse.A, 4, density=0.2, snr_db=snr_db)
+    code = net(b)
+    code.square().sum().backward()
+    assert all(p.grad.isfinite().all() for p in net.parameters())
+    if m > n:
+        best = torch.linalg.lstsq(sparse.A, b.T).solution.T
+        assert u.nmse_db(code, x) <= u.nmse_db(best, x) + 0.1
+    assert u.nmse_db(code, x) < (-20 if snr_db else -60)
+
+
+def test_a_rank_below_m_does_not_spoil_it():
+    """What A cannot see stays unknown; what it sees is recovered as with full rank."""
+    generator = torch.Generator().manual_seed(0)
+    full = u.SparseCoding.gaussian(40, 80, generator, density=0.05)
+    repeated = torch.cat([full.A, full.A[:20]])  # 60 rows of rank 40
+    b, x = full.sample(200, generator)
+    net = u.TISTA(repeated, 20, density=0.05)
+    assert net.rank == 40
+    both = torch.cat([b, b[:, :20]], dim=1)
+    reached = u.nmse_db(net(both), x)
+    assert reached < u.nmse_db(u.TISTA(full.A, 20, density=0.05)(b), x) + 3 < -15

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from unroll import SparseCoding, amp, fista, nmse_db
+from unroll import SparseCoding, amp, dct_dictionary, fista, nmse_db
 
 
 @pytest.fixture(scope="module")
@@ -118,3 +118,54 @@ def test_refuses_bad_input_by_name(arguments, error, shown):
     good = {"A": torch.eye(3).float(), "b": torch.ones(2, 3).float()}
     with pytest.raises(error, match=shown):
         amp(**good | arguments)
+
+
+# Matrices that AMP was not made for
+
+
+def unlike_independent(name):
+    generator = torch.Generator().manual_seed(2)
+    if name == "cosines":
+        return dct_dictionary(8, 256)
+    A = SparseCoding.gaussian(100, 200, generator).A
+    if name == "mean":
+        A = A + 0.2
+    else:
+        U, _, V = torch.linalg.svd(A, full_matrices=False)
+        A = (U * torch.logspace(0, -1.5, 100)) @ V
+    return A / A.norm(dim=0)
+
+
+@pytest.mark.parametrize("name", ["cosines", "mean", "ill-conditioned"])
+def test_a_divergence_is_nan_and_said(name):
+    A = unlike_independent(name)
+    b, x = SparseCoding(A, 0.08).sample(20, torch.Generator().manual_seed(4))
+    with pytest.warns(
+        UserWarning, match=r"AMP diverges on \d+ of 20 samples.*use fista"
+    ):
+        result = amp(A, b, keep_iterates=True)
+    lost = result.x.isnan().all(dim=1)
+    assert lost.any() and torch.equal(lost, result.gap.isnan())
+    assert not result.x[~lost].isnan().any()
+    worst = (result.iterates[-1] - x).norm(dim=1) / x.norm(dim=1)
+    assert (worst[lost] > 1).all(), "what was withheld is worse than no code"
+    assert (worst[~lost] < 2).all(), "what is given has not blown up"
+
+
+def test_what_converges_is_not_called_divergent(benchmark, recwarn):
+    A, b, _ = benchmark
+    assert amp(A, b).x.isfinite().all() and not recwarn
+
+
+def test_a_matrix_with_entries_of_variance_1_over_m_is_welcome(generator, recwarn):
+    A = torch.randn(100, 200, generator=generator) / 10
+    b, x = SparseCoding(A, 0.05).sample(20, generator)
+    assert nmse_db(amp(A, b).x, x) < -30 and not recwarn
+
+
+@pytest.mark.parametrize("scale", [2.0, 0.5, 100.0, 0.01])
+def test_refuses_columns_of_another_scale(easy, scale):
+    A, b, _ = easy
+    shown = f"A has columns of mean squared norm {scale**2:.4g}".replace(".", r"\.")
+    with pytest.raises(ValueError, match=shown.replace("+", r"\+")):
+        amp(scale * A, b)

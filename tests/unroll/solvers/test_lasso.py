@@ -1,5 +1,7 @@
 """The duality gap and the objective: what every solver's result rests on."""
 
+from functools import partial
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -107,3 +109,111 @@ def test_result_is_frozen():
     A, b, _ = problem(6)
     with pytest.raises(AttributeError, match="x"):
         ista(A, b, 1.0, iterations=1).x = b
+
+
+# Below the rounding floor
+
+
+def test_float32_stops_where_rounding_does_and_says_so():
+    """No iteration gets below the floor: 100 000 of them would be wasted."""
+    A, b, _ = problem(3, m=40, n=80)
+    A32, b32 = A.float(), b.float()
+    for solve in (ista, partial(fista, restart=True)):
+        with pytest.warns(UserWarning, match=r"rounding ends \d of 6 samples at a gap"):
+            result = solve(A32, b32, 0.1, tol=1e-9)
+        assert result.iterations < 20_000
+        assert (result.stalled ^ result.converged).all() and result.stalled.any()
+        assert (result.gap[result.stalled] > 1e-9).all()
+        true = evaluate(A, b, 0.1, result.x.double())[1]  # the gap without rounding
+        floor = 1.2e-7 * b.norm(dim=1) * (b.norm(dim=1) + result.x.abs().sum(dim=1))
+        assert (true <= 10 * floor).all(), "it stopped because it could not go on"
+
+
+@pytest.mark.parametrize("tol", [1e-4, 1e-10])
+def test_nothing_stalls_where_the_tolerance_is_in_reach(tol, recwarn):
+    A, b, _ = problem(3, m=40, n=80)
+    result = fista(A, b, 0.1, tol=tol)  # without restarts its gap goes up and down
+    assert result.converged.all() and not result.stalled.any()
+    result = ista(A, b, 0.1, tol=1e-12, iterations=50)
+    assert not result.converged.any() and not result.stalled.any()
+    assert not recwarn
+
+
+def test_a_stalled_sample_does_not_hold_the_others_up():
+    A, b, _ = problem(3, m=40, n=80)
+    b[0] *= 1e4
+    with pytest.warns(UserWarning, match="rounding ends 1 of 6"):
+        result = fista(A.float(), b.float(), 0.1, tol=1e-3, restart=True)
+    assert result.stalled.tolist() == [True] + 5 * [False]
+    assert result.converged[1:].all() and (result.gap[1:] <= 1e-3).all()
+
+
+# Steps that are too long
+
+
+@pytest.mark.parametrize("tol", [None, 1e-6])
+def test_an_overflow_is_an_error_that_names_the_step(tol):
+    A, b, _ = problem(0)
+    most = 2 / torch.linalg.matrix_norm(A, 2).item() ** 2
+    shown = rf"overflows with step_size {2 * most:.4g}: .* = {most:.4g}"
+    with pytest.raises(FloatingPointError, match=shown):
+        ista(A, b, 0.1, step_size=2 * most, iterations=2000, tol=tol)
+
+
+# One weight per sample, or one per atom?
+
+
+@pytest.mark.parametrize("solve", [ista, fista])
+def test_a_column_is_one_weight_per_sample_whatever_the_batch(solve):
+    A, b, _ = problem(1, batch=30)
+    lam = torch.linspace(0.05, 0.4, 30)
+    column = solve(A, b, lam[:, None], iterations=20)
+    assert torch.equal(column.lam, lam)
+    for i in (0, 29):
+        one = solve(A, b[i : i + 1], lam[i].item(), iterations=20)
+        torch.testing.assert_close(column.x[i], one.x[0], rtol=0, atol=1e-12)
+    vector = solve(A, b[:7], lam[:7], iterations=20)
+    torch.testing.assert_close(vector.x, column.x[:7], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("lam", "error", "shown"),
+    [
+        (
+            torch.ones(30).double(),
+            ValueError,
+            r"lam has shape \(30,\), and both samples and ato",
+        ),
+        (
+            torch.ones(30, 30).double(),
+            ValueError,
+            r"lam has shape \(30, 30\) but b has 30 rows",
+        ),
+        (torch.ones(1, 30).double(), ValueError, r"lam has shape \(1, 30\)"),
+        ("0.1", TypeError, r"lam is '0\.1' of type str: expected a number"),
+        (None, TypeError, "lam is None of type NoneType"),
+    ],
+)
+def test_refuses_a_weight_that_could_be_either(lam, error, shown):
+    A, b, _ = problem(1, batch=30)
+    with pytest.raises(error, match=shown):
+        fista(A, b, lam, iterations=2)
+
+
+# Storage that the solvers cannot work on
+
+
+@pytest.mark.parametrize(
+    ("kind", "shown"),
+    [
+        (torch.Tensor.half, r"A has dtype torch\.float16, too few digits"),
+        (torch.Tensor.bfloat16, r"A has dtype torch\.bfloat16, too few"),
+        (torch.Tensor.to_sparse, r"A has layout torch\.sparse_coo: expected a dense"),
+        (torch.Tensor.to_sparse_csr, r"A has layout torch\.sparse_csr"),
+        (lambda A: A + 0j, r"A has dtype torch\.complex128: expected a floating"),
+    ],
+)
+def test_refuses_half_sparse_and_complex_by_name(kind, shown):
+    A, b, _ = problem(0)
+    with pytest.raises(TypeError, match=shown):
+        fista(kind(A), b, 0.1)

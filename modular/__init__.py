@@ -41,7 +41,7 @@ from modular.objectives import (
 )
 from modular.objectives import kernel as kernel  # the proxies, under a short name
 from modular.partition import Partition
-from modular.training import Trainer
+from modular.training import Options, Trainer
 from modular.transport import Calibrated, InProcess, Processes
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ __all__ = [
     "SyntheticGradients",
     # training
     "InProcess",
+    "Options",
     "Processes",
     "Trainer",
     "Calibrated",

@@ -1,10 +1,12 @@
 """What public functions refuse at the door: what came, and what was expected."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+
+from modular._modes import evaluating
 
 
 def check_tensor(name: str, value: Tensor) -> None:
@@ -12,6 +14,12 @@ def check_tensor(name: str, value: Tensor) -> None:
     if not isinstance(value, Tensor):
         kind = type(value).__name__
         raise TypeError(f"{name} is of type {kind}: expected a torch.Tensor")
+
+
+def check_kind(name: str, value: object, kind: type, such: str = "") -> None:
+    """Refuse the wrong kind of object."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} is {value!r}: expected a {kind.__name__}{such}")
 
 
 def check_count(name: str, value: int, least: int) -> None:
@@ -51,15 +59,19 @@ def check_finite(name: str, value: Tensor) -> None:
             raise ValueError(f"{name}{index} is {entry}: expected finite entries")
 
 
-def check_labels(name: str, target: Tensor, classes: int) -> None:
-    """Refuse labels outside ``0 .. classes - 1``; other targets are left alone."""
+def check_labels(name: str, target: Tensor, scores: torch.Size) -> None:
+    """Refuse labels that do not fit ``scores``, and targets that would spread them."""
     check_tensor(name, target)
+    classes, shape = scores[-1], tuple(target.shape)
     if target.is_floating_point():
+        _check_spread(name, target, (len(target), *scores[1:]))
         return
-    if target.dtype != torch.int64 or target.ndim != 1:
+    if target.dtype != torch.int64 or shape[1:] != tuple(scores[1:-1]):
+        expected = ", ".join(["batch", *map(str, scores[1:-1])])
+        comma = "," * (len(scores) == 2)
         raise ValueError(
-            f"{name} has dtype {target.dtype} and shape {tuple(target.shape)}: "
-            "expected int64 labels of shape (batch,)"
+            f"{name} has dtype {target.dtype} and shape {shape}: expected int64 labels "
+            f"of shape ({expected}{comma}), or floating numbers for another loss"
         )
     lowest, highest = int(target.min()), int(target.max())
     if lowest < 0 or highest >= classes:
@@ -70,7 +82,21 @@ def check_labels(name: str, target: Tensor, classes: int) -> None:
         )
 
 
-def check_batch(x: Tensor, target: Tensor, like: Tensor, classes: int) -> None:
+def _check_spread(name: str, target: Tensor, scores: tuple[int, ...]) -> None:
+    """Refuse targets against which scores would be repeated: every row with every."""
+    try:
+        both = torch.broadcast_shapes(target.shape, scores)
+    except RuntimeError:  # not to be compared number by number: the loss knows how
+        return
+    if both != scores:
+        raise ValueError(
+            f"{name} has shape {tuple(target.shape)} but scores have {scores}, and "
+            f"together they would spread to {tuple(both)}: expected targets of shape "
+            f"{scores}"
+        )
+
+
+def check_batch(x: Tensor, target: Tensor, like: Tensor, scores: torch.Size) -> None:
     """Refuse a batch that does not fit ``like``, one row of the sample."""
     check_tensor("x", x)
     check_tensor("target", target)
@@ -92,17 +118,42 @@ def check_batch(x: Tensor, target: Tensor, like: Tensor, classes: int) -> None:
         )
     if x.is_floating_point():
         check_finite("x", x)
-    check_labels("target", target, classes)
+    check_labels("target", target, scores)
 
 
-def check_batch_norm(net: nn.Module, rows: int, name: str) -> None:
-    """Refuse to train BatchNorm layers on a batch of one."""
-    if rows > 1:
-        return
-    for layer_name, layer in net.named_modules():
-        if isinstance(layer, _BatchNorm):
+def check_classes(name: str, target: Tensor, who: str) -> None:
+    """Refuse targets that are not one label per sample."""
+    if target.is_floating_point() or target.ndim != 1:
+        raise ValueError(
+            f"{name} has dtype {target.dtype} and shape {tuple(target.shape)}, but "
+            f"{who} compares classes: expected int64 labels of shape (batch,)"
+        )
+
+
+@torch.no_grad()
+def check_batch_norm(
+    block: nn.Module, row: Tensor, rests: Collection[nn.Module], name: str
+) -> None:
+    """Refuse to train BatchNorm layers on one value per channel: no variance."""
+    norms = {
+        layer: layer_name
+        for layer_name, layer in block.named_modules()
+        if isinstance(layer, _BatchNorm) and layer not in rests
+    }
+
+    def look(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        if inputs[0].numel() == inputs[0].shape[1]:
             raise ValueError(
                 f"the batch has 1 row but {name} holds a {type(layer).__name__} "
-                f"({layer_name!r}), whose variance needs at least 2: use larger "
-                "batches, or drop_last=True in the loader"
+                f"({norms[layer]!r}), whose variance needs at least 2 values per "
+                "channel: use larger batches, or drop_last=True in the loader"
             )
+
+    if norms:
+        handles = [layer.register_forward_pre_hook(look) for layer in norms]
+        try:
+            with evaluating(block):
+                block.head(block(row))
+        finally:
+            for handle in handles:
+                handle.remove()

@@ -120,9 +120,34 @@ def states_of(layers: Sequence[nn.Module], x: Tensor) -> list[Tensor]:
     """Return the data and what every layer makes of it, in evaluation mode."""
     states = [x]
     with evaluating(*layers):
-        for layer in layers:
-            states.append(layer(states[-1].clone()))  # clone: in-place layers
+        for index, layer in enumerate(layers):
+            states.append(_next_state(index, layer, states[-1]))
     return states
+
+
+def _next_state(index: int, layer: nn.Module, h: Tensor) -> Tensor:
+    """Return what a layer makes of a state, or say what does not fit."""
+    name = f"layer {index} ({type(layer).__name__})"
+    own = next((p for p in layer.parameters() if p.is_floating_point()), h)
+    if h.is_floating_point() and own.dtype != h.dtype:
+        what = "the sample" if index == 0 else "what it is given"
+        raise TypeError(
+            f"{name} has weights of {own.dtype} but {what} is of {h.dtype}: expected "
+            f"one dtype, as x.to({own.dtype})"
+        )
+    try:
+        out = layer(h.clone())  # clone: in-place layers
+    except (RuntimeError, IndexError) as error:
+        raise ValueError(
+            f"{name} does not take shape {tuple(h.shape)} of {h.dtype}: {error}"
+        ) from error
+    if not isinstance(out, Tensor):
+        raise TypeError(
+            f"{name} returns a {type(out).__name__}: expected one tensor, as every "
+            "layer hands on one; wrap it in a module that returns what the next one "
+            "takes, such as the outputs of an LSTM without its state"
+        )
+    return out
 
 
 # --- the columns ----------------------------------------------------------------------

@@ -27,7 +27,9 @@ def untouched(trainer: Trainer) -> Iterator[None]:
     tensors = [*partition.parameters(), *partition.buffers()]
     before = [(tensor, tensor.detach().clone()) for tensor in tensors]
     modes = [(part, part.training) for part in partition.modules()]
-    chance = [(w, w.generator.get_state(), w._chance) for w in trainer.workers.values()]
+    chance = [
+        (w, w.generator.get_state(), list(w.chance)) for w in trainer.workers.values()
+    ]
     own, sent = trainer.generator.get_state(), trainer.transport.sent.copy()
     with torch.random.fork_rng(devices=[]):
         try:
@@ -40,7 +42,7 @@ def untouched(trainer: Trainer) -> Iterator[None]:
                 part.training = training
             for worker, state, dropout in chance:
                 worker.generator.set_state(state)
-                worker._chance = dropout
+                worker.chance = dropout
                 worker.release()
             partition.zero_grad(set_to_none=True)
             trainer.generator.set_state(own)

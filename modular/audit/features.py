@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from modular._checks import check_classes
 from modular._modes import evaluating
 from modular.audit._dry import gradients, untouched
 from modular.methods import Backprop
@@ -31,7 +32,8 @@ def alignment(
         phase: Which module learns, in a sequential method.
 
     Returns:
-        Cosines, NaN for modules that do not learn in this phase. Shape ``(modules,)``.
+        Cosines, NaN for modules that do not learn in this phase or whose gradient is
+        zero: it has no direction. Shape ``(modules,)``.
 
     Raises:
         TypeError: If modules live in other processes.
@@ -66,8 +68,11 @@ def _cosine(a: dict[str, Tensor], b: dict[str, Tensor]) -> float:
     names = sorted(a.keys() & b.keys())
     if not names:
         return float("nan")
-    flat = [torch.cat([g[name].flatten() for name in names]) for g in (a, b)]
-    return functional.cosine_similarity(*flat, dim=0).item()
+    flat = [torch.cat([g[name].flatten() for name in names]).double() for g in (a, b)]
+    # by the largest entry first: squares of tiny gradients would vanish
+    lengths = [g / g.abs().max() for g in flat]  # 0 / 0 is NaN: no direction
+    one, other = (g / g.norm() for g in lengths)
+    return float(one @ other)
 
 
 @torch.no_grad()
@@ -91,7 +96,7 @@ def probe(
         Test accuracy after each module. Shape ``(modules,)``.
 
     Raises:
-        ValueError: If a loader is empty.
+        ValueError: If a loader is empty, or targets are no labels.
 
     Example:
         >>> layers = [torch.nn.Linear(4, 4), torch.nn.Linear(4, 2, bias=False)]
@@ -126,6 +131,7 @@ def _features(
     rows, labels = [], []
     for x, y in loader:
         rows.append([h.flatten(1) for _, h in partition.states(x)])
+        check_classes("target", y, "a linear probe")
         labels.append(y)
     if not rows:
         raise ValueError("the loader has 0 batches: expected at least one")

@@ -17,6 +17,9 @@ __all__ = ["Isolation", "isolation"]
 class Isolation:
     """Two matrices, measured and declared; rows are losses, columns are modules.
 
+    Columns of modules without a weight to move, frozen ones for example, are empty in
+    both.
+
     Args:
         reaches: How far losses travel if every module takes whatever comes by: the
             identity for local losses, a band for interlocking, a triangle for
@@ -90,13 +93,15 @@ def isolation(trainer: Trainer, batch: tuple[Tensor, Tensor]) -> Isolation:
     """
     trainer.check_batch(batch)
     method, modules = trainer.method, len(trainer.partition)
+    own = [block.net.parameters() for block in trainer.partition.blocks]
+    learn = torch.tensor([any(p.requires_grad for p in net) for net in own])
     far = [list(method.schedule(modules, p, audit=True)) for p in _phases(trainer)]
     near = [list(method.schedule(modules, p)) for p in _phases(trainer)]
     return Isolation(
         reaches=_measure(trainer, batch, far),
-        mask=method.mask(modules),
+        mask=method.mask(modules) & learn,
         takes=_measure(trainer, batch, near),
-        declared=method.takes(modules),
+        declared=method.takes(modules) & learn,
     )
 
 

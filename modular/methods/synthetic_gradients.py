@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from modular._checks import check_positive
+from modular._checks import check_classes, check_positive
 from modular.event import Event
 from modular.objectives import Objective, Pred
 from modular.training import Locks, Method, Worker
@@ -81,6 +81,10 @@ class SyntheticGradients(Method):
             yield Event("backward" if k > 0 else "take", k, k)
             if k > 0:
                 yield Event("learn", k - 1, k)
+
+    def check_target(self, target: Tensor) -> None:
+        """Refuse targets that cannot be a condition: one label per sample can."""
+        check_classes("target", target, "a synthesiser")
 
     def attach(self, worker: Worker) -> None:
         """Give every module but the last a synthesiser that starts at zero."""

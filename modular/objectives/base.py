@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
+from modular._checks import check_classes
 from modular.partition import Head
 
 __all__ = ["Objective", "Pred"]
@@ -27,6 +28,7 @@ class Objective(ABC):
 
     rows = 1  # rows that one sample takes in the network while training
     predicts = False  # whether it trains the head to predict
+    needs_labels = False  # whether targets must be one label per sample
 
     @abstractmethod
     def __call__(
@@ -54,6 +56,14 @@ class Objective(ABC):
             h_in: One row of what the module takes. Shape ``(1, ...)``.
             h_out: One row of what it returns. Shape ``(1, ...)``.
         """
+
+    def check(self, classes: int) -> None:  # noqa: B027 - most fit any number
+        """Refuse a number of scores that the objective cannot work with."""
+
+    def check_target(self, target: Tensor) -> None:
+        """Refuse targets that the objective cannot work with."""
+        if self.needs_labels:
+            check_classes("target", target, repr(self))
 
     def at(self, module: int, modules: int) -> "Objective":
         """Return the objective of one module of ``modules``.
@@ -127,7 +137,23 @@ class Pred(Objective):
         self, h_in: Tensor, h_out: Tensor, head: Head, target: Tensor
     ) -> Tensor:
         """Return the loss of the head's scores. Shapes as in :class:`Objective`."""
-        return self.loss(head(h_out), target)
+        scores = head(h_out)
+        if self.loss is functional.cross_entropy and scores.ndim > 2:
+            scores = scores.movedim(-1, 1)  # torch wants the classes there
+            if target.is_floating_point():
+                target = target.movedim(-1, 1)
+        return self.loss(scores, target)
+
+    def check(self, classes: int) -> None:
+        """Refuse cross-entropy over one class: it is 0 whatever the score."""
+        entropy = isinstance(self.loss, nn.CrossEntropyLoss)
+        if classes < 2 and (entropy or self.loss is functional.cross_entropy):
+            raise ValueError(
+                f"{self!r} is cross-entropy and there is {classes} score: its loss is "
+                "0 whatever the model says; expected another loss, as "
+                "Pred(functional.mse_loss) or "
+                "Pred(functional.binary_cross_entropy_with_logits)"
+            )
 
     def final(self) -> Objective:
         """Return itself: one loss for all."""
@@ -163,6 +189,16 @@ class Sum(Objective):
     def predicts(self) -> bool:
         """Whether any term trains the head to predict."""
         return any(term.predicts for term in self.terms)
+
+    def check(self, classes: int) -> None:
+        """Refuse what any term refuses."""
+        for term in self.terms:
+            term.check(classes)
+
+    def check_target(self, target: Tensor) -> None:
+        """Refuse what any term refuses."""
+        for term in self.terms:
+            term.check_target(target)
 
     def __call__(
         self, h_in: Tensor, h_out: Tensor, head: Head, target: Tensor
@@ -206,6 +242,14 @@ class Scaled(Objective):
     def predicts(self) -> bool:
         """Whether the term trains the head to predict."""
         return self.term.predicts and self.factor > 0
+
+    def check(self, classes: int) -> None:
+        """Refuse what the term refuses."""
+        self.term.check(classes)
+
+    def check_target(self, target: Tensor) -> None:
+        """Refuse what the term refuses."""
+        self.term.check_target(target)
 
     def __call__(
         self, h_in: Tensor, h_out: Tensor, head: Head, target: Tensor

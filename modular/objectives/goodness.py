@@ -71,6 +71,7 @@ class Goodness(Objective):
 
     theta: float = 2.0
     rows = 3
+    needs_labels = True
 
     def __post_init__(self) -> None:
         check_positive("theta", self.theta)
@@ -133,6 +134,7 @@ class _Neutral(Objective):
 
     rows = 3
     predicts = True
+    needs_labels = True
 
     def __call__(
         self, h_in: Tensor, h_out: Tensor, head: Head, target: Tensor

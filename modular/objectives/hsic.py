@@ -102,6 +102,7 @@ class HSIC(Objective):
     beta: float = 100.0
     width: float = 5.0
     ridge: float = 1e-5
+    needs_labels = True
 
     def __post_init__(self) -> None:
         check_not_negative("beta", self.beta)

@@ -55,6 +55,8 @@ class Sim(Objective):
         tensor(True)
     """
 
+    needs_labels = True
+
     def attach(self, head: Head, h_in: Tensor, h_out: Tensor) -> None:
         """Add ``g_k``, without bias."""
         if _PART not in head.parts:

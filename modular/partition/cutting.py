@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
+from modular._chance import drawing_from, global_chance, set_global_chance
 from modular._checks import check_count
+from modular._modes import evaluating
 from modular.allocation import cut_evenly
 from modular.profile import Count
 
@@ -49,15 +52,21 @@ def refuse_ties(layers: list[nn.Module], cuts: list[int]) -> None:
     seen: dict[int, tuple[int, str]] = {}
     for index, layer in enumerate(layers):
         block = sum(cut <= index for cut in cuts)
-        named = [*layer.named_modules(), *layer.named_parameters()]
+        named: list[tuple[str, nn.Module | Tensor]]
+        named = [
+            *layer.named_modules(),
+            *layer.named_parameters(),
+            *layer.named_buffers(),
+        ]
         for name, part in named:
             if isinstance(part, nn.Module) and not isinstance(part, _NormBase):
                 continue
             name = f"{index}.{name}".rstrip(".")
             first, first_name = seen.setdefault(id(part), (block, name))
             if first != block:
-                norm = isinstance(part, nn.Module)
-                kind = f"{type(part).__name__} layer" if norm else "parameter"
+                kind = "parameter" if isinstance(part, nn.Parameter) else "buffer"
+                if isinstance(part, nn.Module):
+                    kind = f"{type(part).__name__} layer"
                 raise ValueError(
                     f"layers {first_name!r} (block {first}) and {name!r} (block "
                     f"{block}) are the same {kind}: it would carry information across "
@@ -76,3 +85,41 @@ def refuse_inplace(layers: list[nn.Module], cuts: list[int]) -> None:
                 )
             if not isinstance(leaf, nn.Identity | nn.Flatten | nn.Unflatten):
                 break
+
+
+def refuse_side_paths(layers: list[nn.Module], cuts: list[int], x: Tensor) -> None:
+    """Refuse a block that reads more than its input, as a skip across a cut does.
+
+    Every block runs again on what it was given, after the network has seen other data:
+    what comes from elsewhere has changed meanwhile.
+    """
+    ends = zip([0, *cuts], [*cuts, len(layers)], strict=True)
+    blocks = [nn.Sequential(*layers[start:end]) for start, end in ends]
+    if len(blocks) == 1:
+        return
+    x = x[:2]
+    other = 1 - x if x.is_floating_point() else torch.zeros_like(x)
+    device = x.device
+    with torch.no_grad(), evaluating(*blocks):
+        before, runs, h = global_chance(device), [], x
+        for block in blocks:
+            chance = global_chance(device)
+            out = block(h.clone())
+            runs.append((chance, h, out.clone()))
+            h = out
+        for block in blocks:
+            other = block(other.clone())
+        for k in reversed(range(len(blocks))):  # a block that ran again would put back
+            block, (chance, h, out) = blocks[k], runs[k]  # what later ones read
+            with drawing_from(chance, device):
+                gap = (block(h.clone()).double() - out.double()).abs().nan_to_num()
+            if gap.max() > 1e-3 * out.double().abs().nan_to_num().max():
+                start = [0, *cuts][k]
+                raise ValueError(
+                    f"block {k} (from layer {start} on) returns something else for the "
+                    "same input after the network has seen other data: it reads more "
+                    "than its input, as a skip connection across a cut does, or a "
+                    "layer with a memory; keep both ends of a connection in one block, "
+                    "see cuts="
+                )
+        set_global_chance(before, device)

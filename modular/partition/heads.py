@@ -7,11 +7,16 @@ this under the name of auxiliary networks), so a comparison must state their siz
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Head", "linear_head", "mlp_head"]
+from modular._modes import evaluating
+
+__all__ = ["Head", "HeadMaker", "head_for", "linear_head", "mlp_head"]
+
+HeadMaker = Callable[[torch.Size, int], nn.Module]
 
 _POOLED = 2  # pixels per side left of an image, as the mlp-sr head of DGL
 
@@ -69,6 +74,26 @@ def mlp_head(shape: torch.Size, classes: int) -> nn.Sequential:
     pool, size = _flat(shape)
     layers = [nn.Linear(size, size), nn.ReLU(), nn.Linear(size, classes)]
     return nn.Sequential(*pool, *layers)
+
+
+def head_for(
+    make: HeadMaker,
+    h: Tensor,
+    scores: torch.Size,
+    generator: torch.Generator | None,
+) -> nn.Module:
+    """Make a head for features ``h`` that returns ``scores``, as the model does."""
+    by_position = len(scores) == 3 and make in (linear_head, mlp_head)
+    shape = h.shape[-1:] if by_position else h.shape[1:]
+    head = seeded(make(shape, scores[-1]), generator).to(h.device, h.dtype)
+    with torch.no_grad(), evaluating(head):
+        found = head(h.clone()).shape
+    if found != scores:
+        raise ValueError(
+            f"the head returns shape {tuple(found)} for features of shape "
+            f"{tuple(h.shape)}: expected {tuple(scores)}, as the model does"
+        )
+    return head
 
 
 def _flat(shape: torch.Size) -> tuple[list[nn.Module], int]:

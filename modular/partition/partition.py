@@ -7,19 +7,20 @@ count from 1. torch owns the word Module, so that a module in the papers' sense 
 ``Block``.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from modular._checks import check_batch, check_choice, check_tensor
+from modular._checks import check_batch, check_choice, check_count, check_tensor
 from modular.partition.cutting import (
     cuts_of,
     refuse_inplace,
+    refuse_side_paths,
     refuse_ties,
 )
-from modular.partition.heads import Head, linear_head, mlp_head, seeded
+from modular.partition.heads import Head, HeadMaker, head_for, linear_head, mlp_head
 from modular.profile import (
     COSTS,
     count_flops,
@@ -30,7 +31,6 @@ from modular.profile import (
 
 __all__ = ["Block", "Cost", "Partition"]
 
-HeadMaker = Callable[[torch.Size, int], nn.Module]
 _HEADS: dict[str, HeadMaker] = {"linear": linear_head, "mlp": mlp_head}
 
 
@@ -59,6 +59,9 @@ class Block(nn.Module):
         head: Predicts from what the layers return.
         like: One row of what the layers take. Shape ``(1, ...)``.
         out: One row of what they return. Shape ``(1, ...)``.
+
+    Attributes:
+        frozen: Whether the layers stay as they are, see :meth:`Partition.freeze`.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class Block(nn.Module):
         super().__init__()
         self.net = net
         self.head = head
+        self.frozen = False
         self.register_buffer("like", like, persistent=False)
         self.register_buffer("out", out, persistent=False)
 
@@ -92,14 +96,15 @@ class Partition(nn.Module):
     Args:
         model: An ``nn.Sequential``, or a list of layers to be applied in turn (for
             example the stages of a residual network). What it returns are scores, one
-            per class.
+            per class, or one per class at every position of a sequence.
         modules: Number of blocks, K. They are cut so that the dearest is as cheap as
             can be (exactly, over all contiguous cuts).
         cuts: Instead of ``modules``: index of the first layer of every block but the
             first.
         head: ``"linear"``, ``"mlp"`` (one hidden layer) or a function from the shape of
             one sample's features and the number of classes to a layer. The last block
-            needs none: it returns the scores.
+            needs none: it returns the scores. Where there are scores at every position,
+            the two heads of this package work position by position.
         sample: A few rows of data, for shapes, dtype and device. Shape ``(batch, n)``
             or ``(batch, channels, height, width)``.
         balance: What to balance by: ``"parameters"``, ``"flops"``, ``"bytes"`` (saved
@@ -108,11 +113,13 @@ class Partition(nn.Module):
         generator: Draws the heads' weights; None is torch's global one.
 
     Raises:
-        TypeError: If ``model`` is neither, or ``modules`` is not an int.
+        TypeError: If ``model`` is neither, ``modules`` is not an int, a layer returns
+            something else than one tensor, or has another dtype than what it is given.
         ValueError: If there are more blocks than layers, ``cuts`` are not increasing, a
-            name is unknown, a parameter or a normalisation layer is shared by two
-            blocks, a block would overwrite its input in place, or the model does not
-            return ``(batch, classes)``.
+            name is unknown, a layer does not take what the one before returns, a
+            parameter, buffer or normalisation layer is shared by two blocks, a block
+            would overwrite its input in place or reads more than its input (a skip
+            connection across a cut), or the model does not return scores.
 
     Example:
         >>> hidden = nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU()
@@ -141,25 +148,27 @@ class Partition(nn.Module):
             check_choice("head", head, _HEADS)
             head = _HEADS[head]
         states = states_of(layers, sample)
-        if states[-1].ndim != 2:
+        self._scores = states[-1].shape
+        if len(self._scores) not in (2, 3) or len(states[-1]) != len(sample):
             raise ValueError(
-                f"the model returns shape {tuple(states[-1].shape)}: expected scores "
-                "of shape (batch, classes)"
+                f"the model returns shape {tuple(self._scores)} for {len(sample)} "
+                "rows: expected scores of shape (batch, classes), or (batch, length, "
+                "classes) for sequences"
             )
-        self.classes = states[-1].shape[1]
+        self.classes = self._scores[-1]
         cuts = cuts_of(layers, states, modules, cuts, COSTS[balance])
         refuse_ties(layers, cuts)
         refuse_inplace(layers, cuts)
+        refuse_side_paths(layers, cuts, sample)
         self.blocks = nn.ModuleList()
         for start, end in zip([0, *cuts], [*cuts, len(layers)], strict=True):
             h = states[end]
             last = end == len(layers)
-            predict = nn.Identity() if last else head(h.shape[1:], self.classes)
-            seeded(predict, generator).to(h.device, h.dtype)
+            predict = head_for(head, h, self._scores, generator) if not last else None
             net = nn.Sequential(*layers[start:end])
             # clones: a view would keep the whole sample, and hide it from the meter
             like, out = states[start][:1].clone(), h[:1].clone()
-            block = Block(net, Head(predict, self.classes), like, out)
+            block = Block(net, Head(predict or nn.Identity(), self.classes), like, out)
             self.blocks.append(block)
         # In a tuple, so that the weights are not registered a second time.
         self._model = (model if isinstance(model, nn.Sequential) else None,)
@@ -183,7 +192,8 @@ class Partition(nn.Module):
             x: Data. Shape ``(batch, ...)``.
 
         Returns:
-            One score per class. Shape ``(batch, classes)``.
+            One score per class. Shape ``(batch, classes)`` or
+            ``(batch, length, classes)``.
         """
         for block in self.blocks:
             x = block(x)
@@ -216,7 +226,41 @@ class Partition(nn.Module):
             ValueError: If shapes, devices or labels do not fit, the batch is empty, or
                 an entry is NaN or infinite.
         """
-        check_batch(x, target, self.blocks[0].like, self.classes)
+        check_batch(x, target, self.blocks[0].like, self._scores)
+
+    def freeze(self, *modules: int) -> None:
+        """Keep blocks as they are: weights, statistics of BatchNorm, and no dropout.
+
+        Their heads still learn, and tell what the frozen features are good for.
+
+        Args:
+            modules: Which blocks, from 0.
+
+        Raises:
+            TypeError: If one is not an int.
+            ValueError: If there is no such block.
+        """
+        self._set_frozen(modules, True)
+
+    def unfreeze(self, *modules: int) -> None:
+        """Let frozen blocks learn again, in whole.
+
+        Args:
+            modules: Which blocks, from 0.
+
+        Raises:
+            TypeError: If one is not an int.
+            ValueError: If there is no such block.
+        """
+        self._set_frozen(modules, False)
+
+    def _set_frozen(self, modules: Sequence[int], frozen: bool) -> None:
+        for k in modules:
+            check_count("module", k, least=0)
+            if k >= len(self):
+                raise ValueError(f"module is {k}: expected 0 to {len(self) - 1}")
+            self.blocks[k].frozen = frozen
+            self.blocks[k].net.requires_grad_(not frozen).train(not frozen)
 
     def cost(self) -> Cost:
         """Count parameters and FLOPs of blocks and heads.

@@ -2,7 +2,18 @@
 
 from modular.training.history import History
 from modular.training.method import Locks, Method
+from modular.training.options import Options, accuracy
+from modular.training.step import Step
 from modular.training.trainer import Trainer
-from modular.training.worker import Step, Worker
+from modular.training.worker import Worker
 
-__all__ = ["History", "Locks", "Method", "Step", "Trainer", "Worker"]
+__all__ = [
+    "History",
+    "Locks",
+    "Method",
+    "Options",
+    "Step",
+    "Trainer",
+    "Worker",
+    "accuracy",
+]

@@ -1,7 +1,7 @@
 """Checkpoints: everything that decides how training goes on, in one file."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -13,15 +13,8 @@ from modular.training.state import Training
 __all__ = ["resume", "save"]
 
 
-def save(
-    trainer: Training,
-    path: str | os.PathLike,
-    *,
-    plan: list[int],
-    done: int,
-    loader: Iterable,
-) -> None:
-    """Write a trainer's state after ``done`` epochs of a plan.
+def save(trainer: Training, path: str | os.PathLike, *, loader: Iterable) -> None:
+    """Write a trainer's state after an epoch.
 
     The file is either the old one or the new one, never half of it. Where modules live
     in several processes, all of them call this and one writes.
@@ -29,8 +22,6 @@ def save(
     parts = {k: worker.state_dict() for k, worker in trainer.workers.items()}
     state = {
         "method": repr(trainer.method),
-        "plan": plan,
-        "done": done,
         "steps": trainer.steps,
         "history": trainer.history.state_dict(),
         "modules": trainer.transport.gather(parts),
@@ -46,30 +37,43 @@ def save(
 
 def resume(
     trainer: Training,
-    plan: Sequence[int],
+    plan: list[int],
     loader: Iterable,
     path: str | os.PathLike | None,
-) -> int:
-    """Go on from a checkpoint, if there is one; return the epochs it has done."""
+) -> None:
+    """Go on from a checkpoint, if there is one that knows more than the trainer.
+
+    ``plan`` has the phase of every epoch from the first on, those done included.
+    """
     if path is None or not Path(path).exists():
-        return 0
+        return
     state = torch.load(path, weights_only=True)
-    done, modules = state["done"], len(trainer.partition)
+    modules, name = len(trainer.partition), f"checkpoint {os.fspath(path)!r}"
     if state["method"] != repr(trainer.method) or len(state["modules"]) != modules:
         raise ValueError(
-            f"checkpoint {os.fspath(path)!r} belongs to {state['method']} on "
-            f"{len(state['modules'])} modules, but this is {trainer.method!r} on "
-            f"{modules}: expected the same, or another file"
+            f"{name} belongs to {state['method']} on {len(state['modules'])} modules, "
+            f"but this is {trainer.method!r} on {modules}: expected the same, or "
+            "another file"
         )
-    if list(plan[:done]) != state["plan"][:done]:
+    history, mine = History(**state["history"]), trainer.history
+    done = history.phase.tolist()
+    if plan[: len(done)] != done:
         raise ValueError(
-            f"checkpoint {os.fspath(path)!r} has trained phases "
-            f"{state['plan'][:done]}, but the plan is {list(plan)}: expected the "
-            "same epochs and phases"
+            f"{name} has trained phases {done}, but the plan is {plan}: expected the "
+            "same epochs and phases in one call of fit, or another file"
         )
+    both = min(len(history), len(mine))
+    losses = history.loss[:both], mine.loss[:both]
+    if not torch.equal(*(loss.nan_to_num(-1.0) for loss in losses)):
+        raise ValueError(
+            f"{name} holds another run: its losses are {losses[0].tolist()}, but this "
+            f"trainer has seen {losses[1].tolist()}: expected another file, or a new "
+            "trainer to go on from this one"
+        )
+    if len(history) == both:
+        return
     for k, worker in trainer.workers.items():
         worker.load_state_dict(state["modules"][k])
-    trainer.steps, trainer.history = state["steps"], History(**state["history"])
+    trainer.steps, trainer.history = state["steps"], history
     trainer.generator.set_state(state["generator"])
     set_loader_chance(loader, state["loader"])
-    return done

@@ -1,7 +1,7 @@
 """One pass over the data, and what is written down about it."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -9,7 +9,7 @@ import torch
 from modular.meter import SavedTensors
 from modular.training.state import Training
 
-__all__ = ["check_rows", "train_epoch"]
+__all__ = ["check_rows", "epochs_bar", "train_epoch"]
 
 
 def check_rows(rows: int) -> None:
@@ -41,8 +41,10 @@ def train_epoch(
         trainer.steps += 1
         rows += size
         workers = trainer.workers.items()
-        sums.append({k: (w.loss * size, w.correct) for k, w in workers})
+        sums.append({k: (w.loss * size, w.metric) for k, w in workers})
     check_rows(rows)
+    for worker in trainer.workers.values():
+        worker.end_epoch()
     seconds = time.perf_counter() - start
     nothing = torch.full((len(trainer.partition),), float("nan"))
     scores = nothing if validation is None else trainer.evaluate(validation)
@@ -53,9 +55,19 @@ def train_epoch(
     told = trainer.transport.gather(mine)
     table = torch.tensor([told[k] for k in sorted(told)], dtype=torch.float64)
     trainer.history = trainer.history.add(
+        phase=phase,
         loss=table[:, 0] / rows,
         accuracy=table[:, 1] / rows,
         validation=scores,
         seconds=seconds,
         saved_bytes=int(table[:, 2].max()),
     )
+
+
+def epochs_bar(phases: Sequence[int], progress: bool) -> Iterable[int]:
+    """Return the phases, behind a progress bar if wanted."""
+    if not progress:
+        return phases
+    from tqdm.auto import tqdm  # needed only here
+
+    return tqdm(phases, unit="epoch")

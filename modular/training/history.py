@@ -14,17 +14,18 @@ class History:
 
     NaN stands where there is nothing to tell: a module without a loss of its own (all
     but the last under Backprop), one that does not learn in this phase, a loss that
-    predicts nothing.
+    predicts nothing, targets that are no labels.
 
     Args:
         loss: Mean training loss. Shape ``(epochs, modules)``.
-        accuracy: Share of right predictions while training. Shape
+        accuracy: Share of right predictions while training, or the mean of another
+            metric that the trainer was given. Shape ``(epochs, modules)``.
+        validation: The same on the validation data after the epoch. Shape
             ``(epochs, modules)``.
-        validation: Share of right predictions on the validation data after the epoch.
-            Shape ``(epochs, modules)``.
         seconds: Wall-clock time of the epoch's training. Shape ``(epochs,)``.
         saved_bytes: Most bytes that autograd held in the epoch's first step, over all
             modules together; 0 where nothing was measured. Shape ``(epochs,)``.
+        phase: Which phase of the method the epoch was of. Shape ``(epochs,)``.
     """
 
     loss: Tensor
@@ -32,13 +33,15 @@ class History:
     validation: Tensor
     seconds: Tensor
     saved_bytes: Tensor
+    phase: Tensor
 
     @classmethod
     def empty(cls, modules: int) -> "History":
         """Return a history without rows."""
         rows = [torch.zeros(0, modules, dtype=torch.float64) for _ in range(3)]
         times = torch.zeros(0, dtype=torch.float64)
-        return cls(*rows, times, torch.zeros(0, dtype=torch.int64))
+        counts = [torch.zeros(0, dtype=torch.int64) for _ in range(2)]
+        return cls(*rows, times, *counts)
 
     def __len__(self) -> int:
         return len(self.seconds)

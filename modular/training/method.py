@@ -118,6 +118,9 @@ class Method(ABC):
     def check(self, modules: int) -> None:  # noqa: B027 - most fit any number
         """Refuse a number of modules that the method cannot work with."""
 
+    def check_target(self, target: Tensor) -> None:  # noqa: B027 - most take any
+        """Refuse targets that the method cannot work with."""
+
     def attach(self, worker: Worker) -> None:
         """Add the layers that the method trains beside the module's own."""
         worker.objective.attach(worker.block.head, worker.block.like, worker.block.out)

@@ -10,7 +10,8 @@ from modular.event import Event
 from modular.partition import Partition
 from modular.training.history import History
 from modular.training.method import Method
-from modular.training.worker import Step, Worker
+from modular.training.step import Step
+from modular.training.worker import Worker
 from modular.transport import Transport
 
 __all__ = ["Batch", "Training"]

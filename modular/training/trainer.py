@@ -6,15 +6,17 @@ from collections.abc import Callable, Iterable, Sequence
 import torch
 from torch import Tensor
 
-from modular._checks import check_batch_norm, check_count
+from modular._checks import check_batch_norm, check_count, check_kind
 from modular.event import Event
 from modular.partition import Partition
 from modular.training.checkpoint import resume, save
-from modular.training.epoch import check_rows, train_epoch
+from modular.training.epoch import check_rows, epochs_bar, train_epoch
 from modular.training.history import History
 from modular.training.method import Method
+from modular.training.options import Options
 from modular.training.state import Batch
-from modular.training.worker import OptimizerMaker, Step, Worker
+from modular.training.step import OptimizerMaker, Step
+from modular.training.worker import Worker
 from modular.transport import InProcess, Transport
 
 __all__ = ["Trainer"]
@@ -36,11 +38,14 @@ class Trainer:
             own: with momentum, a shared one would move modules without a gradient.
         transport: Where modules live; None is :class:`InProcess`.
         generator: Seeds the modules' private randomness; None is torch's global one.
+        options: Schedules, clipping, mixed precision and a metric, as
+            :class:`modular.Options`.
 
     Raises:
-        TypeError: If ``partition``, ``method``, ``optimizer`` or ``transport`` is not
-            one.
-        ValueError: If the method does not fit the number of modules.
+        TypeError: If ``partition``, ``method``, ``optimizer``, ``transport`` or
+            ``options`` is not one.
+        ValueError: If the method does not fit the number of modules, or the loss does
+            not fit the number of classes.
 
     Example:
         >>> from functools import partial
@@ -63,11 +68,14 @@ class Trainer:
         optimizer: OptimizerMaker,
         transport: Transport | None = None,
         generator: torch.Generator | None = None,
+        options: Options | None = None,
     ) -> None:
+        options = Options() if options is None else options
         transport = InProcess() if transport is None else transport
-        _check_kind("partition", partition, Partition)
-        _check_kind("method", method, Method, ", as DGL() or Interlocking(2)")
-        _check_kind("transport", transport, Transport)
+        check_kind("partition", partition, Partition)
+        check_kind("method", method, Method, ", as DGL() or Interlocking(2)")
+        check_kind("transport", transport, Transport)
+        check_kind("options", options, Options, ", as Options(clip=1.0)")
         if not callable(optimizer):
             raise TypeError(
                 f"optimizer is {optimizer!r}: expected a function of parameters, as "
@@ -75,7 +83,7 @@ class Trainer:
             )
         method.check(len(partition))
         self.partition, self.method, self.transport = partition, method, transport
-        self.optimizer = optimizer
+        self.optimizer, self.options = optimizer, options
         self.steps, modules = 0, len(partition)
         self.history = History.empty(modules)
         seeds = torch.randint(2**62, (modules + 1,), generator=generator).tolist()
@@ -84,8 +92,15 @@ class Trainer:
         local = transport.start(modules)
         for k, block in enumerate(partition.blocks):
             objective = method.objective.at(k, modules)
+            objective.check(partition.classes)
             worker = Worker(
-                k, modules, block, objective, transport=transport, seed=seeds[k]
+                k,
+                modules,
+                block,
+                objective,
+                transport=transport,
+                seed=seeds[k],
+                options=options,
             )
             method.attach(worker)
             worker.make_optimizer(optimizer)
@@ -128,9 +143,13 @@ class Trainer:
         """
         x, target = batch
         self.partition.check_batch(x, target)
+        self.method.check_target(target)
         rows = len(x) * self.method.objective.rows
         for k, worker in self.workers.items():
-            check_batch_norm(worker.block, rows, f"block {k}")
+            worker.objective.check_target(target)
+            if rows == 1:
+                block, rests = worker.block, worker.rests()
+                check_batch_norm(block, block.like, rests, f"block {k}")
 
     def _check_phase(self, phase: int) -> None:
         phases = self.method.phases(len(self.partition))
@@ -192,13 +211,15 @@ class Trainer:
         Args:
             loader: Batches of data and labels: a ``DataLoader`` or a list.
             epochs: Passes over the data; in a sequential method, for each module.
+                Called again, it trains for as many more.
             validation: Data on which every module's predictions are tried after an
                 epoch.
             phases: Which modules to train, in a sequential method; None is all in turn.
             progress: Whether to show a bar.
-            checkpoint: A file that is written after every epoch. If it exists, training
-                goes on from there, exactly as if it had never stopped: shuffling,
-                dropout and optimisers included.
+            checkpoint: A file that is written after every epoch. If it exists when a
+                new trainer is given the same calls, training goes on from there,
+                exactly as if it had never stopped: shuffling, dropout, optimisers and
+                schedules included.
 
         Returns:
             The history, also of earlier calls.
@@ -206,7 +227,7 @@ class Trainer:
         Raises:
             TypeError: If ``epochs`` is not an int; and as ``step``.
             ValueError: If ``epochs`` is negative, a phase unknown, the loader empty,
-                or the checkpoint belongs to another partition or plan; and as
+                or the checkpoint belongs to another partition, plan or run; and as
                 ``step``.
             FloatingPointError: If a loss is NaN or infinite.
         """
@@ -241,14 +262,14 @@ class Trainer:
         Returns:
             The history.
         """
-        done = resume(self, plan, loader, checkpoint)
-        bar = _bar(plan[done:], progress)
+        plan = [*self.history.phase.tolist(), *plan]
+        resume(self, plan, loader, checkpoint)
+        bar = epochs_bar(plan[len(self.history) :], progress)
         try:
             for phase in bar:
                 train_epoch(self, phase, loader, validation)
-                done += 1
                 if checkpoint is not None:
-                    save(self, checkpoint, plan=list(plan), done=done, loader=loader)
+                    save(self, checkpoint, loader=loader)
         except KeyboardInterrupt:
             pass
         return self.history
@@ -256,42 +277,28 @@ class Trainer:
     # --- what there is to see -----------------------------------------------------
 
     def evaluate(self, loader: Iterable[Batch]) -> Tensor:
-        """Return how often each module's head predicts right, in evaluation mode.
+        """Return how well each module's head predicts, in evaluation mode.
 
         Args:
             loader: Batches of data and labels.
 
         Returns:
-            Shares, NaN for modules whose head the method does not train. Shape
-            ``(modules,)``.
+            The metric, a mean over samples: the share of right predictions, unless
+            ``options`` have another; NaN for modules whose head the method does not
+            train, and for targets that are no labels. Shape ``(modules,)``.
 
         Raises:
             ValueError: If the loader is empty, or a batch does not fit.
         """
-        right, rows = dict.fromkeys(self.workers, 0), 0
+        sums, rows = dict.fromkeys(self.workers, 0.0), 0
         for x, target in loader:
             self.partition.check_batch(x, target)
             rows += len(x)
             x = self.method.objective.neutral(x, self.partition.classes)
             self.transport.begin(self.steps)
             for k, worker in self.workers.items():
-                right[k] += worker.evaluate(x, target)
+                sums[k] += worker.evaluate(x, target)
         check_rows(rows)
-        told = self.transport.gather(right)
+        told = self.transport.gather(sums)
         shares = torch.tensor([told[k] / rows for k in sorted(told)])
         return shares.where(self.method.predicts(len(self.partition)), float("nan"))
-
-
-def _check_kind(name: str, value: object, kind: type, such: str = "") -> None:
-    """Refuse the wrong kind of object."""
-    if not isinstance(value, kind):
-        raise TypeError(f"{name} is {value!r}: expected a {kind.__name__}{such}")
-
-
-def _bar(phases: Sequence[int], progress: bool) -> Iterable[int]:
-    """Return the phases, behind a progress bar if wanted."""
-    if not progress:
-        return phases
-    from tqdm.auto import tqdm  # needed only here
-
-    return tqdm(phases, unit="epoch")

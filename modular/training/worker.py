@@ -1,59 +1,23 @@
 """One module at work: its block, its objective, its optimiser."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.dropout import _DropoutNd
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
+from modular._chance import drawing_from, seeded_chance
 from modular.event import Event
-from modular.meter import SavedTensors
 from modular.objectives import Objective
 from modular.partition import Block
+from modular.training.options import Options, clip, judged, precision, scheduler_of
+from modular.training.step import OptimizerMaker, Step, cut
 from modular.transport import Transport
 
-__all__ = ["OptimizerMaker", "Step", "Worker", "cut"]
-
-OptimizerMaker = Callable[[Iterable[nn.Parameter]], Optimizer]
-
-
-def cut(h: Tensor, passes: bool) -> Tensor:
-    """Cut the graph at a module's input: the only place where credit could leak.
-
-    Args:
-        h: What the module before returned. Shape ``(batch, ...)``.
-        passes: Whether the gradient with respect to it will be asked for.
-
-    Returns:
-        A leaf with the same values. Shape ``(batch, ...)``.
-    """
-    return h.detach().requires_grad_(passes)
-
-
-@dataclass
-class Step:
-    """One step of training, as every module sees it.
-
-    Args:
-        number: Steps done before.
-        x: The data as they enter. Shape ``(rows, n)`` or
-            ``(rows, channels, height, width)``.
-        target: Labels. Shape ``(batch,)``.
-        weights: Factor of each module's loss, one per module; None is 1.
-        update: Whether optimisers step.
-        meter: Counts what autograd saves, or None.
-    """
-
-    number: int
-    x: Tensor
-    target: Tensor
-    weights: Tensor | None = None
-    update: bool = True
-    meter: SavedTensors | None = None
+__all__ = ["Worker"]
 
 
 class Worker:
@@ -66,12 +30,13 @@ class Worker:
         objective: What it minimises.
         transport: How it reaches its neighbours.
         seed: Of its private randomness, so that it does not matter where it lives.
+        options: How it steps and is judged; None is the default.
 
     Attributes:
         h_in: Its input, cut off from the graph before. Shape ``(batch, ...)``.
         h_out: Its output. Shape ``(batch, ...)``.
         loss: Its local loss in this step, or NaN.
-        correct: How many samples its head predicted right, or NaN.
+        metric: The metric of its head's predictions, summed over samples, or NaN.
     """
 
     def __init__(
@@ -83,30 +48,39 @@ class Worker:
         *,
         transport: Transport,
         seed: int,
+        options: Options | None = None,
     ) -> None:
         self.index, self.modules = index, modules
         self.block, self.objective = block, objective
         self.transport = transport
+        self.options = options or Options()
         self.optimizer: Optimizer | None = None
+        self.scheduler: LRScheduler | None = None
         self.generator = torch.Generator().manual_seed(seed)
-        # Dropout draws from torch's global generator: keep a state of it per module.
-        drops = any(isinstance(layer, _DropoutNd) for layer in block.modules())
-        self._chance = self.generator.get_state() if drops else None
+        self.chance = seeded_chance(seed, block.out.device)
+        # What is frozen and in evaluation mode now is to stay so.
+        self.resting = [m for m in block.net.modules() if not m.training]
+        self._moved = False
         self.trace: list[tuple[int, Event, float, float]] = []
         self.release()
 
     def make_optimizer(self, optimizer: OptimizerMaker) -> None:
-        """Give it an optimiser of its own, for its layers, head and parts."""
+        """Give it an optimiser of its own, for its layers, head and parts.
+
+        Frozen parameters are among them: without a gradient they stay where they are,
+        and they move as soon as they are not frozen any more.
+        """
         self._parameters = list(self.block.parameters())
         self._layers = list(self.block.modules())
-        learn = [p for p in self._parameters if p.requires_grad]
-        self.optimizer = optimizer(learn) if learn else None
+        if self._parameters:
+            self.optimizer = optimizer(self._parameters)
+            self.scheduler = scheduler_of(self.options, self.optimizer)
 
     def begin(self, step: Step) -> None:
         """Begin a step with empty hands."""
         self.release()
         self.step = step
-        self.loss = self.correct = float("nan")
+        self.loss = self.metric = float("nan")
         for parameter in self._parameters:
             parameter.grad = None
 
@@ -120,12 +94,12 @@ class Worker:
     def forward(self, event: Event) -> None:
         """Take the input, compute the output, hand it on."""
         self._mark("net")
-        if any(layer.training is not event.learns for layer in self._layers):
-            self.block.train(event.learns)
+        self._set_mode(event.learns)
         h_in = self._input()
         self.h_in = cut(h_in, event.learns and event.passes)
-        with torch.set_grad_enabled(event.learns), self._own_chance():
+        with torch.set_grad_enabled(event.learns), self._own_way(self.chance):
             self.h_out = self.block.net(self.h_in)
+        self.h_out = self.h_out.to(self.block.out.dtype)  # autocast ends at the border
         if self.index < self.modules - 1:
             self.transport.send_state(self.index + 1, self.h_out)
         if not event.learns:
@@ -138,7 +112,7 @@ class Worker:
         """
         self._mark("head")
         leaf = self.h_out.detach().requires_grad_()
-        with self._watch_scores(), self._own_chance():
+        with self._watch_scores(), self._own_way(self.chance):
             loss = self.objective(
                 self.h_in.detach(), leaf, self.block.head, self.step.target
             )
@@ -214,18 +188,36 @@ class Worker:
     def update(self) -> None:
         """Let the optimiser step, and free the graph."""
         if self.optimizer is not None:
+            where = f"module {self.index} in step {self.step.number}"
+            clip(self._parameters, self.options.clip, where)
             self.optimizer.step()
+            torch.clear_autocast_cache()  # of weights as they were, if someone casts
+            self._moved = True
+            if self.options.per_batch:
+                self._move_schedule()
         self.release()
 
+    def end_epoch(self) -> None:
+        """Let the learning rate follow its schedule, if the module has learned."""
+        if not self.options.per_batch:
+            self._move_schedule()
+
+    def _move_schedule(self) -> None:
+        if self.scheduler is not None and self._moved:
+            self.scheduler.step()
+        self._moved = False
+
     @torch.no_grad()
-    def evaluate(self, x: Tensor, target: Tensor) -> int:
-        """Run forward in evaluation mode; return how many predictions are right."""
+    def evaluate(self, x: Tensor, target: Tensor) -> float:
+        """Run forward in evaluation mode; return the metric, summed over samples."""
         self.block.eval()
         h = x if self.index == 0 else self._receive(len(x))
-        h = self.block.net(h)
+        with self._own_way(list(self.chance)):  # training goes on as if nobody asked
+            h = self.block.net(h).to(self.block.out.dtype)
+            scores = self.block.head(h)
         if self.index < self.modules - 1:
             self.transport.send_state(self.index + 1, h)
-        return int((self.block.head(h).argmax(dim=1) == target).sum())
+        return judged(self.options.metric, scores, target)
 
     # --- helpers ------------------------------------------------------------------
 
@@ -250,31 +242,40 @@ class Worker:
             handle.remove()
 
     def _count(self, head: nn.Module, inputs: object, scores: Tensor) -> None:
-        target = self.step.target
-        if scores.ndim == 2 and not target.is_floating_point():
-            self.correct = int((scores.detach().argmax(dim=1) == target).sum())
+        if len(scores) == len(self.step.target):
+            self.metric = judged(self.options.metric, scores, self.step.target)
 
     @contextmanager
-    def _own_chance(self) -> Iterator[None]:
-        """Draw dropout masks from the module's own state of the global generator."""
-        if self._chance is None:
+    def _own_way(self, chance: list[Tensor]) -> Iterator[None]:
+        """Run layers with the module's own chance, and in its precision."""
+        device = self.block.out.device
+        with drawing_from(chance, device), precision(self.options, device):
             yield
-            return
-        before = torch.get_rng_state()
-        torch.set_rng_state(self._chance)
-        try:
-            yield
-        finally:
-            self._chance = torch.get_rng_state()
-            torch.set_rng_state(before)
+
+    def rests(self) -> set[nn.Module]:
+        """Return the layers that stay in evaluation mode while the module learns."""
+        found = set(self.block.net.modules()) if self.block.frozen else set()
+        for layer in self.resting:
+            own = list(layer.parameters())
+            if own and not any(p.requires_grad for p in own):
+                found.update(layer.modules())
+        return found
+
+    def _set_mode(self, learns: bool) -> None:
+        rests = self.rests() if learns else set()
+        if any(m.training is not (learns and m not in rests) for m in self._layers):
+            self.block.train(learns)
+            for layer in rests:
+                layer.training = False
 
     def state_dict(self) -> dict[str, object]:
         """Return everything that training changes."""
         return {
             "block": self.block.state_dict(),
             "optimizer": self.optimizer.state_dict() if self.optimizer else {},
+            "scheduler": self.scheduler.state_dict() if self.scheduler else {},
             "generator": self.generator.get_state(),
-            "chance": self._chance,
+            "chance": self.chance,
         }
 
     def load_state_dict(self, state: dict[str, object]) -> None:
@@ -282,5 +283,7 @@ class Worker:
         self.block.load_state_dict(state["block"])
         if self.optimizer is not None:
             self.optimizer.load_state_dict(state["optimizer"])
+        if self.scheduler is not None:
+            self.scheduler.load_state_dict(state["scheduler"])
         self.generator.set_state(state["generator"])
-        self._chance = state["chance"]
+        self.chance = list(state["chance"])

@@ -87,6 +87,11 @@ class Processes(Transport):
 
     def fit(self, trainer: Any, *plan: Any, **options: Any) -> Any:
         """Start the processes, let them train, bring the results back."""
+        if torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled("cuda"):
+            raise RuntimeError(
+                "fit runs inside torch.autocast, which other processes do not see: "
+                "expected Trainer(..., options=Options(autocast=torch.bfloat16))"
+            )
         loader = plan[1]
         with tempfile.TemporaryDirectory() as folder:
             _write_job(Path(folder) / "job.pt", self, trainer, plan, options)
@@ -109,7 +114,12 @@ def _write_job(
 ) -> None:
     """Write what the ranks need to know."""
     job = {
-        "make": {"partition": trainer.partition, "method": trainer.method},
+        "make": {
+            "partition": trainer.partition,
+            "method": trainer.method,
+            "options": trainer.options,
+        },
+        "resting": {k: _names(w) for k, w in trainer.workers.items()},
         "optimizer": trainer.optimizer,
         "kind": type(trainer),
         "states": {k: worker.state_dict() for k, worker in trainer.workers.items()},
@@ -128,6 +138,12 @@ def _write_job(
             f"{error}: expected a partition, method, optimizer and loader that can be "
             "pickled, such as functools.partial(torch.optim.Adam, lr=2e-3), no lambda"
         ) from error
+
+
+def _names(worker: Any) -> list[str]:
+    """Return the names of the layers that were in evaluation mode from the start."""
+    layers = worker.block.net.named_modules()
+    return [name for name, layer in layers if layer in worker.resting]
 
 
 def _launch(folder: str, ranks: int) -> None:
@@ -188,6 +204,8 @@ def _work(rank: int, folder: str, ranks: int) -> None:
         torch.set_rng_state(job["chance"])
         for k, worker in trainer.workers.items():
             worker.load_state_dict(job["states"][k])
+            layers = dict(worker.block.net.named_modules())
+            worker.resting = [layers[name] for name in job["resting"][k]]
         trainer.history, trainer.steps, state = job["told"]
         trainer.generator.set_state(state)
         trainer.follow(*job["plan"], **job["options"])

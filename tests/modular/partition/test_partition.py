@@ -159,10 +159,10 @@ tied.weight = shared.weight
             r"layer 2 starts a block with ReLU\(inplace=True\): it would overwrite",
         ),
         (
-            [nn.Unflatten(1, (5, 1))],
+            [nn.Unflatten(1, (5, 1, 1))],
             {"modules": 1},
             ValueError,
-            r"returns shape \(2, 5, 1",
+            r"returns shape \(2, 5, 1, 1\) for 2 rows: expected scores",
         ),
         (
             [nn.Unflatten(1, (5, 1)), nn.Flatten(0)],

@@ -91,7 +91,7 @@ class Deadly(nn.Linear):
 
     def forward(self, h: torch.Tensor) -> torch.Tensor:
         self.calls = getattr(self, "calls", 0) + 1
-        if self.training and self.calls == 3:
+        if self.training and self.calls >= 6:
             os.kill(os.getpid(), signal.SIGKILL)
         return super().forward(h)
 

@@ -35,7 +35,8 @@ def set_loader_chance(loader: Iterable, states: list[Tensor]) -> None:
 
 def seeded_chance(seed: int, device: torch.device) -> list[Tensor]:
     """Return states of the global generators, of the CPU and of a GPU, from a seed."""
-    places = ["cpu", device] if device.type == "cuda" else ["cpu"]
+    gpu = [device] if device.type == "cuda" else []
+    places = [torch.device("cpu"), *gpu]
     return [torch.Generator(p).manual_seed(seed).get_state() for p in places]
 
 

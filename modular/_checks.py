@@ -1,6 +1,7 @@
 """What public functions refuse at the door: what came, and what was expected."""
 
 from collections.abc import Collection, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -132,10 +133,10 @@ def check_classes(name: str, target: Tensor, who: str) -> None:
 
 @torch.no_grad()
 def check_batch_norm(
-    block: nn.Module, row: Tensor, rests: Collection[nn.Module], name: str
+    block: Any, row: Tensor, rests: Collection[nn.Module], name: str
 ) -> None:
     """Refuse to train BatchNorm layers on one value per channel: no variance."""
-    norms = {
+    norms: dict[nn.Module, str] = {
         layer: layer_name
         for layer_name, layer in block.named_modules()
         if isinstance(layer, _BatchNorm) and layer not in rests

@@ -61,9 +61,10 @@ def _best(
     layers = len(sums) - 1
     # best[i]: value and cuts of the first i layers in as many parts as there were
     # rounds
-    best: list[tuple[float, list[int]]] = [(0.0, [])] + [(float("inf"), [])] * layers
+    nothing: tuple[float, list[int]] = (float("inf"), [])
+    best = [(0.0, nothing[1])] + [nothing] * layers
     for part in range(1, parts + 1):
-        rows: list[tuple[float, list[int]]] = [(float("inf"), [])] * (layers + 1)
+        rows = [nothing] * (layers + 1)
         for end in range(part, layers + 1):
             for start in range(part - 1, end):
                 cost = sums[end] - sums[start]

@@ -83,10 +83,9 @@ def profile(
     """
     check_tensor("x", x)
     check_count("repeats", repeats, least=1)
-    single = isinstance(model, nn.Module) and not isinstance(
-        model, nn.Sequential | nn.ModuleList
-    )
-    layers = [model] if single else layers_of(model)
+    chain = isinstance(model, nn.Sequential | nn.ModuleList)
+    single = isinstance(model, nn.Module) and not chain
+    layers = layers_of([model] if single else model)
     states = states_of(layers, x)
     rows = [
         (
@@ -103,7 +102,7 @@ def profile(
     return Profile(*times, *map(torch.tensor, counts))
 
 
-def layers_of(model: nn.Module | Sequence[nn.Module]) -> list[nn.Module]:
+def layers_of(model: Any) -> list[nn.Module]:
     """Return the layers of a chain."""
     is_chain = isinstance(model, nn.Sequential | nn.ModuleList | list | tuple)
     layers = list(model) if is_chain else []

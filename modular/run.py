@@ -8,6 +8,7 @@ Both print the same accuracies.
 
 import argparse
 import os
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -20,16 +21,16 @@ from modular.tasks import Task, digits, pair_sum
 from modular.training import Method, Trainer
 from modular.transport import Rank
 
-METHODS = {
+METHODS: dict[str, Callable[..., Method]] = {
     "backprop": Backprop,
     "greedy": Greedy,
     "dgl": DGL,
     "interlocking": Interlocking,
 }
-TASKS = {"digits": digits, "pair_sum": pair_sum}
+TASKS: dict[str, Callable[..., Task]] = {"digits": digits, "pair_sum": pair_sum}
 
 
-def network(task: Task, depth: int, width: int) -> list[nn.Module]:
+def network(task: Task, depth: int, width: int) -> list[nn.Sequential]:
     """Return blocks of Linear, BatchNorm and ReLU; the last also classifies."""
     sizes = [task.x.shape[1]] + [width] * depth
     stages = [
@@ -68,8 +69,7 @@ def main(arguments: list[str] | None = None) -> None:
     torch.set_num_threads(1)
     torch.manual_seed(chosen.seed)
     generator = torch.Generator().manual_seed(chosen.seed)
-    attached = "RANK" in os.environ
-    transport = Rank.attached() if attached else None
+    transport = Rank.attached() if "RANK" in os.environ else None
     modules = chosen.modules or int(os.environ.get("WORLD_SIZE", 4))
     task = TASKS[chosen.task](generator)
     partition = Partition(
@@ -91,7 +91,7 @@ def main(arguments: list[str] | None = None) -> None:
     if trainer.transport.leads:
         for k, share in enumerate(accuracy.tolist()):
             print(f"module {k}: {100 * share:.2f} %")
-    if attached:
+    if transport is not None:
         transport.close()
         dist.destroy_process_group()
 

@@ -216,7 +216,9 @@ def openml(
     check_choice("name", name, OPENML)
     check_count("test", test, least=1)
     if fetch is None:
-        from sklearn.datasets import fetch_openml as fetch
+        from sklearn.datasets import fetch_openml
+
+        fetch = fetch_openml
     found = fetch(
         name, version=1, as_frame=False, parser="liac-arff", data_home=data_home
     )

@@ -53,7 +53,7 @@ def alignment(
     trainer.check_batch(batch)
     modules = len(trainer.partition)
     loss = trainer.method.objective.final()
-    found = []
+    found: list[list[dict[str, Tensor]]] = []
     for method in (trainer.method, Backprop(loss)):
         events = list(method.schedule(modules, phase if not found else 0))
         with untouched(trainer):

@@ -173,7 +173,8 @@ def timeline(
     events = list(trainer.method.schedule(len(trainer.partition), phase))
     waits = needs(events)
     free: dict[int, float] = {}
-    starts, ends = [], []
+    starts: list[float] = []
+    ends: list[float] = []
     for _ in range(steps):
         first = len(ends)
         for event, direct in zip(events, waits, strict=True):

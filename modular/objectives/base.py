@@ -7,7 +7,7 @@ That is the whole meaning of local.
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -26,8 +26,8 @@ class Objective(ABC):
     Objectives add and scale: ``0.01 * Pred() + 0.99 * Sim()``.
     """
 
-    rows = 1  # rows that one sample takes in the network while training
-    predicts = False  # whether it trains the head to predict
+    rows: ClassVar[Any] = 1  # rows that a sample takes in the network while training
+    predicts: ClassVar[Any] = False  # whether it trains the head to predict
     needs_labels = False  # whether targets must be one label per sample
 
     @abstractmethod
@@ -204,7 +204,8 @@ class Sum(Objective):
         self, h_in: Tensor, h_out: Tensor, head: Head, target: Tensor
     ) -> Tensor:
         """Return the sum of the terms."""
-        return sum(term(h_in, h_out, head, target) for term in self.terms)
+        first, *others = (term(h_in, h_out, head, target) for term in self.terms)
+        return sum(others, first)
 
     def attach(self, head: Head, h_in: Tensor, h_out: Tensor) -> None:
         """Attach the parts of every term."""

@@ -168,5 +168,6 @@ def goodness_scores(partition: Partition, x: Tensor) -> Tensor:
         for one_hot in torch.eye(partition.classes, dtype=x.dtype, device=x.device):
             label = one_hot.expand(len(x), -1)
             states = partition.states(torch.cat([label, pixels], dim=1))
-            scores.append(sum(h.square().mean(dim=1) for _, h in states[1:-1]))
+            hidden = [h.square().mean(dim=1) for _, h in states[1:-1]]
+            scores.append(torch.stack(hidden).sum(dim=0))
     return torch.stack(scores, dim=1)

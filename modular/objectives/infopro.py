@@ -55,8 +55,8 @@ class InfoPro(Objective):
     def hidden(self, module: int, modules: int) -> Objective:
         """Return it with the weights of this module."""
         share = module / max(1, modules - 2)
-        pairs = zip(self.first, self.last, strict=True)
-        weights = tuple((1 - share) * a + share * b for a, b in pairs)
+        (u, v), (u_last, v_last) = self.first, self.last
+        weights = (1 - share) * u + share * u_last, (1 - share) * v + share * v_last
         return InfoPro(first=weights, last=weights)
 
     def attach(self, head: Head, h_in: Tensor, h_out: Tensor) -> None:

@@ -45,7 +45,8 @@ def same_class(target: Tensor) -> Tensor:
 
 def _pairs(gram: Tensor, same: Tensor) -> tuple[Tensor, Tensor]:
     """Return the strict upper triangle of both."""
-    i, j = torch.triu_indices(*gram.shape, offset=1, device=gram.device)
+    rows, columns = gram.shape
+    i, j = torch.triu_indices(rows, columns, offset=1, device=gram.device)
     return gram[i, j], same[i, j]
 
 

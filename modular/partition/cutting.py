@@ -25,7 +25,7 @@ def cuts_of(
         raise ValueError(
             f"modules is {modules} and cuts is {cuts}: expected exactly one of them"
         )
-    if cuts is None:
+    if modules is not None:
         check_count("modules", modules, least=1)
         if modules > len(layers):
             raise ValueError(
@@ -37,7 +37,7 @@ def cuts_of(
             for layer, h in zip(layers, states[:-1], strict=True)
         ]
         return cut_evenly(costs, modules)
-    cuts = list(cuts)
+    cuts = list(cuts or [])
     if sorted(set(cuts)) != cuts or (
         cuts and not 0 < cuts[0] <= cuts[-1] < len(layers)
     ):

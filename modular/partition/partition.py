@@ -9,6 +9,7 @@ count from 1. torch owns the word Module, so that a module in the papers' sense 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -63,6 +64,9 @@ class Block(nn.Module):
     Attributes:
         frozen: Whether the layers stay as they are, see :meth:`Partition.freeze`.
     """
+
+    like: Tensor
+    out: Tensor
 
     def __init__(
         self, net: nn.Sequential, head: Head, like: Tensor, out: Tensor
@@ -160,7 +164,7 @@ class Partition(nn.Module):
         refuse_ties(layers, cuts)
         refuse_inplace(layers, cuts)
         refuse_side_paths(layers, cuts, sample)
-        self.blocks = nn.ModuleList()
+        blocks: list[Block] = []
         for start, end in zip([0, *cuts], [*cuts, len(layers)], strict=True):
             h = states[end]
             last = end == len(layers)
@@ -168,8 +172,9 @@ class Partition(nn.Module):
             net = nn.Sequential(*layers[start:end])
             # clones: a view would keep the whole sample, and hide it from the meter
             like, out = states[start][:1].clone(), h[:1].clone()
-            block = Block(net, Head(predict or nn.Identity(), self.classes), like, out)
-            self.blocks.append(block)
+            head_of = Head(predict or nn.Identity(), self.classes)
+            blocks.append(Block(net, head_of, like, out))
+        self.blocks = cast(Sequence[Block], nn.ModuleList(blocks))
         # In a tuple, so that the weights are not registered a second time.
         self._model = (model if isinstance(model, nn.Sequential) else None,)
 

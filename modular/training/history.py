@@ -38,10 +38,10 @@ class History:
     @classmethod
     def empty(cls, modules: int) -> "History":
         """Return a history without rows."""
-        rows = [torch.zeros(0, modules, dtype=torch.float64) for _ in range(3)]
+        rows = torch.zeros(3, 0, modules, dtype=torch.float64)
+        count = torch.zeros(2, 0, dtype=torch.int64)
         times = torch.zeros(0, dtype=torch.float64)
-        counts = [torch.zeros(0, dtype=torch.int64) for _ in range(2)]
-        return cls(*rows, times, *counts)
+        return cls(rows[0], rows[1], rows[2], times, count[0], count[1])
 
     def __len__(self) -> int:
         return len(self.seconds)

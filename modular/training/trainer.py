@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -93,15 +94,8 @@ class Trainer:
         for k, block in enumerate(partition.blocks):
             objective = method.objective.at(k, modules)
             objective.check(partition.classes)
-            worker = Worker(
-                k,
-                modules,
-                block,
-                objective,
-                transport=transport,
-                seed=seeds[k],
-                options=options,
-            )
+            more = {"transport": transport, "seed": seeds[k], "options": options}
+            worker = Worker(k, modules, block, objective, **more)
             method.attach(worker)
             worker.make_optimizer(optimizer)
             if k in local:
@@ -156,7 +150,7 @@ class Trainer:
         if not 0 <= phase < phases:
             raise ValueError(f"phase is {phase}: expected 0 to {phases - 1}")
 
-    def prepare(self, batch: Batch, **options: object) -> Step:
+    def prepare(self, batch: Batch, **options: Any) -> Step:
         """Return a batch as a step: the data as they enter the network.
 
         Args:

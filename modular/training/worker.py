@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +39,10 @@ class Worker:
         loss: Its local loss in this step, or NaN.
         metric: The metric of its head's predictions, summed over samples, or NaN.
     """
+
+    h_in: Any  # tensors within a step, None outside
+    h_out: Any
+    step: Step
 
     def __init__(
         self,
@@ -268,7 +273,7 @@ class Worker:
             for layer in rests:
                 layer.training = False
 
-    def state_dict(self) -> dict[str, object]:
+    def state_dict(self) -> dict[str, Any]:
         """Return everything that training changes."""
         return {
             "block": self.block.state_dict(),
@@ -278,7 +283,7 @@ class Worker:
             "chance": self.chance,
         }
 
-    def load_state_dict(self, state: dict[str, object]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what ``state_dict`` returned."""
         self.block.load_state_dict(state["block"])
         if self.optimizer is not None:

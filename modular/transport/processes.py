@@ -79,11 +79,14 @@ class Processes(Transport):
             )
         return range(modules)
 
-    def send_state(self, *message: Any) -> Tensor:
+    def _refuse(self, *message: Any) -> Any:
         """Refuse: nothing runs in this process."""
         raise RuntimeError("nothing runs in the process that calls: use Trainer.fit")
 
-    recv_state = send_credit = recv_credit = send_state
+    send_state: Callable[..., None] = _refuse
+    recv_state: Callable[..., Tensor] = _refuse
+    send_credit: Callable[..., None] = _refuse
+    recv_credit: Callable[..., Tensor] = _refuse
 
     def fit(self, trainer: Any, *plan: Any, **options: Any) -> Any:
         """Start the processes, let them train, bring the results back."""

@@ -32,7 +32,7 @@ class Rank(Transport):
         self.rank, self.world = dist.get_rank(), dist.get_world_size()
         self.leads = self.rank == 0
         self.run = None if stand_in is None else stand_in.run
-        self._sent: deque[tuple[dist.Work, Tensor, Key, int]] = deque()
+        self._sent: deque[tuple[dist.Work | None, Tensor, Key, int]] = deque()
         self._step = 0
 
     @classmethod
@@ -138,7 +138,9 @@ class Rank(Transport):
         self._wait(work, key, self.home[sender])
         return h
 
-    def _wait(self, work: dist.Work, key: Key, peer: int) -> None:
+    def _wait(self, work: dist.Work | None, key: Key, peer: int) -> None:
+        if work is None:  # torch's word for a process outside of the group
+            raise ConnectionError(f"rank {peer} is not in the group of {self.rank}")
         try:
             work.wait(timedelta(seconds=self.timeout))
         except RuntimeError as error:

@@ -1,14 +1,10 @@
 """Features: where gradients point, and what a linear eye sees."""
 
 import pytest
+import torch
+from torch import Tensor, nn
 
-from modular import (
-    DGL,
-    Backprop,
-    Greedy,
-    Interlocking,
-    audit,
-)
+from modular import DGL, Backprop, Greedy, Interlocking, Pred, audit
 from tests.modular.nets import batch, partition, trainer
 
 
@@ -22,6 +18,31 @@ def test_alignment_is_one_for_backpropagation_and_below_for_others() -> None:
     assert (far - 1).abs().max() < 1e-12
     frozen = audit.alignment(trainer(Greedy()), batch(), phase=2)
     assert frozen.isnan().tolist() == [True, True, False, True]
+
+
+@pytest.mark.parametrize("factor", [1e-9, 1e-150, 1e-300])
+def test_tiny_gradients_have_a_direction(factor: float) -> None:
+    def loss(scores: Tensor, target: Tensor) -> Tensor:
+        return factor * nn.functional.cross_entropy(scores, target)
+
+    exact = audit.alignment(trainer(Backprop(Pred(loss))), batch())
+    assert (exact - 1).abs().max() < 1e-12
+    plain = audit.alignment(trainer(DGL()), batch())
+    tiny = audit.alignment(trainer(DGL(Pred(loss))), batch())
+    torch.testing.assert_close(tiny, plain, rtol=1e-9, atol=1e-12)
+
+
+def test_a_gradient_of_zero_has_none() -> None:
+    one = trainer(Backprop())
+    nn.init.zeros_(one.partition.blocks[-1].net[0][-1].weight)
+    found = audit.alignment(one, batch())
+    assert found[:-1].isnan().all()
+
+
+def test_probes_want_labels() -> None:
+    x, _ = batch()
+    with pytest.raises(ValueError, match="a linear probe compares classes: expected"):
+        audit.probe(partition(), [(x, x)], [(x, x)])
 
 
 def test_probes_see_what_features_hold() -> None:

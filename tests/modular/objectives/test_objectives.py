@@ -7,15 +7,21 @@ import torch
 from torch import nn
 
 from modular import (
+    DGL,
     HSIC,
+    Backprop,
     Goodness,
     InfoPro,
+    Kernel,
+    Partition,
     Pred,
     PredSim,
     Sim,
+    SyntheticGradients,
+    Trainer,
 )
 from modular.partition import Head
-from tests.modular.nets import draw
+from tests.modular.nets import draw, layers, sgd
 
 
 @pytest.mark.parametrize("objective", [InfoPro(), Sim(), HSIC(), PredSim()])
@@ -58,3 +64,41 @@ def test_images_will_do(objective) -> None:
 def test_objectives_refuse(make, error: type, text: str) -> None:
     with pytest.raises(error, match=re.escape(text)):
         make()
+
+
+@pytest.mark.parametrize("method", [DGL(), Backprop(), DGL(Sim()), DGL(InfoPro())])
+def test_cross_entropy_over_one_class_is_refused(method) -> None:
+    """Its loss is 0 for ever, so that nothing would learn and nobody would know."""
+    net = Partition(layers(classes=1), 2, sample=draw(2, 5))
+    with pytest.raises(ValueError, match="is cross-entropy and there is 1 score: its"):
+        Trainer(net, method, optimizer=sgd)
+    with pytest.raises(ValueError, match="is cross-entropy and there is 1 score"):
+        Trainer(net, DGL(Pred(nn.CrossEntropyLoss())), optimizer=sgd)
+
+
+NEED_LABELS = [
+    DGL(Sim()),
+    DGL(HSIC()),
+    DGL(0.5 * PredSim()),
+    DGL(Kernel()),
+    SyntheticGradients(),
+]
+
+
+@pytest.mark.parametrize("method", NEED_LABELS, ids=lambda m: repr(m)[:60])
+def test_what_compares_classes_wants_labels(method) -> None:
+    net = Partition(layers(), 2, sample=draw(2, 5))
+    one = Trainer(net, method, optimizer=sgd)
+    text = "target has dtype torch.float64 and shape .6, 3., but .* compares classes"
+    with pytest.raises(ValueError, match=text):
+        one.step((draw(6, 5), torch.eye(3)[[0, 1, 2, 0, 1, 2]]))
+    assert one.step((draw(6, 5), torch.arange(6) % 3))[-1] > 0
+
+
+def test_probabilities_are_targets_of_cross_entropy() -> None:
+    losses = []
+    for target in (torch.arange(6) % 3, torch.eye(3)[[0, 1, 2, 0, 1, 2]]):
+        heads = torch.Generator().manual_seed(0)
+        net = Partition(layers(), 2, sample=draw(2, 5), generator=heads)
+        losses.append(Trainer(net, DGL(), optimizer=sgd).step((draw(6, 5), target)))
+    torch.testing.assert_close(*losses, rtol=1e-12, atol=0)

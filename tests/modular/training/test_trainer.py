@@ -130,6 +130,27 @@ def test_a_batch_of_one_with_batch_norm_is_refused() -> None:
     trainer(DGL()).step(batch(rows=1))
 
 
+def images(size: int) -> Trainer:
+    model = [nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.ReLU(), nn.Flatten()]
+    model.append(nn.Linear(2 * (size - 2) ** 2, 3))
+    net = Partition(model, cuts=[3], sample=torch.randn(2, 1, size, size))
+    return Trainer(net, DGL(), optimizer=sgd)
+
+
+def test_one_image_has_a_variance_and_one_pixel_has_none() -> None:
+    y = torch.tensor([1])
+    assert images(5).step((torch.randn(1, 1, 5, 5), y)).isfinite().all()
+    text = "block 0 holds a BatchNorm2d .'net.1'., whose variance needs at least 2 val"
+    with pytest.raises(ValueError, match=text):
+        images(3).step((torch.randn(1, 1, 3, 3), y))
+
+
+def test_a_resting_batch_norm_needs_no_variance() -> None:
+    one = trainer(DGL(), norm=True)
+    one.partition.freeze(0, 1, 2, 3)
+    assert one.step(batch(rows=1)).isfinite().all()
+
+
 @pytest.mark.parametrize(
     ("act", "error", "text"),
     [

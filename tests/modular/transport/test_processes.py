@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import time
+from functools import partial
 
 import pytest
 import torch
@@ -13,7 +14,9 @@ from modular import (
     DGL,
     Backprop,
     Calibrated,
+    InProcess,
     Interlocking,
+    Options,
     Partition,
     Processes,
     Trainer,
@@ -68,6 +71,89 @@ def test_processes_give_bitwise_the_weights_of_one(method, ranks: int) -> None:
         if name not in ("seconds", "saved_bytes"):
             one, other = column, expected.state_dict()[name]
             torch.testing.assert_close(one, other, rtol=0, atol=0, equal_nan=True)
+
+
+class Drops(nn.Module):
+    """Dropout as a function: torch's global generator, and no layer to be seen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(6, 6)
+
+    def forward(self, h: torch.Tensor) -> torch.Tensor:
+        return nn.functional.dropout(self.linear(h), 0.5, self.training)
+
+
+class Recurrent(nn.Module):
+    """An LSTM with dropout between its layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(6, 6, 2, batch_first=True, dropout=0.5)
+
+    def forward(self, h: torch.Tensor) -> torch.Tensor:
+        return self.lstm(h[:, None])[0][:, -1]
+
+
+@pytest.mark.parametrize("kind", [Drops, Recurrent])
+def test_chance_of_any_kind_is_the_same_in_processes(kind) -> None:
+    def run(transport) -> Trainer:
+        torch.manual_seed(0)
+        stages = [nn.Linear(5, 6), kind(), kind(), nn.Linear(6, 3)]
+        one = Trainer(
+            Partition(stages, cuts=[2], sample=batch()[0]),
+            DGL(),
+            optimizer=adam,
+            transport=transport,
+            generator=torch.Generator().manual_seed(1),
+        )
+        one.fit([batch()] * 3, epochs=2)
+        return one
+
+    here, there = run(InProcess()), run(Processes(2, timeout=40))
+    assert distance(weights(here), weights(there)) == 0
+
+
+def bits(scores: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    return -nn.functional.cross_entropy(scores, target, reduction="none")
+
+
+def test_options_reach_the_processes() -> None:
+    options = Options(
+        scheduler=partial(torch.optim.lr_scheduler.StepLR, step_size=1, gamma=0.5),
+        clip=0.1,
+        autocast=torch.bfloat16,
+        metric=bits,
+    )
+    runs = []
+    for transport in (InProcess(), Processes(2, timeout=40)):
+        chance = torch.Generator().manual_seed(7)
+        one = Trainer(
+            partition().float(),
+            Interlocking(2),
+            optimizer=adam,
+            transport=transport,
+            generator=chance,
+            options=options,
+        )
+        x, y = batch()
+        one.fit([(x.float(), y)] * 3, epochs=3)
+        runs.append(one)
+    here, there = runs
+    assert distance(weights(here), weights(there)) == 0
+    assert torch.equal(here.history.accuracy, there.history.accuracy)
+    assert there.workers[3].optimizer.param_groups[0]["lr"] == 1e-2 / 8
+    assert (there.history.accuracy < 0).all()
+
+
+def test_autocast_of_the_caller_does_not_reach_processes() -> None:
+    one = spread(DGL(), 2)
+    text = "inside torch.autocast.*expected .*options=Options.autocast"
+    with (
+        torch.autocast("cpu", dtype=torch.bfloat16),
+        pytest.raises(RuntimeError, match=text),
+    ):
+        one.fit([batch()], epochs=1)
 
 
 def test_the_size_of_the_buffer_changes_no_weight() -> None:

@@ -20,6 +20,8 @@ from pinn.probing import Facts, learn, probe
 
 __all__ = ["Problem"]
 
+_PROBES = 4000  # so that 0.4 % of the domain is missed once in ten million
+
 
 @dataclass(frozen=True, eq=False)
 class Problem:
@@ -83,7 +85,8 @@ class Problem:
         """What the flux and the source read and return."""
         if self.flux is None:
             return Facts(wanted=Wanted.all(self.dim))
-        return learn(self.flux, self.source, self.probes())
+        many = probe(self.geometry, self.components, count=_PROBES)
+        return learn(self.flux, self.source, many)
 
     @property
     def equations(self) -> int:

@@ -237,16 +237,19 @@ class WeakForm:
         return total
 
     def _source(self, x: Tensor, u: Tensor) -> Tensor | float:
-        """Evaluate ``int s v``; once and for all where ``s`` does not read ``u``."""
+        """Evaluate ``int s v``; only once if ``s`` neither reads ``u`` nor learns."""
         if self.problem.source is None:
             return 0.0
         if self._load is not None:
             return self._load
-        s = self._on_elements(self.problem.source(x, u), self.dim)
+        fixed = not self.problem.source_uses_u
+        with torch.set_grad_enabled(fixed or torch.is_grad_enabled()):
+            s = self.problem.source(x, u.detach() if fixed else u).to(u.dtype)
         tests = [self._inner.values * self.rule.weights] * self.dim
-        load = self._measure(range(self.dim)) * self._test(s, tests)
-        if not self.problem.source_uses_u:
-            load = self._load = load.detach()
+        load = self._test(self._on_elements(s, self.dim), tests)
+        load = self._measure(range(self.dim)) * load
+        if fixed and not s.requires_grad:  # what learns is computed at every call
+            self._load = load
         return load
 
     def _boundary(self, jet: Jet) -> Tensor:

@@ -106,18 +106,22 @@ def transform_jet(
 def _fixed(
     function: Callable[[Tensor], Tensor], x: Tensor, wanted: Wanted, memo: Memo
 ) -> Jet:
-    """Compute the jet of a function of the points that does not learn, once."""
+    """Compute the jet of a function of the points, once if it does not learn."""
     if x.requires_grad:
         return _differentiate(function, x, None, wanted)
-    return memo(x, (function, wanted), lambda: _detached(function, x, wanted))
+    kept = memo(x, (function, wanted), lambda: _detached(function, x, wanted))
+    return _differentiate(function, x, None, wanted) if kept is None else kept
 
 
-def _detached(function: Callable[[Tensor], Tensor], x: Tensor, wanted: Wanted) -> Jet:
-    """Compute a jet that carries no graph."""
-    jet = _differentiate(function, x, None, wanted)
-    return (
-        jet if x.requires_grad else Jet(jet.u.detach(), jet.p.detach(), jet.H.detach())
-    )
+def _detached(
+    function: Callable[[Tensor], Tensor], x: Tensor, wanted: Wanted
+) -> Jet | None:
+    """Compute a jet that carries no graph; None for a function that learns."""
+    with torch.enable_grad():
+        jet = _differentiate(function, x, None, wanted)
+    if jet.u.requires_grad or jet.p.requires_grad or jet.H.requires_grad:
+        return None
+    return jet
 
 
 def _constrain(

@@ -215,3 +215,26 @@ def test_a_pde_that_is_no_balance_law_is_told_from_one() -> None:
         ValueError, match=r"normal has shape \(3, 1\): expected \(1, 2\)"
     ):
         zoo.heat().normal_flux(torch.zeros(1, 2), jet, torch.ones(3, 1))
+
+
+def test_a_source_that_only_compares_u_is_noticed() -> None:
+    """NaN compares false with everything: seen by values instead."""
+    line = dde.geometry.Interval(0, 1)
+
+    def stepped(x: Tensor, u: Tensor) -> Tensor:
+        return torch.where(u > 40.0, 8.0, 2.0)
+
+    assert Problem(line, lambda x, u, p: -p, stepped).source_uses_u
+    assert not Problem(line, lambda x, u, p: -p, lambda x, u: x**2).source_uses_u
+
+
+def test_a_coefficient_on_four_thousandths_of_the_line_is_noticed() -> None:
+    line = dde.geometry.Interval(0, 1)
+
+    def layer(x: Tensor, u: Tensor, p: Tensor) -> Tensor:
+        inside = ((x - 0.5).abs() < 0.002)[..., None]
+        return torch.where(inside, -p, 0 * u[..., None])
+
+    problem = Problem(line, layer)
+    assert problem.flux_wanted.first == (0,)
+    assert problem.wanted.second == ((0, 0),)

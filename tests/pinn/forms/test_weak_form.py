@@ -166,3 +166,32 @@ def test_float32_is_followed() -> None:
     assert x.dtype == torch.float32 and exact.dtype == torch.float64
     R = form.residual(jet_of(lambda x: x[:, :1] ** 2, x, form.wanted))
     assert R.dtype == torch.float32
+
+
+def test_a_source_that_learns_is_computed_at_every_call() -> None:
+    line = dde.geometry.Interval(0, 1)
+    strength = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
+    problem = Problem(line, lambda x, u, p: -p, lambda x, u: strength * (1 + 0 * x))
+    form = WeakForm(problem, Mesh(line, 2, degree=3))
+    jet = jet_of(lambda x: 0 * x, form.x, form.wanted)
+    with torch.no_grad():  # a look at the loss must not freeze it either
+        before = form.residual(jet)
+    loss = form.residual(jet).square().sum()
+    (slope,) = torch.autograd.grad(loss, strength)
+    assert slope.item() == pytest.approx(2 * loss.item() / 0.3, rel=1e-12)
+    with torch.no_grad():
+        strength.mul_(2)
+        assert torch.allclose(form.residual(jet), 2 * before, rtol=1e-12)
+
+
+def test_a_source_that_compares_u_is_computed_at_every_call() -> None:
+    line = dde.geometry.Interval(0, 1)
+    problem = Problem(
+        line, lambda x, u, p: -p, lambda x, u: torch.where(u > 0.2, 8.0, 2.0)
+    )
+    form = WeakForm(problem, Mesh(line, 2, degree=3))
+    low, high = (
+        form.residual(jet_of(lambda x, c=c: c + 0 * x, form.x, form.wanted))
+        for c in (0.1, 0.3)
+    )
+    assert torch.allclose(high, 4 * low, rtol=1e-12) and low.abs().max() > 0.1

@@ -240,3 +240,22 @@ def test_a_jet_is_not_changed_by_accident() -> None:
     jet = make([2, 5, 1]).jet(points(), EVERYTHING)
     with pytest.raises(FrozenInstanceError):
         jet.u = jet.p
+
+
+def test_a_lift_that_learns_is_not_frozen() -> None:
+    """What depends on the points only is remembered; an unknown in it must not be."""
+    slope = torch.tensor(0.5, dtype=torch.float64, requires_grad=True)
+    net = make([1, 4, 1])
+    net.apply_output_transform(HardConstraint(lambda x: slope * x, lambda x: x**2))
+    x = torch.linspace(0.1, 1, 5, dtype=torch.float64)[:, None]
+    for value in (0.5, 2.0):
+        with torch.no_grad():
+            slope.fill_(value)
+            net.jet(x, Wanted.all(1))  # nor frozen by a look
+        jet = net.jet(x, Wanted.all(1))
+        inner = (jet.u - slope * x) / x**2
+        (by_value,) = torch.autograd.grad(jet.u.sum(), slope, retain_graph=True)
+        (by_slope,) = torch.autograd.grad(jet.p.sum(), slope)
+        assert by_value.item() == pytest.approx(x.sum().item(), rel=1e-12)
+        assert by_slope.item() == pytest.approx(len(x), rel=1e-12)
+        assert inner.isfinite().all()

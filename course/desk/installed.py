@@ -2,6 +2,10 @@
 
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 
 def missing(project: str, extra: str) -> list[str]:
@@ -60,7 +64,7 @@ def outside_ranges(project: str, extra: str) -> list[str]:
 
     Args:
         project: An installed project.
-        extra: One of its extras. What is needed by way of other extras does not count.
+        extra: One of its extras; extras of its own that this one names count, too.
 
     Returns:
         Lines such as ``deepxde 1.16.0 is too new (needed: >=1.15, <1.16)``, for
@@ -73,12 +77,10 @@ def outside_ranges(project: str, extra: str) -> list[str]:
         >>> outside_ranges("packaging", "")
         []
     """
-    from packaging.requirements import Requirement
-
     found = []
-    for requirement in map(Requirement, metadata.requires(project) or []):
-        marker, have = requirement.marker, version(requirement.name)
-        if have is None or not (marker is None or marker.evaluate({"extra": extra})):
+    for requirement in _asked(project, extra):
+        have = version(requirement.name)
+        if have is None:
             continue
         ranges = requirement.specifier
         if not ranges.contains(have, prereleases=True):
@@ -87,6 +89,23 @@ def outside_ranges(project: str, extra: str) -> list[str]:
             needed = ", ".join(sorted(map(str, ranges), reverse=True))
             verdict = "too old" if old else "too new"
             found.append(f"{requirement.name} {have} is {verdict} (needed: {needed})")
+    return found
+
+
+def _asked(project: str, extra: str) -> list["Requirement"]:
+    """Return what a project names for an extra, through its own other extras, too."""
+    from packaging.requirements import Requirement
+
+    found, extras = [], [extra]
+    for wanted in extras:  # grows while it is read
+        for requirement in map(Requirement, metadata.requires(project) or []):
+            marker = requirement.marker
+            if marker is not None and not marker.evaluate({"extra": wanted}):
+                continue
+            if _normalised(requirement.name) == _normalised(project):
+                extras += [e for e in sorted(requirement.extras) if e not in extras]
+            elif requirement not in found:
+                found.append(requirement)
     return found
 
 

@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import pkgutil
 import re
 import shutil
 from collections import defaultdict
@@ -31,6 +32,7 @@ def write(site: Path) -> None:
     (site / "chapters.md").write_text(_contents())
     _write_projects(site.parent / "projects", site / "projects")
     (site / "glossary.md").write_text(_glossary())
+    (site / "reference" / "families.md").write_text(_families())
     (site / "systems.md").write_text(systems.systems_page())
     (site / "methods.md").write_text(systems.methods_page())
     guide = site / "instructor"
@@ -96,6 +98,23 @@ def _is_public(name: str) -> bool:
     if package not in PACKAGES:
         return False
     return attribute in __import__(package).__all__
+
+
+def _families() -> str:
+    """What the front doors of families offer beyond their package's own."""
+    lines = ["# Families and tools", "", "Imported by their own names.", ""]
+    for package in map(importlib.import_module, PACKAGES):
+        core = [getattr(package, name) for name in package.__all__]
+        for found in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+            door = importlib.import_module(found.name)
+            own = [
+                n for n in getattr(door, "__all__", ()) if getattr(door, n) not in core
+            ]
+            if own and not found.name.rpartition(".")[2].startswith("_"):
+                lines += [f"## {found.name}", "", "```{eval-rst}"]
+                lines += [f".. automodule:: {found.name}", "   :imported-members:"]
+                lines += [f"   :members: {', '.join(own)}", "```", ""]
+    return "\n".join(lines)
 
 
 def _contents() -> str:

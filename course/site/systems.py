@@ -105,7 +105,7 @@ def systems_page() -> str:
         lines += ["| system | paper | folder | chapter |", "|---|---|---|---|"]
         for system in found:
             taught = ", ".join(_chapter(known[c], c) for c in system["chapters"])
-            places = ", ".join(f"`{folder}/`" for folder in folders(system))
+            places = ", ".join(_path(folder, "/") for folder in folders(system))
             lines.append(
                 f"| [{system['name']}](#{_anchor(system)}) | {system['paper']} "
                 f"| {places} | {taught} |"
@@ -126,7 +126,13 @@ def _link(name: str) -> str:
 
 
 def _files(names: list[str]) -> str:
-    return ", ".join(f"`{path}`" for path in dict.fromkeys(map(file, names)))
+    return ", ".join(_path(path) for path in dict.fromkeys(map(file, names)))
+
+
+def _path(path: PurePosixPath, end: str = "") -> str:
+    """Write a path that a narrow column may break after a slash, and there only."""
+    parts = "/<wbr>".join(path.parts)
+    return f'<code class="docutils literal notranslate">{parts}{end}</code>'
 
 
 def _chapter(chapter: Chapter, text: str) -> str:

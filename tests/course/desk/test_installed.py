@@ -95,6 +95,24 @@ def test_versions_in_their_ranges_are_fine(
     assert doctor.check_ranges().level == "ok"
 
 
+def test_an_extra_that_another_names_counts(
+    package, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package(
+        "atlas",
+        "1",
+        "core>=2",
+        'atlas[sea]; extra == "course"',
+        'ship<2; extra == "sea"',
+    )
+    package("core", "1")
+    package("ship", "2")
+    monkeypatch.setattr(doctor, "PROJECT", "atlas")
+    assert doctor.check_ranges().what == (
+        "core 1 is too old (needed: >=2); ship 2 is too new (needed: <2)"
+    )
+
+
 def test_every_version_that_is_wrong_is_told(
     package, monkeypatch: pytest.MonkeyPatch
 ) -> None:

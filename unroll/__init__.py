@@ -35,7 +35,7 @@ from unroll.problems import SparseCoding, dct_dictionary, image_patches
 from unroll.prox import soft_threshold, support_select
 from unroll.safeguard import SafeguardedSolver, SafeguardResult, safeguard
 from unroll.solvers import LassoResult, amp, fista, ista
-from unroll.training import History, Recipe, train
+from unroll.training import History, LassoCost, Recipe, train
 from unroll.weights import (
     analytic_weight,
     coherence_weight,
@@ -88,6 +88,7 @@ __all__ = [
     "Unrolled",
     # training
     "History",
+    "LassoCost",
     "Recipe",
     "train",
     # certificates

@@ -16,7 +16,12 @@ from unroll.weights import check_weight
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["coherences", "constants_over_depth", "error_per_layer"]
+__all__ = [
+    "coherences",
+    "constants_over_depth",
+    "error_per_layer",
+    "training_history",
+]
 
 
 def error_per_layer(
@@ -85,6 +90,43 @@ def constants_over_depth(net: Unrolled, *, ax: "Axes | None" = None) -> "Axes":
         ax.plot(range(1, net.depth + 1), values.cpu(), marker="o", label=name)
     ax.set_xlabel("layer")
     ax.set_ylabel("learned value")
+    ax.legend()
+    return ax
+
+
+def training_history(
+    checked: Tensor,
+    measured: Tensor,
+    best_step: int,
+    *,
+    unit: str = "NMSE (ratio, dB)",
+    ax: "Axes | None" = None,
+) -> "Axes":
+    """Draw what was measured on the validation set over the steps, and the best step.
+
+    Args:
+        checked: Steps done at each validation. Shape ``(checks,)``.
+        measured: What was measured then. Shape ``(checks,)``.
+        best_step: Step whose weights were kept.
+        unit: What it is, for the axis.
+        ax: Axes; None is the current ones.
+
+    Returns:
+        The axes.
+
+    Raises:
+        ValueError: If the two do not have the same shape.
+    """
+    if checked.shape != measured.shape or checked.ndim != 1:
+        raise ValueError(
+            f"measured has shape {tuple(measured.shape)} but checked "
+            f"{tuple(checked.shape)}: expected (checks,) twice"
+        )
+    ax = _axes(ax)
+    ax.plot(checked.cpu(), measured.detach().cpu(), label="validation")
+    ax.axvline(best_step, color="0.4", linestyle=":", label="kept")
+    ax.set_xlabel("step")
+    ax.set_ylabel(unit)
     ax.legend()
     return ax
 

@@ -178,7 +178,7 @@ def image_patches(
     if photograph not in _PHOTOGRAPHS:
         known = " or ".join(map(repr, _PHOTOGRAPHS))
         raise ValueError(f"photograph is {photograph!r}: expected {known}")
-    from sklearn.datasets import load_sample_image  # heavy, and needed only here
+    from sklearn.datasets import load_sample_image  # type: ignore[import-untyped]
 
     pixels = torch.tensor(load_sample_image(f"{photograph}.jpg"))
     grey = pixels.to(torch.get_default_dtype()).mean(dim=2) / 255

@@ -80,8 +80,8 @@ class SafeguardedSolver:
 
     def _finish(self, b: Tensor, x0: Tensor | None) -> LassoResult:
         """Go on until the gap of every sample is at most ``tol``."""
-        options = {"iterations": self.iterations, "tol": self.tol, "restart": True}
-        return fista(self.A, b, self.lam, x0=x0, **options)
+        most, tol = self.iterations, self.tol
+        return fista(self.A, b, self.lam, x0=x0, iterations=most, tol=tol, restart=True)
 
     def _objective(self, x: Tensor, b: Tensor) -> Tensor:
         """Return ``1/2 |b - A x|^2 + lam |x|_1`` as ``(depth + 1, batch)``."""

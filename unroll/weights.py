@@ -29,9 +29,11 @@ def analytic_weight(A: Tensor, *, ridge: float = 0.0) -> Tensor:
     The problem is that of ALISTA (Liu, Chen, Wang and Yin 2019, section 3), who solve
     it by projected gradient descent (appendix E.1). It separates into columns, each a
     quadratic with one linear constraint, whence the formula: the pseudo-inverse, ``W =
-    (A^+)^T D`` with ``D`` diagonal. Zhou et al. (Block-ALISTA) observe the link to the
-    pseudo-inverse. A rank below m needs nothing special: every ``a_i`` lies in the
-    range of ``A A^T``.
+    (A^+)^T D`` with ``D`` diagonal. The closed form is not ours: Hauffen, Jung and
+    Muecke 2022, arXiv 2209.14139, announce one for ALISTA and block-sparse codes in
+    their abstract, and an earlier one stands in appendix E of the article
+    doi:10.1137/21M1407902 (SIAM). A rank below m needs nothing special: every ``a_i``
+    lies in the range of ``A A^T``.
 
     Args:
         A: Dictionary. Shape ``(m, n)``.

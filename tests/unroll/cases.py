@@ -25,13 +25,22 @@ recipe = u.Recipe(steps=2, batch=5, validation=6, every=1)
 
 
 def plain():
-    return u.Unrolled.from_step(lambda x, b, A, *, t: t * x, {"t": 0.5}, 2, A=A)
+    return u.Unrolled.from_step(
+        lambda x, b, A, *, t: t * (x + b @ A), {"t": 0.5}, 2, A=A
+    )
 
 
 steps = {"step": lambda x, b, A, *, t: t * x, "parameters": {"t": 0.5}, "depth": 2}
 identity = u.Unrolled(A, 2, nn.Identity)
 certified = {"net": plain(), "A": A, "lam": 0.1}
 training = {"net": plain(), "problem": problem, "recipe": recipe}
+
+cost = {"net": u.LISTA(A, 2), "iterates": torch.rand(6, 3, n), "b": b, "x": x}
+
+
+def history():
+    return u.train(**training)
+
 
 CALLS = {
     "soft_threshold": lambda: (u.soft_threshold, {"v": x, "theta": torch.rand(3, 1)}),
@@ -81,6 +90,10 @@ CALLS = {
     "Unrolled.constants": lambda: (plain().constants, {}),
     "Unrolled.from_step": lambda: (u.Unrolled.from_step, steps | {"A": A}),
     "History": lambda: (u.train, training),
+    "History.plot": lambda: (history().plot, {}),
+    "LassoCost": lambda: (u.LassoCost, {"lam": 0.1}),
+    "LassoCost.loss": lambda: (u.LassoCost().loss, cost),
+    "LassoCost.measure": lambda: (u.LassoCost(0.1).measure, cost),
     "Recipe": lambda: (u.Recipe, {}),
     "train": lambda: (u.train, training),
     "SafeguardResult": lambda: (u.safeguard(**certified).__call__, {"b": b}),

@@ -1,6 +1,7 @@
 """ALISTA-AT: thresholds that spare the entries that are large already."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -61,7 +62,7 @@ class ALISTAAT(Analytic):
         tensor([[2.6667]], grad_fn=<SubBackward0>)
     """
 
-    settings = ("lam", "keep", "epsilon")
+    settings: ClassVar[tuple[str, ...]] = ("lam", "keep", "epsilon")
 
     def __init__(
         self,

@@ -1,6 +1,7 @@
 """What the networks around the analytic weight share: one matrix, made once."""
 
 from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -28,7 +29,7 @@ class Analytic(Unrolled):
         tied: Whether one layer is repeated.
     """
 
-    settings = ("lam", "keep")
+    settings: ClassVar[tuple[str, ...]] = ("lam", "keep")
     W: Tensor
 
     def __init__(

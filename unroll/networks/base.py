@@ -108,7 +108,7 @@ class Unrolled(nn.Module):
         Returns:
             Code, or a tuple that starts with it. Shape ``(batch, n)``.
         """
-        return b.new_zeros(b.shape[0], self.A.shape[1])
+        return self._zero(b)
 
     def given(self, b: Tensor, k: int) -> tuple:
         """Return what layer ``k`` sees beside the state.
@@ -218,6 +218,10 @@ class Unrolled(nn.Module):
             tensor([[0.5781, 1.0000]], grad_fn=<AddBackward0>)
         """
         return _FromStep(A, depth, lambda: _Step(step, parameters, A), tied, start)
+
+    def _zero(self, b: Tensor) -> Tensor:
+        """Return the code 0 of every sample."""
+        return b.new_zeros(b.shape[0], self.A.shape[1])
 
     def _layer(self, k: int) -> nn.Module:
         """Return the module of layer ``k``; the same one for all k if tied."""

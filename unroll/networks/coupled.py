@@ -1,6 +1,7 @@
 """LISTA-CP: one matrix a layer, because the other follows from it."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -58,7 +59,7 @@ class LISTACPSS(Unrolled):
         tensor([[3., 1.]], grad_fn=<WhereBackward0>)
     """
 
-    settings = ("lam", "keep")
+    settings: ClassVar[tuple[str, ...]] = ("lam", "keep")
 
     def __init__(
         self,

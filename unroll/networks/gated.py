@@ -1,6 +1,7 @@
 """GLISTA and AGLISTA: gates against codes that come out too small."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -144,7 +145,7 @@ class GLISTA(Unrolled):
         tensor([[2., 0.]], grad_fn=<AddBackward0>)
     """
 
-    settings = ("lam", "keep")
+    settings: ClassVar[tuple[str, ...]] = ("lam", "keep")
 
     def __init__(
         self,

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -103,7 +104,9 @@ class HyperLISTA(Unrolled):
         True
     """
 
-    must_agree = ("network",)  # three numbers serve any depth
+    must_agree: ClassVar[tuple[str, ...]] = (
+        "network",
+    )  # three numbers serve any depth
     W: Tensor
     own: Tensor
     mu: Tensor
@@ -129,7 +132,7 @@ class HyperLISTA(Unrolled):
 
     def start(self, b: Tensor) -> State:
         """Return the code 0, twice: there is no momentum yet."""
-        x = super().start(b)
+        x = self._zero(b)
         return x, x
 
     def given(self, b: Tensor, k: int) -> tuple:
@@ -179,14 +182,14 @@ class HyperLISTA(Unrolled):
             )
         best = int(table.nan_to_num(nan=float("inf")).argmin())
         index = torch.unravel_index(torch.tensor(best), table.shape)
-        triple = [values[i] for values, i in zip(lists.values(), index, strict=True)]
-        self._set(triple)
+        found = [values[i] for values, i in zip(lists.values(), index, strict=True)]
+        self._set(found)
         edges = tuple(
             name
             for (name, values), i in zip(lists.items(), index, strict=True)
             if len(values) > 1 and int(i) in (0, len(values) - 1)
         )
-        return HyperSearch(*triple, table=table, on_edge=edges)
+        return HyperSearch(found[0], found[1], found[2], table, edges)
 
     def _set(self, triple: Sequence[float]) -> None:
         """Put three numbers into the layer."""

@@ -74,4 +74,4 @@ class LAMP(Unrolled):
 
     def start(self, b: Tensor) -> State:
         """Return code and residual before the first layer: both 0."""
-        return super().start(b), torch.zeros_like(b)
+        return self._zero(b), torch.zeros_like(b)

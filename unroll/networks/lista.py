@@ -1,6 +1,7 @@
 """LISTA: both matrices of ISTA, and its thresholds, learned."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -58,7 +59,7 @@ class LISTASS(Unrolled):
         tensor([[3., 1.]], grad_fn=<WhereBackward0>)
     """
 
-    settings = ("lam", "keep")
+    settings: ClassVar[tuple[str, ...]] = ("lam", "keep")
 
     def __init__(
         self,

@@ -118,4 +118,4 @@ class NAALISTA(Analytic):
         """Return the code 0 and the learned first memory."""
         layer: Any = self.layers[0]
         shape = (b.shape[0], -1)
-        return super().start(b), layer.hidden.expand(shape), layer.cell.expand(shape)
+        return self._zero(b), layer.hidden.expand(shape), layer.cell.expand(shape)

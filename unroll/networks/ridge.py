@@ -1,6 +1,7 @@
 """RidgeALISTA: the analytic weight with a ridge, one more learned number a layer."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -74,7 +75,7 @@ class RidgeALISTA(Unrolled):
         tensor([[2., 0.]], grad_fn=<SubBackward0>)
     """
 
-    settings = ("lam", "keep")
+    settings: ClassVar[tuple[str, ...]] = ("lam", "keep")
     S: Tensor
     U: Tensor
 

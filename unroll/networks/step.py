@@ -1,5 +1,7 @@
 """SLISTA: ISTA with learned steps and nothing else."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -53,7 +55,7 @@ class StepLISTA(Unrolled):
         tensor([[2., 0.]], grad_fn=<SubBackward0>)
     """
 
-    settings = ("lam",)
+    settings: ClassVar[tuple[str, ...]] = ("lam",)
 
     def __init__(self, A: Tensor, depth: int = 16, *, lam: float | None = None) -> None:
         lam = start_lam(lam, A)

@@ -1,6 +1,7 @@
 """TISTA: learned steps around a denoiser that knows the statistics of the codes."""
 
 import math
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -73,7 +74,7 @@ class TISTA(Unrolled):
         tensor([[2.8..., 0.0000]], grad_fn=<RoundBackward1>)
     """
 
-    settings = ("rank", "log_odds", "noise")
+    settings: ClassVar[tuple[str, ...]] = ("rank", "log_odds", "noise")
     W: Tensor
 
     def __init__(

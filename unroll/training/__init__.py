@@ -1,6 +1,16 @@
-"""Training: fresh samples, an error in dB per layer, Adam, checkpoints."""
+"""Training: objectives, samples, Adam with rates by layer, checkpoints."""
 
-from unroll.training.loop import History, train
+from unroll.training.history import History
+from unroll.training.loop import train
+from unroll.training.objectives import DeepLogNMSE, LassoCost, LastNMSE, Stagewise
 from unroll.training.recipe import Recipe
 
-__all__ = ["History", "Recipe", "train"]
+__all__ = [
+    "DeepLogNMSE",
+    "History",
+    "LassoCost",
+    "LastNMSE",
+    "Recipe",
+    "Stagewise",
+    "train",
+]

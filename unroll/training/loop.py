@@ -1,86 +1,75 @@
 r"""Training that does not collapse: fresh samples, an error in dB per layer, Adam.
 
 A threshold above every entry makes the code zero, and with it every gradient: nothing
-revives such a network, so all of them start at ISTA with a moderate ``lam``. And the
-squared error of the last layer says little to the first ones: asking every layer for
-its error in dB, a layer that is 40 dB down counts as much as the first.
+revives such a network, so all of them start at ISTA with a moderate ``lam``, and a
+start that is dead for the data is refused. And the squared error of the last layer says
+little to the first ones: asking every layer for its error in dB, a layer that is 40 dB
+down counts as much as the first.
 """
 
 import os
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterable
 from copy import deepcopy
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from unroll.metrics import nmse_db
 from unroll.networks.base import Unrolled
-from unroll.training.recipe import Recipe, objective_of, parameter_groups, set_rates
+from unroll.training import checkpoint as files
+from unroll.training.history import History, remarks_on
+from unroll.training.recipe import Recipe, parameter_groups, set_rates
+from unroll.training.sources import (
+    Batch,
+    Source,
+    checked_batch,
+    pair_of,
+    source_of,
+)
+from unroll.training.troubles import (
+    in_validation,
+    is_dead,
+    refuse_dead_start,
+    refuse_overflow,
+)
 
-__all__ = ["History", "train"]
-
-
-class Problem(Protocol):
-    """Where samples come from: :class:`~unroll.problems.SparseCoding`, or your own."""
-
-    def sample(
-        self, batch: int, generator: torch.Generator | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Return measurements ``(batch, m)`` and true codes ``(batch, n)``."""
-
-
-@dataclass(frozen=True)
-class History:
-    """What happened during a training.
-
-    Args:
-        loss: The objective at every step done. Shape ``(steps,)``.
-        checked: Steps done at each validation, 0 first. Shape ``(checks,)``.
-        validation_db: "ratio" NMSE of every iterate on the validation set, at each
-            validation; ``x_0 = 0`` has 0 dB. Shape ``(checks, iterates)``.
-        best_step: Step whose weights the network has now: those with the least error of
-            the last layer.
-        best_db: That error.
-        samples: Training samples used.
-        finished: Whether all steps were done; False after an interrupt.
-    """
-
-    loss: Tensor
-    checked: Tensor
-    validation_db: Tensor
-    best_step: int
-    best_db: float
-    samples: int
-    finished: bool
+__all__ = ["train"]
 
 
 def train(
     net: Unrolled,
-    problem: Problem,
+    problem: Any,
     recipe: Recipe | None = None,
     *,
+    validation: Any = None,
     generator: torch.Generator | None = None,
     progress: bool = False,
     checkpoint: str | os.PathLike | None = None,
 ) -> History:
-    """Train a network on fresh samples, in place; it ends with its best weights.
+    """Train a network in place; it ends with its best weights.
 
+    Samples are fresh ones of a problem, batches of tensors, or those of a DataLoader.
     An interrupt (Ctrl-C, or the kernel's stop button) ends the training early: the
     network has the best weights so far, and the history says so. With ``checkpoint``
     the same call made again, on a new network and a new generator of any seed, goes on
-    from the last
-    checkpoint: losses and final weights are those of an unbroken run, bit for bit.
-    The optimiser is Adam (Kingma and Ba 2015, ICLR), with rates by layer and by kind of
-    parameter; fresh samples at every step follow Chen, Liu, Wang and Yin 2018.
+    from the last checkpoint: losses and final weights are those of an unbroken run, bit
+    for bit. What a reader of the numbers must know is in ``history.remarks``, and a
+    warning. The optimiser is Adam (Kingma and Ba 2015, ICLR), with rates by layer and
+    by kind of parameter; fresh samples at every step follow Chen, Liu, Wang and Yin
+    2018.
 
     Args:
         net: Network.
         problem: Source of samples: ``problem.sample(batch, generator)`` returns ``b``
-            and ``x``.
+            and ``x``; or tensors ``(b, x)``, a fifth of which is held out to validate
+            with; or a DataLoader of them; or ``b`` alone if the objective needs no
+            codes. One sample a row.
         recipe: How to train; None is ``Recipe()``.
+        validation: Samples to validate with, ``(b, x)`` or ``b``; None holds some of
+            the problem out.
         generator: Source of randomness, on the device of the samples; None is seeded
             from torch's global one.
         progress: Whether to show a bar.
@@ -92,7 +81,10 @@ def train(
     Raises:
         FloatingPointError: If the loss or a gradient is NaN or infinite; names the step
             and the layer.
-        ValueError: If ``checkpoint`` was written by another recipe.
+        TypeError: If the samples are of a kind or dtype that cannot be used.
+        ValueError: If ``checkpoint`` was written for another recipe, network or
+            problem, or cannot be resumed from; if samples are not finite, do not fit
+            or lack codes; or if no gradient reaches the network at its start.
 
     Example:
         >>> from unroll import ALISTA, SparseCoding
@@ -107,19 +99,26 @@ def train(
     if generator is None:
         seed = int(torch.randint(2**62, ()))
         generator = torch.Generator(net.A.device).manual_seed(seed)
-    run = _Run(net, problem, recipe, generator)
-    if checkpoint is not None and Path(checkpoint).exists():
-        run.load(Path(checkpoint))
+    source = source_of(problem)
+    path = None if checkpoint is None else files.checked_path(checkpoint, source)
+    run = _Run(net, source, recipe, generator, validation)
+    if path is not None and path.exists():
+        run.load(path)
     try:
         for _ in _bar(range(run.step, recipe.steps), progress):
-            run.advance()
-            if run.step % recipe.every == 0 or run.step == recipe.steps:
+            alive = run.advance()
+            if not alive or run.step % recipe.every == 0 or run.step == recipe.steps:
                 run.validate()
-                if checkpoint is not None:
-                    run.save(Path(checkpoint))
+                if path is not None:
+                    run.save(path)
+            if not alive:
+                break
     except KeyboardInterrupt:
         pass  # what there is, is returned
-    return run.finish()
+    history = run.finish()
+    for remark in history.remarks:
+        warnings.warn(remark, stacklevel=2)
+    return history
 
 
 class _Run:
@@ -128,120 +127,156 @@ class _Run:
     def __init__(
         self,
         net: Unrolled,
-        problem: Problem,
+        source: Source,
         recipe: Recipe,
         generator: torch.Generator,
+        validation: Any,
     ) -> None:
-        self.net, self.problem, self.recipe = net, problem, recipe
+        self.net, self.source, self.recipe = net, source, recipe
+        self.goal, self.validation = recipe.goal, validation
         self.generator, self.origin = generator, generator.get_state()
         self.groups = parameter_groups(net, recipe)
         self.adam = torch.optim.Adam(self.groups)
-        self.step, self.losses, self.checks = 0, [], []
-        self.held_out = problem.sample(recipe.validation, generator)
-        self.best_step, self.best = 0, _copy(net)
+        self.step, self.samples, self.leaks, self.dead = 0, 0, 0, False
+        self.losses: list[float] = []
+        self.checks: list[tuple[int, list[float], list[float]]] = []
+        self.best_step, self.best, self.best_value = 0, _copy(net), float("inf")
+        self.held_out = self._hold_out()
         self.validate()
 
-    def advance(self) -> None:
-        """Do one step."""
+    def advance(self) -> bool:
+        """Do one step; return whether there is anything left to learn."""
         stage = set_rates(self.groups, self.step, self.net.depth, self.recipe)
-        b, x = self.problem.sample(self.recipe.batch, self.generator)
+        found = self.source.batch(self.recipe.batch, self.generator)
+        b, x = self._checked(found, f"the batch of step {self.step}")
+        if self.step < self.recipe.every:
+            self.leaks += in_validation(b, self.held_out[0])
         iterates = self.net.iterates(b, depth=stage)
-        loss = objective_of(iterates, x, self.recipe.objective)
+        loss = self.goal.loss(self.net, iterates, b, x)
         if not loss.isfinite():
-            self._refuse("loss", loss.item(), iterates)
+            self._refuse("loss", loss, iterates)
         self.adam.zero_grad()
         loss.backward()
         norm = nn.utils.get_total_norm(
             [p.grad for p in self.net.parameters() if p.grad is not None]
         )
         if not norm.isfinite():
-            self._refuse("gradient", norm.item(), iterates)
+            self._refuse("gradient", norm, iterates)
+        if is_dead(norm, iterates):
+            if self.step == 0:
+                refuse_dead_start(self.net, b)
+            self.dead = True
+            return False
         if self.recipe.clip is not None:
             nn.utils.clip_grads_with_norm_(
                 self.net.parameters(), self.recipe.clip, norm
             )
         self.adam.step()
         self.losses.append(loss.item())
+        self.samples += len(b)
         self.step += 1
+        return True
 
     @torch.no_grad()
     def validate(self) -> None:
         """Measure every layer on the validation set; remember the best weights."""
         b, x = self.held_out
-        errors = nmse_db(self.net.iterates(b), x).tolist()
-        if not self.checks or errors[-1] < self.best_db:
+        iterates = self.net.iterates(b)
+        values = self.goal.measure(self.net, iterates, b, x).tolist()
+        unknown = x is None or not x.any()
+        errors = [float("nan")] * len(values)
+        if x is not None and not unknown:
+            errors = nmse_db(iterates, x).tolist()
+        if values[-1] < self.best_value:
             self.best_step, self.best = self.step, _copy(self.net)
-            self.best_db = errors[-1]
-        self.checks.append((self.step, errors))
+            self.best_value = values[-1]
+        self.checks.append((self.step, values, errors))
 
     def save(self, path: Path) -> None:
-        """Write the state; a half-written file never takes the place of a whole one."""
-        state = {
-            "recipe": asdict(self.recipe),
+        """Write the state."""
+        names = ("step", "samples", "leaks", "losses", "checks", "best", "best_step")
+        state = {name: getattr(self, name) for name in (*names, "best_value", "origin")}
+        state |= {
+            "recipe": files.settled(self.recipe),
             "net": self.net.state_dict(),
             "adam": self.adam.state_dict(),
             "generator": self.generator.get_state(),
-            "origin": self.origin,
-            "step": self.step,
-            "losses": self.losses,
-            "checks": self.checks,
-            "best": self.best,
-            "best_step": self.best_step,
-            "best_db": self.best_db,
         }
-        part = path.with_name(path.name + ".part")
-        torch.save(state, part)
-        os.replace(part, path)
+        files.write(path, state, self.held_out)
 
     def load(self, path: Path) -> None:
-        """Go back to what :meth:`save` wrote."""
-        state = torch.load(path, weights_only=True, map_location=self.net.A.device)
-        for name, value in asdict(self.recipe).items():
-            saved = state["recipe"].get(name)
-            if saved != value:
-                raise ValueError(
-                    f"checkpoint has {name} = {saved!r} but the recipe {value!r}: "
-                    "expected the same recipe, or another file"
-                )
+        """Go back to what :meth:`save` wrote, or refuse it and change nothing."""
+        state = files.read(path, self.recipe, self.net.A.device)
+        files.refuse_another_network(self.net, state["net"])
+        now = self.generator.get_state()
+        self.generator.set_state(state["origin"].cpu())
+        self.held_out = self._hold_out()
+        try:
+            files.refuse_other_samples(state["held_out"], self.held_out)
+        except ValueError:
+            self.generator.set_state(now)
+            raise
         self.net.load_state_dict(state["net"])
         self.adam.load_state_dict(state["adam"])
         self.groups = self.adam.param_groups
-        self.generator.set_state(state["origin"].cpu())
         self.origin = state["origin"].cpu()
-        self.held_out = self.problem.sample(self.recipe.validation, self.generator)
         self.generator.set_state(state["generator"].cpu())
-        for name in ("step", "losses", "checks", "best", "best_step", "best_db"):
+        names = ("step", "samples", "leaks", "losses", "checks", "best", "best_step")
+        for name in (*names, "best_value"):
             setattr(self, name, state[name])
 
     def finish(self) -> History:
         """Put the best weights into the network and tell the story."""
         self.net.load_state_dict(self.best)
+        steps, values, errors = zip(*self.checks, strict=True)
+        errors_db = torch.tensor(errors)
+        best = steps.index(self.best_step)
+        unit = "dB" if self.goal.needs_codes else "of the objective"
+        last = [value[-1] for value in values]
         return History(
             loss=torch.tensor(self.losses),
-            checked=torch.tensor([step for step, _ in self.checks]),
-            validation_db=torch.tensor([errors for _, errors in self.checks]),
+            checked=torch.tensor(steps),
+            validation=torch.tensor(values),
+            validation_db=errors_db,
             best_step=self.best_step,
-            best_db=self.best_db,
-            samples=self.step * self.recipe.batch,
+            best_db=errors_db[best, -1].item(),
+            samples=self.samples,
             finished=self.step == self.recipe.steps,
+            remarks=remarks_on(last, self.best_step, unit) + self._others(),
         )
 
-    def _refuse(self, what: str, value: float, iterates: Tensor) -> None:
-        """Stop the training, naming the layer at fault."""
-        finite = iterates.isfinite().all(dim=2).all(dim=1)
-        if not finite.all():
-            where = f"layer {int((~finite).nonzero()[0])} is the first to overflow"
+    def _hold_out(self) -> Batch:
+        """Return the samples to validate with: the user's, or some of the problem."""
+        if self.validation is None:
+            count = self.recipe.validation
+            found = self.source.hold_out(count, self.generator)
         else:
-            names = [
-                name
-                for name, p in self.net.named_parameters()
-                if p.grad is not None and not p.grad.isfinite().all()
-            ]
-            where = f"first in {names[0]}" if names else "all layers are finite"
-        raise FloatingPointError(
-            f"{what} is {value} at step {self.step}: {where}; try clip=1, a smaller lr "
-            f"or lr_matrices (now {self.recipe.lr:g}, {self.recipe.lr_matrices:g})"
-        )
+            found = pair_of("validation", self.validation)
+        return self._checked(found, "the samples to validate with")
+
+    def _checked(self, found: Batch, where: str) -> Batch:
+        """Return samples that fit the network and the objective, or refuse them."""
+        return checked_batch(found, self.net.A, where, self.goal.needs_codes)
+
+    def _others(self) -> tuple[str, ...]:
+        """Return remarks that the curve does not tell."""
+        found = []
+        if self.leaks:
+            found.append(
+                f"{self.leaks} of the first training samples are in the validation "
+                "set: its error does not say how the network does on fresh samples; "
+                "expected validation= with samples of its own"
+            )
+        if self.dead:
+            found.append(
+                f"at step {self.step} every code is 0 and no gradient is left: "
+                "training died and stopped; try clip=1 or a smaller lr"
+            )
+        return tuple(found)
+
+    def _refuse(self, what: str, value: Tensor, iterates: Tensor) -> None:
+        """Stop the training, naming step and layer."""
+        refuse_overflow(self.net, self.recipe, self.step, (what, value), iterates)
 
 
 def _copy(net: nn.Module) -> dict:
@@ -249,10 +284,10 @@ def _copy(net: nn.Module) -> dict:
     return deepcopy(net.state_dict())
 
 
-def _bar(steps: range, progress: bool) -> Iterator[int] | range:
+def _bar(steps: range, progress: bool) -> Iterable[int]:
     """Return the steps, with a bar around them if wanted."""
     if not progress:
         return steps
-    from tqdm.auto import tqdm  # only where a bar is shown
+    from tqdm.auto import tqdm  # type: ignore[import-untyped]
 
     return tqdm(steps, initial=steps.start, total=steps.stop)

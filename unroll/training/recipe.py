@@ -1,48 +1,42 @@
-"""What a training asks of a network: the objective, and the rates of its parameters."""
+"""How a network is trained: steps, samples, and the rates of its parameters."""
 
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from unroll._checks import check_count, check_positive
 from unroll.networks.base import Unrolled
+from unroll.training.objectives import Objective, named
 
-__all__ = ["Recipe", "objective_of", "parameter_groups", "set_rates"]
-
-_OBJECTIVES = ("deep-log-nmse", "last", "stagewise")
+__all__ = ["Recipe", "parameter_groups", "set_rates"]
 
 
 @dataclass(frozen=True)
 class Recipe:
     r"""Everything that decides what a training results in, beside network and samples.
 
-    The objectives, with ``e_k`` the "ratio" NMSE of iterate ``k`` on the batch
-    (:func:`~unroll.metrics.nmse_db`, not in dB):
-
-    - ``"deep-log-nmse"``: the mean over all layers of ``10 log10 e_k``;
-    - ``"last"``: ``e_K``, as in most of the literature;
-    - ``"stagewise"``: the layers one after the other, ``e_k`` for stage ``k``: in the
-      first third of a stage the new layer alone, in the second all so far at 0.2 times
-      the rate, in the last at 0.02 times (Chen, Liu, Wang and Yin 2018). Layers that
-      are ``a`` stages old learn at ``age_decay ** a`` times the rate: a true rate,
-      where the published code scales gradients, which Adam undoes.
+    The objective is an object, or the name of one: ``"deep-log-nmse"``
+    (:class:`DeepLogNMSE`), ``"last"`` (:class:`LastNMSE`), ``"stagewise"``
+    (:class:`Stagewise`) or ``"lasso"`` (:class:`LassoCost`, which needs no true codes).
+    In stages, layers that are ``a`` stages old learn at ``age_decay ** a`` times the
+    rate: a true rate, where the published code scales gradients, which Adam undoes.
 
     Args:
-        objective: One of the three.
+        objective: What to minimise.
         steps: Steps in all; of a stage, ``steps // depth``.
-        batch: Fresh samples per step.
+        batch: Samples per step; a DataLoader has its own.
         lr: Adam's rate for numbers (tensors with less than two axes).
         lr_matrices: Adam's rate for matrices, whose entries are small and many.
         decay: Whether rates fall to 0 over the steps along a half cosine; the stages of
             ``"stagewise"`` have their own.
         clip: Largest norm of the gradient; None does not clip.
         age_decay: Factor per stage of age; only ``"stagewise"`` uses it.
-        validation: Samples in the fixed validation set, drawn before the first batch.
+        validation: Samples in the fixed validation set, drawn before the first batch;
+            of tensors a fifth at most.
         every: Steps between validations, and between checkpoints.
 
     Raises:
-        TypeError: If a count is not an int.
+        TypeError: If a count is not an int, or ``objective`` cannot be minimised.
         ValueError: If a number is not positive, or ``objective`` is unknown.
 
     Example:
@@ -50,7 +44,7 @@ class Recipe:
         128
     """
 
-    objective: str = "deep-log-nmse"
+    objective: str | Objective = "deep-log-nmse"
     steps: int = 600
     batch: int = 128
     lr: float = 5e-2
@@ -62,10 +56,7 @@ class Recipe:
     every: int = 20
 
     def __post_init__(self) -> None:
-        if self.objective not in _OBJECTIVES:
-            raise ValueError(
-                f"objective is {self.objective!r}: expected one of {_OBJECTIVES}"
-            )
+        named(self.objective)
         for name in ("steps", "batch", "validation", "every"):
             check_count(name, getattr(self, name), least=1)
         for name in ("lr", "lr_matrices", "age_decay"):
@@ -73,15 +64,10 @@ class Recipe:
         if self.clip is not None:
             check_positive("clip", self.clip)
 
-
-def objective_of(iterates: Tensor, x: Tensor, objective: str) -> Tensor:
-    """Return the objective of a batch whose last iterate is that of the stage."""
-    energy = x.square().sum()
-    if objective == "deep-log-nmse":
-        tiny = torch.finfo(x.dtype).tiny  # an exact code has a finite loss
-        errors = (iterates[1:] - x).square().sum(dim=(1, 2))
-        return 10 * torch.log10(errors / energy + tiny).mean()
-    return (iterates[-1] - x).square().sum() / energy
+    @property
+    def goal(self) -> Objective:
+        """The objective as an object."""
+        return named(self.objective)
 
 
 def parameter_groups(net: Unrolled, recipe: Recipe) -> list[dict]:
@@ -105,7 +91,7 @@ def parameter_groups(net: Unrolled, recipe: Recipe) -> list[dict]:
 
 def set_rates(groups: list[dict], step: int, depth: int, recipe: Recipe) -> int:
     """Set the rate of every group; return how many layers this step runs."""
-    if recipe.objective != "stagewise":
+    if not recipe.goal.staged:
         fraction = torch.tensor(step / recipe.steps, dtype=torch.float64)
         factor = 0.5 * (1 + torch.cos(torch.pi * fraction)).item()
         for group in groups:

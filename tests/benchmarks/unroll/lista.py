@@ -25,7 +25,7 @@ from torch import Tensor
 
 import unroll as u
 from tests.benchmarks import record
-from unroll.training.recipe import objective_of
+from unroll.training import DeepLogNMSE
 
 SEEDS = {"dictionary": 0, "test": 101, "train": 2, "network": 3}
 LOGS = 20_800_000  # samples behind a published number
@@ -286,7 +286,7 @@ def ablation() -> Row:
         for _ in range(200):
             b, x = coding.sample(64, generator)
             adam.zero_grad()
-            objective_of(net.iterates(b), x, "deep-log-nmse").backward()
+            DeepLogNMSE().loss(net, net.iterates(b), b, x).backward()
             if "gradient" in kind:
                 for layer, f in zip(net.layers, factors, strict=True):
                     for parameter in layer.parameters():

@@ -1084,7 +1084,7 @@ for n, classes in ((4, 3), (9, 10), (30, 2)):
     leaves = [h.clone().requires_grad_() for _ in "ab"]
     sim_loss(leaves[0], y, classes).backward()
     (torch.corrcoef(leaves[1]) - labels).square().mean().backward()
-    assert torch.allclose(leaves[0].grad, leaves[1].grad, rtol=1e-7, atol=1e-9), (
+    assert torch.allclose(leaves[0].grad, leaves[1].grad, rtol=1e-5, atol=1e-7), (
         "the loss has the right value and another gradient"
     )
     order = torch.randperm(n, generator=g)

@@ -628,7 +628,9 @@ for seed, (half, d) in enumerate([(3, 2), (5, 9), (8, 3), (1, 2)]):
             "a descent on w and b ends elsewhere: the loss is a mean, w pays ridge and b "
             "does not, and both terms belong to the risk"
         )
-        K = (z - z.mean(dim=0)) @ (z - z.mean(dim=0)).T / len(z)  # from the kernel's side
+        K = (
+            (z - z.mean(dim=0)) @ (z - z.mean(dim=0)).T / len(z)
+        )  # from the kernel's side
         known = lam * y @ torch.linalg.solve(K + lam * torch.eye(len(z)), y) / len(z)
         assert math.isclose(risk, known, rel_tol=1e-8), (
             "near, but not exact: w and b are the solution of a linear system"
@@ -790,20 +792,24 @@ def upper_alignment(G, same):
 labels = torch.tensor([0, 0, 1, 1])
 same = labels[:, None] == labels
 for proxy in (alignment, upper_alignment):
-    assert math.isclose(proxy(1.0 * same, same), 1.0), "the ideal matrix is aligned"
-assert math.isclose(alignment(torch.ones(4, 4), same), math.sqrt(1 / 2)), (
-    "8 of 16 entries of the ideal are one: 8 / sqrt(16 * 8)"
-)
-assert math.isclose(upper_alignment(torch.ones(4, 4), same), math.sqrt(1 / 3)), (
-    "2 of the 6 pairs are alike: 2 / sqrt(6 * 2)"
-)
-assert math.isclose(alignment(torch.eye(4), same), math.sqrt(1 / 2)), (
+    assert math.isclose(proxy(1.0 * same, same), 1.0, rel_tol=1e-6), (
+        "the ideal matrix is aligned"
+    )
+assert math.isclose(
+    alignment(torch.ones(4, 4), same), math.sqrt(1 / 2), rel_tol=1e-6
+), "8 of 16 entries of the ideal are one: 8 / sqrt(16 * 8)"
+assert math.isclose(
+    upper_alignment(torch.ones(4, 4), same), math.sqrt(1 / 3), rel_tol=1e-6
+), "2 of the 6 pairs are alike: 2 / sqrt(6 * 2)"
+assert math.isclose(alignment(torch.eye(4), same), math.sqrt(1 / 2), rel_tol=1e-6), (
     "the present: a module that finds nothing alike"
 )
 assert upper_alignment(torch.eye(4), same) == 0, "and here it gets none"
 
 # %% nbgrader={"grade": true, "grade_id": "ex24-5-heldout", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
-assert math.isclose(alignment(torch.eye(2), torch.eye(2) == 1), 1.0), "all different"
+assert math.isclose(alignment(torch.eye(2), torch.eye(2) == 1), 1.0, rel_tol=1e-6), (
+    "all different"
+)
 ### BEGIN HIDDEN TESTS
 for seed, n in enumerate((6, 11, 20)):
     g = torch.Generator().manual_seed(seed)
@@ -817,7 +823,7 @@ for seed, n in enumerate((6, 11, 20)):
     assert a.shape == u.shape == (), "one number for a batch"
     assert -1 <= u <= 1 and -1 <= a <= 1, "cosines lie between -1 and 1"
     wanted = sum(G[i, j] for i in range(n) for j in range(n) if same[i, j])
-    assert math.isclose(a, wanted / (G.norm() * same.sum().sqrt()), rel_tol=1e-9), (
+    assert math.isclose(a, wanted / (G.norm() * same.sum().sqrt()), rel_tol=1e-6), (
         "alignment: the inner product of the matrices, entry by entry, divided by "
         "the product of their lengths (root of the sum of squares)"
     )
@@ -825,20 +831,22 @@ for seed, n in enumerate((6, 11, 20)):
     wanted = sum(G[i, j] for i, j in pairs if same[i, j])
     length = math.sqrt(sum(G[i, j] ** 2 for i, j in pairs))
     count = sum(bool(same[i, j]) for i, j in pairs)
-    assert math.isclose(u, wanted / length / math.sqrt(count), rel_tol=1e-9), (
+    assert math.isclose(u, wanted / length / math.sqrt(count), rel_tol=1e-6), (
         "over pairs of different samples only, and so are both norms"
     )
     other = G + torch.diag(torch.rand(n, generator=g))
-    assert math.isclose(upper_alignment(other, same), u), "the diagonal must not count"
-    assert math.isclose(alignment(3 * G, same), a, rel_tol=1e-9), (
+    assert math.isclose(upper_alignment(other, same), u, rel_tol=1e-6), (
+        "the diagonal must not count"
+    )
+    assert math.isclose(alignment(3 * G, same), a, rel_tol=1e-6), (
         "a cosine does not depend on the length of G"
     )
-    assert math.isclose(upper_alignment(3 * G, same), u, rel_tol=1e-9), (
+    assert math.isclose(upper_alignment(3 * G, same), u, rel_tol=1e-6), (
         "a cosine does not depend on the length of G"
     )
     order = torch.randperm(n, generator=g)
     shuffled = upper_alignment(G[order][:, order], same[order][:, order])
-    assert math.isclose(shuffled, u, rel_tol=1e-9), (
+    assert math.isclose(shuffled, u, rel_tol=1e-6), (
         "the order of the samples must not matter"
     )
     zero = torch.zeros(n, n, requires_grad=True)
@@ -857,7 +865,7 @@ for seed, n in enumerate((6, 11, 20)):
         ones = same[counted].sum().sqrt()
         cosine = entries[same[counted]].sum() / entries.square().sum().sqrt() / ones
         cosine.backward()
-        assert torch.allclose(leaf.grad, twin.grad, rtol=1e-8, atol=1e-10), (
+        assert torch.allclose(leaf.grad, twin.grad, rtol=1e-5, atol=1e-7), (
             f"{proxy.__name__} has the right value and another gradient: the length of G "
             "depends on the features, too"
         )
@@ -1385,6 +1393,9 @@ def permutation_p(a, b, draws, generator):
 
 # %% nbgrader={"grade": true, "grade_id": "ex24-8-visible", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 a = torch.tensor([1.0, 2.0, 3.0, 4.0])
+assert torch.as_tensor(spearman(a, a)).dtype == torch.float64, (
+    "single precision rounds equal correlations apart: count with `.double()`, not `.float()`"
+)
 assert math.isclose(spearman(a, a.exp()), 1.0), "only the order counts, not the shape"
 assert math.isclose(spearman(a, -a), -1.0), "the opposite order"
 tied = torch.tensor([5.0, 5.0, 7.0, 9.0])
@@ -2066,7 +2077,9 @@ for name, method in families.items():
     locks = modular.audit.locking(trainer)
     trainer.fit(task.batches(128, torch.Generator().manual_seed(0)), 8)
     learned = bool(trainer.evaluate(task.test())[-1] > 0.8)
-    print(f"{name:22s} {int(locks.update[0]):17d} {int(locks.backward[0]):10d}   {learned}")
+    print(
+        f"{name:22s} {int(locks.update[0]):17d} {int(locks.backward[0]):10d}   {learned}"
+    )
 
 # %%
 COLUMNS = ["nobody behind it", "the next modules", "all modules behind", "many passes"]
@@ -2078,28 +2091,54 @@ ROWS = [
     "the exact gradient",
 ]
 FIELD = [  # column, row, what stands there, colour: chapter, library only, elsewhere
-    (0, 0.22, "greedy, DGL, predsim, InfoPro,\nForward-Forward (ch. 22),\nkernel modules (24)", "C0"),
-    (0, -0.25, "HSIC bottleneck (Ma and others 2020)", "C2"),
+    (
+        0,
+        0.2,
+        "greedy, DGL, predsim, InfoPro,\nForward-Forward (ch. 22),\nkernel modules (24)",
+        "C0",
+    ),
+    (0, -0.3, "HSIC bottleneck\n(Ma and others 2020)", "C2"),
     (1, 1, "interlocking (ch. 23)", "C0"),
     (0, 2, "synthetic gradients\n(Jaderberg and others 2017)", "C2"),
     (2, 2, "difference targets\n(Lee and others 2015)", "C2"),
     (3, 2, "auxiliary variables\n(Carreira-Perpiñán\nand Wang 2014)", "0.35"),
     (0, 3, "delayed gradients\n(Huo and others 2018,\nPETRA 2024)", "0.35"),
-    (2, 2.73, "forward gradients (Baydin and others 2022;\nwith local losses: Ren and others 2023)", "0.35"),
-    (2, 3.25, "feedback alignment\n(Lillicrap and others 2016;\ndirect: Nøkland 2016)", "0.35"),
-    (3, 3, "predictive coding\n(Whittington, Bogacz 2017)\nequilibrium propagation\n(Scellier, Bengio 2017)", "0.35"),
+    (
+        2,
+        2.7,
+        "forward gradients\n(Baydin and others 2022;\nlocal: Ren and others 2023)",
+        "0.35",
+    ),
+    (
+        2,
+        3.3,
+        "feedback alignment\n(Lillicrap and others 2016;\ndirect: Nøkland 2016)",
+        "0.35",
+    ),
+    (
+        3,
+        3,
+        "predictive coding\n(Whittington, Bogacz 2017)\nequilibrium propagation\n(Scellier, Bengio 2017)",
+        "0.35",
+    ),
     (2, 4, "backpropagation, with\ncheckpoints or pipelines (ch. 21)", "C0"),
 ]
-fig, ax = plt.subplots(figsize=(8.2, 5.4))
+fig, ax = plt.subplots(figsize=(8.2, 6.0))
 for column, row, text, colour in FIELD:
     box = dict(boxstyle="round", facecolor="w", edgecolor=colour)
-    ax.text(column, row, text, ha="center", va="center", fontsize=7, color=colour, bbox=box)
-ax.set(xlim=(-0.55, 3.55), ylim=(-0.5, 4.5))
+    ax.text(
+        column, row, text, ha="center", va="center", fontsize=7, color=colour, bbox=box
+    )
+ax.set(xlim=(-0.6, 3.6), ylim=(-0.6, 4.4))
 ax.set(xlabel="whom a module waits for before it updates", ylabel="what it follows")
 ax.set_xticks(range(4), COLUMNS, fontsize=8)
 ax.set_yticks(range(5), ROWS, fontsize=8)
 ax.grid(False)
-for colour, text, at in (("C0", "a chapter of this part", 0.0), ("C2", "in the library, no chapter", 0.33), ("0.35", "elsewhere", 0.72)):
+for colour, text, at in (
+    ("C0", "a chapter of this part", 0.0),
+    ("C2", "in the library, no chapter", 0.33),
+    ("0.35", "elsewhere", 0.72),
+):
     ax.text(at, 1.02, text, color=colour, fontsize=9, transform=ax.transAxes)
 figure(
     fig,

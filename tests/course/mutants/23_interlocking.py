@@ -610,7 +610,10 @@ MUTANTS = [
         "every credit is halved at a cut",
         changed(
             STREAM,
-            ("            credit = passed\n", "            credit = passed if passed is None else passed / 2\n"),
+            (
+                "            credit = passed\n",
+                "            credit = passed if passed is None else passed / 2\n",
+            ),
         ),
     ),
     Mutant(

@@ -178,7 +178,7 @@ print(f"time that the four machines spend idle: {idle:.0%}")
 # Difficulty ●○○○○ · 2 points
 #
 # Write `utilisation(spans, workers)`. A span is a tuple `(worker, start, end)`. A machine
-# that never gets anything to do is there all the same, and is paid for.
+# that gets nothing to do at all counts as well: it is there, and paid for.
 
 
 # %% nbgrader={"grade": false, "grade_id": "ex21-1", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -557,7 +557,7 @@ for name, formula in formulas.items():
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# Follow one module, not the last one only. Locked: everything happens in single file, so add up
+# Follow one module, not the last one only. Locked: one thing happens after the other, so add up
 # all costs of a batch; module 0 pays $b/2$. Local: the last module starts late, and then never
 # waits.
 #

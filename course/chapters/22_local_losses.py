@@ -940,7 +940,7 @@ print("after module 4, they have lost the left digit:", end=" ")
 print(seen["six local modules", "left"][4] < seen["backpropagation", "left"][4] - 20)
 
 # %% [markdown]
-# The left panel is the whole story of greed. After one module the local features predict the
+# The left panel shows what a greedy module does. After one module the local features predict the
 # sum about twice as well as those of backpropagation; after three, backpropagation has
 # overtaken them; the local chain gains almost nothing after its second module. The right panel
 # shows what it pays with: the digits themselves fade from module to module.
@@ -1219,7 +1219,7 @@ print("parameters of a head per parameter of a module:", end=" ")
 print(", ".join(f"{name} {size / module_size:.1f}" for name, size in sizes.items()))
 
 # %% [markdown]
-# Two things to take home, and neither is what one reads in abstracts.
+# Two results, and neither is what one reads in abstracts.
 #
 # **It did not reproduce.** On this task, at this size, the similarity loss and InfoPro change
 # the result by less than the data can tell from zero, or make it worse. Section 4 says why

@@ -122,10 +122,9 @@ def charts(axes, names, end):
         gantt(ax, audit.timeline(runs[name], clock, steps=3))
         for bar in ax.patches:
             bar.set_linewidth(0.4)
-        ax.set(title=title, xlim=(0, end), xlabel="")
+        ax.set(title=title, xlim=(0, end), xlabel="time")
         handles = ax.get_legend_handles_labels()
         ax.get_legend().remove()
-    axes[-1].set_xlabel("time")
     return handles
 
 
@@ -180,7 +179,7 @@ print("DGL ends more than five points below Backprop:", bool(gap > 5))
 #    t(k) = \min(k + n - 1,\; K - 1); \qquad
 #    a_k \text{ takes the gradient of } \ell_k \text{ only.}\;} $$
 #
-# Read it slowly, because it is easily got wrong. A loss travels back through up to $n$ modules, but
+# Read it slowly, because it is easily misread. A loss travels back through up to $n$ modules, but
 # every module takes **one** loss: not the sum of the losses that come by. The gradient of $\ell_j$
 # flows *through* the modules between $t^{-1}(j)$ and $j$ without moving them.
 #
@@ -1983,7 +1982,7 @@ figure(
 worse = [
     b >= c for b, c in zip(rows["horizon 2"], rows["checkpointing, exact"], strict=True)
 ]
-print("horizon 2 never needs less than checkpointing:", all(worse))
+print("horizon 2 needs less than checkpointing in none of the three:", all(worse))
 
 # %% [markdown]
 # So memory alone is no reason to interlock. Waiting is, if there is a machine per module. And even there a second

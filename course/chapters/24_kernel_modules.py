@@ -1330,8 +1330,8 @@ figure(
 # less well, without ever having brought two pictures together.
 #
 # Be fair to the end-to-end network: a pair label is information too. Whoever answers for all
-# pairs of 1348 pictures has in effect sorted them into ten heaps and only kept the names of the
-# heaps to himself. "Ten labels" does not mean that ten answers suffice. It means that the *names*
+# pairs of 1348 pictures has in effect sorted them into ten groups and has only not said their
+# names. "Ten labels" does not mean that ten answers suffice. It means that the *names*
 # are needed by the last module only, and that few are needed. The experiment below counts what
 # the pairs cost.
 
@@ -1676,7 +1676,7 @@ print("  within one point on average:", bool(gaps.mean().abs() < 1))
 
 # %% [markdown]
 # And our own re-run, smaller, with baselines and **negative controls**. *Untrained*: a random
-# hidden module. *Shuffled pairs*: the same training, but the assistant's answers are dealt out to
+# hidden module. *Shuffled pairs*: the same training, but the assistant's answers are given to
 # the wrong pairs: each batch keeps its number of like pairs and its blocks, and loses their
 # connection with the pictures.
 #
@@ -1852,7 +1852,7 @@ for name, rho in rhos.items():
 # ## An experiment to change
 #
 # What do the pairs cost? Let the assistant compare only the first $n$ pictures with each other,
-# and ten labels name the heaps. The rival gets the *names* of the same $n$ pictures and trains
+# and ten labels name the groups. The rival gets the *names* of the same $n$ pictures and trains
 # end to end.
 
 # %%
@@ -1885,7 +1885,7 @@ print("at 1000 pictures they are still 4 points ahead:", bool(lead[-1] > 4))
 # %% [markdown]
 # Pairs are no magic. Who knows the names of $n$ pictures knows their pairs as well, so names of
 # $n$ pictures can only be worth more, and here they are: among few pictures the module learns the
-# pairs by heart. With many, the difference shrinks. The gain lies elsewhere. Pairs come *without
+# pairs one by one, and little else. With many, the difference shrinks. The gain lies elsewhere. Pairs come *without
 # names*: from tracking an object through a film, from two views of one thing, from "these two
 # customers behave alike". And the names may come later, from somebody else, and be ten.
 #
@@ -2029,7 +2029,7 @@ print(bool(sums["one kernel module"] > sums["six kernel modules"] + 20))
 #   *below the last one*, not about modules below other hidden modules.
 # - **Unit norm and room**: as many non-negative features as classes.
 # - **The training set.** The bound speaks of the samples that were compared. A module that puts
-#   every training picture of a class on one point by heart satisfies it, too.
+#   every training picture of a class on one point, and no new picture, satisfies it, too.
 # - **The same task.** For any other, "same class, same point" means that everything else is
 #   thrown away on purpose. Plain pixels won in section 5.
 #

@@ -60,7 +60,7 @@ REACHES = """def reaches(losses, modules):
             found = torch.autograd.grad(
                 loss, own, retain_graph=True, allow_unused=True
             )
-            matrix[j, i] = any(g is not None for g in found)
+            matrix[j, i] = any(g is not None and bool(g.any()) for g in found)
     return matrix
 """
 
@@ -168,6 +168,14 @@ MUTANTS = [
         shares.append(sum(e - s for s, e in mine) / there)
     return sum(shares) / workers""",
     ),
+    Mutant(
+        "ex21-1",
+        "sorts the caller's list of spans to find first and last",
+        UTILISATION
+        + """spans.sort(key=lambda span: span[1])
+    span = max(e for _, _, e in spans) - spans[0][1]
+    return sum(e - s for _, s, e in spans) / (workers * span)""",
+    ),
     # 21.2 the clock
     Mutant(
         "ex21-2",
@@ -269,6 +277,33 @@ MUTANTS = [
         "batches overlap in the locked schedule",
         paths(locked="K * f + S * ((K - 1) * b + b / 2)"),
     ),
+    Mutant(
+        "ex21-3",
+        "no closed form: plays the schedule with the clock",
+        """def ends(make, *case):
+    return max(end for _, end in clock(make(*case)).values())
+
+
+def locked(K, S, f, b):
+    return ends(locked_tasks, K, S, f, b)
+
+
+def pairwise(K, S, f, b):
+    return ends(pairwise_tasks, K, S, f, b)
+
+
+def local(K, S, f, b):
+    return ends(local_tasks, K, S, f, b)
+""",
+    ),
+    Mutant(
+        "ex21-3",
+        "no closed form: adds up batch by batch",
+        paths(
+            locked="sum(K * f + (K - 1) * b + b / 2 for _ in range(S))",
+            local="(K - 1) * f + sum(f + b / 2 for _ in range(S))",
+        ),
+    ),
     # 21.4 saved bytes
     Mutant(
         "ex21-4",
@@ -345,15 +380,93 @@ MUTANTS = [
             ),
         ),
     ),
+    Mutant(
+        "ex21-4",
+        "parameters are recognised by their shape",
+        changed(
+            BYTES,
+            (
+                "own = {p.untyped_storage().data_ptr() for p in parameters}",
+                "own = {p.shape for p in parameters}",
+            ),
+            (
+                "storage.data_ptr() not in own",
+                "tensor.shape not in own and tensor.T.shape not in own",
+            ),
+        ),
+    ),
+    Mutant(
+        "ex21-4",
+        "parameters are recognised by their values",
+        changed(
+            BYTES,
+            (
+                "own = {p.untyped_storage().data_ptr() for p in parameters}",
+                "own = [p.detach() for p in parameters]\n    own += [p.T for p in own]",
+            ),
+            (
+                "storage.data_ptr() not in own",
+                "not any(torch.equal(tensor, p) for p in own)",
+            ),
+        ),
+    ),
     # 21.5 isolation
     Mutant(
         "ex21-5",
-        "a zero gradient is taken for no connection",
+        "a gradient of zeros is taken for a gradient",
+        changed(REACHES, (" and bool(g.any())", "")),
+    ),
+    Mutant(
+        "ex21-5",
+        "asks the graph for a path, which may carry nothing but zeros",
+        """def reaches(losses, modules):
+    matrix = torch.zeros(len(losses), len(modules), dtype=torch.bool)
+    for j, loss in enumerate(losses):
+        todo, seen, leaves = [loss.grad_fn], set(), set()
+        while todo:
+            node = todo.pop()
+            if node is None or node in seen:
+                continue
+            seen.add(node)
+            if hasattr(node, "variable"):
+                leaves.add(id(node.variable))
+            todo += [parent for parent, _ in node.next_functions]
+        for i, module in enumerate(modules):
+            matrix[j, i] = any(id(p) in leaves for p in module.parameters())
+    return matrix
+""",
+    ),
+    Mutant(
+        "ex21-5",
+        "unfreezes frozen parameters to ask about them",
         changed(
             REACHES,
             (
-                "any(g is not None for g in found)",
-                "any(g is not None and bool(g.any()) for g in found)",
+                "            own = [p for p in module.parameters() if p.requires_grad]\n",
+                "            own = [p.requires_grad_() for p in module.parameters()]\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "ex21-5",
+        "a shared weight belongs to the first module that has it",
+        changed(
+            REACHES,
+            (
+                "if p.requires_grad]",
+                "if p.requires_grad and not any(\n"
+                "                p is q for m in modules[:i] for q in m.parameters())]",
+            ),
+        ),
+    ),
+    Mutant(
+        "ex21-5",
+        "clears gradients that lay there before the measurement",
+        changed(
+            REACHES,
+            (
+                "    return matrix",
+                "    for module in modules:\n        module.zero_grad()\n    return matrix",
             ),
         ),
     ),
@@ -490,7 +603,80 @@ MUTANTS = [
         "only the last loss is told",
         changed(STEP, ("return losses", "return losses[-1:]")),
     ),
+    Mutant(
+        "ex21-6",
+        "the first entrance is not cut: gradients flow into the data",
+        changed(STEP, ("module(h.detach())", "module(h if h is x else h.detach())")),
+    ),
+    Mutant(
+        "ex21-6",
+        "the head runs twice, once for the loss that is told",
+        changed(STEP, ("loss.item()", "float(cross_entropy(head(h), y))")),
+    ),
+    Mutant(
+        "ex21-6",
+        "the mean of the local losses goes back: gradients K times too small",
+        changed(STEP, ("loss.backward()", "(loss / len(modules)).backward()")),
+    ),
+    Mutant(
+        "ex21-6",
+        "torch.func on the sum of all losses: every graph is alive at once",
+        """from torch.func import functional_call, grad_and_value
+
+
+def local_step(modules, heads, x, y):
+    given = [dict(part.named_parameters()) for part in (*modules, *heads)]
+
+    def total(values):
+        h, losses = x.detach(), []
+        for k, (module, head) in enumerate(zip(modules, heads, strict=True)):
+            h = functional_call(module, values[k], (h.detach(),))
+            out = functional_call(head, values[len(modules) + k], (h,))
+            losses.append(cross_entropy(out, y))
+        return sum(losses), losses
+
+    found, (_, losses) = grad_and_value(total, has_aux=True)(given)
+    for own, gradients in zip(given, found, strict=True):
+        for name, p in own.items():
+            g = gradients[name].detach()
+            p.grad = g if p.grad is None else p.grad + g
+    return [float(loss) for loss in losses]
+""",
+    ),
     # 21.7 checkpointing by hand
+    Mutant(
+        "ex21-7",
+        "keeps the input as an attribute, which no meter sees",
+        changed(
+            RECOMPUTE,
+            ("        ctx.save_for_backward(h)\n", "        ctx.h = h\n"),
+            ("        (h,) = ctx.saved_tensors\n", "        h = ctx.h\n"),
+        ),
+    ),
+    Mutant(
+        "ex21-7",
+        "keeps all activations as attributes and runs again nevertheless",
+        changed(
+            RECOMPUTE,
+            (
+                "        return segment(h)\n",
+                "        ctx.kept = []\n"
+                "        hooks = [\n"
+                "            m.register_forward_hook(lambda m, i, o: ctx.kept.append(o))\n"
+                "            for m in segment.modules()\n"
+                "        ]\n"
+                "        out = segment(h)\n"
+                "        for hook in hooks:\n"
+                "            hook.remove()\n"
+                "        return out\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "ex21-7",
+        "half of the gradient of h: the mean of it and of what arrived",
+        changed(RECOMPUTE, ("return None, h.grad", "return None, h.grad / 2")),
+    ),
     Mutant(
         "ex21-7",
         "dropout draws another mask in the second run",
@@ -567,6 +753,22 @@ MUTANTS = [
 """,
     ),
     # 21.8 the best places
+    Mutant(
+        "ex21-8",
+        "tries all ways for ten layers, and beyond cuts as for equal layers",
+        """def best_cuts(inside, edge):
+    n = len(inside)
+    if n <= 10:
+        ways = ([0, *r] for k in range(n) for r in combinations(range(1, n), k))
+        return min(ways, key=lambda way: peak_of(way, inside, edge))
+    size = math.ceil((1 + math.sqrt(1 + 8 * n)) / 2) - 1
+    starts, at = [], 0
+    while at < n:
+        starts.append(at)
+        at, size = at + max(size, 1), size - 1
+    return starts
+""",
+    ),
     Mutant(
         "ex21-8",
         "segments of equal length, about the square root of the depth",
@@ -775,7 +977,7 @@ ALTERNATIVES = [
                     (g,) = torch.autograd.grad(
                         loss, [p], retain_graph=True, allow_unused=True
                     )
-                    connected = connected or g is not None
+                    connected = connected or (g is not None and bool(g.count_nonzero()))
             row.append(connected)
         rows.append(row)
     return torch.tensor(rows, dtype=torch.bool)
@@ -783,22 +985,43 @@ ALTERNATIVES = [
     ),
     Alternative(
         "ex21-5",
-        "walks through the graph itself",
+        "all parameters in one question per loss, sorted out afterwards",
         """def reaches(losses, modules):
-    matrix = torch.zeros(len(losses), len(modules), dtype=torch.bool)
-    for j, loss in enumerate(losses):
-        todo, seen, leaves = [loss.grad_fn], set(), set()
-        while todo:
-            node = todo.pop()
-            if node is None or node in seen:
-                continue
-            seen.add(node)
-            if hasattr(node, "variable"):
-                leaves.add(id(node.variable))
-            todo += [parent for parent, _ in node.next_functions]
-        for i, module in enumerate(modules):
-            matrix[j, i] = any(id(p) in leaves for p in module.parameters())
-    return matrix
+    rows = []
+    own = [p for module in modules for p in module.parameters() if p.requires_grad]
+    for loss in losses:
+        found = [None] * len(own)
+        if own and loss.requires_grad:
+            found = torch.autograd.grad(loss, own, retain_graph=True, allow_unused=True)
+        moved = {id(p) for p, g in zip(own, found) if g is not None and (g != 0).any()}
+        rows.append([any(id(p) in moved for p in m.parameters()) for m in modules])
+    return torch.tensor(rows)
+""",
+    ),
+    Alternative(
+        "ex21-6",
+        "functional calls and torch.func",
+        """from torch.func import functional_call, grad_and_value
+
+
+def local_step(modules, heads, x, y):
+    losses, h = [], x.detach()
+    for module, head in zip(modules, heads, strict=True):
+        own, top = dict(module.named_parameters()), dict(head.named_parameters())
+
+        def loss_of(p, q, h=h, module=module, head=head):
+            out = functional_call(module, p, (h,))
+            return cross_entropy(functional_call(head, q, (out,)), y), out
+
+        pull = grad_and_value(loss_of, argnums=(0, 1), has_aux=True)
+        found, (loss, out) = pull(own, top)
+        for values, gradients in zip((own, top), found, strict=True):
+            for name, p in values.items():
+                g = gradients[name].detach()
+                p.grad = g if p.grad is None else p.grad + g
+        losses.append(float(loss))
+        h = out.detach()
+    return losses
 """,
     ),
     Alternative(

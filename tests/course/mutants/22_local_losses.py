@@ -49,18 +49,28 @@ ISOLATION = """def isolation(losses, modules):
     matrix = torch.zeros(len(losses), len(modules), dtype=torch.bool)
     for j, loss in enumerate(losses):
         for i, module in enumerate(modules):
-            if loss.requires_grad:
+            own = [p for p in module.parameters() if p.requires_grad]
+            if own and loss.requires_grad:
                 grads = torch.autograd.grad(
-                    loss,
-                    list(module.parameters()),
-                    retain_graph=True,
-                    allow_unused=True,
+                    loss, own, retain_graph=True, allow_unused=True
                 )
                 matrix[j, i] = any(g is not None and bool(g.any()) for g in grads)
     return matrix
 """
 
-BY_BACKWARD = """def isolation(losses, modules):
+FAULTS = """
+
+def faults(found, declared):
+    return [
+        (j, i, "leak" if found[j, i] else "none")
+        for j, i in (found != declared).nonzero().tolist()
+    ]
+"""
+
+CERTIFICATE = ISOLATION + FAULTS
+
+BY_BACKWARD = (
+    """def isolation(losses, modules):
     matrix = torch.zeros(len(losses), len(modules), dtype=torch.bool)
     parameters = [p for module in modules for p in module.parameters()]
 {kept}
@@ -74,6 +84,8 @@ BY_BACKWARD = """def isolation(losses, modules):
 {restore}
     return matrix
 """
+    + FAULTS
+)
 
 # --- 22.4: probe
 
@@ -265,26 +277,56 @@ MUTANTS = [
             ),
         ),
     ),
+    Mutant(
+        "ex22-2",
+        "the loss is measured in a second pass: every module runs twice",
+        changed(
+            STEP,
+            (
+                "        h = module(h.detach())\n",
+                "        with torch.no_grad():\n"
+                "            losses.append(F.cross_entropy(head(module(h)), y).item())\n"
+                "        h = module(h.detach())\n",
+            ),
+            ("        losses.append(loss.item())\n", ""),
+        ),
+    ),
+    Mutant(
+        "ex22-2",
+        "the head runs twice: once for the loss, once for what is told",
+        changed(
+            STEP,
+            (
+                "        losses.append(loss.item())\n",
+                "",
+            ),
+            (
+                "        loss.backward()\n",
+                "        losses.append(F.cross_entropy(head(h), y).item())\n"
+                "        loss.backward()\n",
+            ),
+        ),
+    ),
     # 22.3 isolation matrix
     Mutant(
         "ex22-3",
         "rows and columns are swapped",
-        changed(ISOLATION, ("    return matrix", "    return matrix.T")),
+        changed(CERTIFICATE, ("    return matrix", "    return matrix.T")),
     ),
     Mutant(
         "ex22-3",
         "takes a gradient of zeros for a gradient",
-        changed(ISOLATION, (" and bool(g.any())", "")),
+        changed(CERTIFICATE, (" and bool(g.any())", "")),
     ),
     Mutant(
         "ex22-3",
         "looks at the first parameter of a module only",
-        changed(ISOLATION, ("for g in grads)", "for g in grads[:1])")),
+        changed(CERTIFICATE, ("for g in grads)", "for g in grads[:1])")),
     ),
     Mutant(
         "ex22-3",
         "asks for all parameters to be reached instead of one",
-        changed(ISOLATION, ("any(g is not None", "all(g is not None")),
+        changed(CERTIFICATE, ("any(g is not None", "all(g is not None")),
     ),
     Mutant(
         "ex22-3", "measures with backward and lets gradients pile up", by_backward()
@@ -301,18 +343,48 @@ MUTANTS = [
         "ex22-3",
         "does not measure but writes down what should be: the identity",
         "def isolation(losses, modules):\n"
-        "    return torch.eye(len(losses), len(modules), dtype=torch.bool)\n",
+        "    return torch.eye(len(losses), len(modules), dtype=torch.bool)\n" + FAULTS,
     ),
     Mutant(
         "ex22-3",
         "frees the graph while measuring, so that one can measure only once",
         changed(
-            ISOLATION,
+            CERTIFICATE, ("retain_graph=True", "retain_graph=i + 1 < len(modules)")
+        ),
+    ),
+    Mutant(
+        "ex22-3",
+        "unfreezes frozen modules to ask about them",
+        changed(
+            CERTIFICATE,
             (
-                "                    retain_graph=True,",
-                "                    retain_graph=i + 1 < len(modules),",
+                "own = [p for p in module.parameters() if p.requires_grad]",
+                "own = [p.requires_grad_() for p in module.parameters()]",
             ),
         ),
+    ),
+    Mutant(
+        "ex22-3",
+        "leaks only: what is missing is not reported",
+        changed(CERTIFICATE, ("found != declared", "found & ~declared")),
+    ),
+    Mutant(
+        "ex22-3",
+        "leak and none exchanged",
+        changed(CERTIFICATE, ("if found[j, i]", "if declared[j, i]")),
+    ),
+    Mutant(
+        "ex22-3",
+        "faults as module and loss, column by column",
+        changed(
+            CERTIFICATE,
+            ("(found != declared)", "(found != declared).T"),
+        ),
+    ),
+    Mutant(
+        "ex22-3",
+        "the first fault ends the search",
+        changed(CERTIFICATE, (".nonzero().tolist()", ".nonzero().tolist()[:1]")),
     ),
     # 22.4 probe
     Mutant(
@@ -371,7 +443,49 @@ MUTANTS = [
         "forgets the constant when predicting",
         changed(PROBE, ("h @ W[:-1] + W[-1]", "h @ W[:-1]")),
     ),
+    Mutant(
+        "ex22-4",
+        "five thousand steps of gradient descent in place of the solution",
+        changed(
+            PROBE,
+            (
+                "    gram = A.T @ A / len(A) + ridge * torch.eye(A.shape[1])\n"
+                "    return torch.linalg.solve(gram, A.T @ Y / len(A))",
+                "    W = torch.zeros(A.shape[1], classes)\n"
+                "    L = float(torch.linalg.matrix_norm(A, 2) ** 2 / len(A) + ridge)\n"
+                "    for _ in range(5000):\n"
+                "        W = W - (A.T @ (A @ W - Y) / len(A) + ridge * W) / L\n"
+                "    return W",
+            ),
+        ),
+    ),
+    Mutant(
+        "ex22-4",
+        "single precision for everything: the weights are rounded",
+        changed(
+            PROBE,
+            ("    Y = F.one", "    A = A.float()\n    Y = F.one"),
+            ("torch.eye(A.shape[1])", "torch.eye(A.shape[1], dtype=A.dtype)"),
+        ),
+    ),
     # 22.5 similarity matching
+    Mutant(
+        "ex22-5",
+        "no gradient for one side of the product: half the gradient",
+        changed(SIM, ("z @ z.T", "z @ z.detach().T")),
+    ),
+    Mutant(
+        "ex22-5",
+        "the length is taken for a constant when differentiating",
+        changed(
+            SIM,
+            (
+                "    z = F.normalize(h - h.mean(dim=1, keepdim=True), dim=1, eps=1e-8)",
+                "    c = h - h.mean(dim=1, keepdim=True)\n"
+                "    z = c / c.detach().norm(dim=1, keepdim=True).clamp(min=1e-8)",
+            ),
+        ),
+    ),
     Mutant(
         "ex22-5",
         "centres the features over the batch instead of each row",
@@ -495,7 +609,75 @@ MUTANTS = [
         "averages the goodness over the batch before the logistic loss",
         changed(FORWARD, (".mean(dim=1) for h", ".mean() for h")),
     ),
+    Mutant(
+        "ex22-6",
+        "draws three times again, then moves hits on by one: the next label a little too often",
+        changed(
+            FORWARD,
+            (
+                "    return (y + torch.randint(1, classes, y.shape, generator=g)) % classes",
+                "    out = torch.randint(0, classes, y.shape, generator=g)\n"
+                "    for _ in range(3):\n"
+                "        bad = out == y\n"
+                "        out[bad] = torch.randint(0, classes, (int(bad.sum()),), generator=g)\n"
+                "    return torch.where(out == y, (y + 1) % classes, out)",
+            ),
+        ),
+    ),
+    Mutant(
+        "ex22-6",
+        "draws twice, then moves hits on by one",
+        changed(
+            FORWARD,
+            (
+                "    return (y + torch.randint(1, classes, y.shape, generator=g)) % classes",
+                "    drawn = torch.randint(0, classes, y.shape, generator=g)\n"
+                "    again = torch.randint(0, classes, y.shape, generator=g)\n"
+                "    drawn = torch.where(drawn == y, again, drawn)\n"
+                "    return torch.where(drawn == y, (y + 1) % classes, drawn)",
+            ),
+        ),
+    ),
+    Mutant(
+        "ex22-6",
+        "samples share their shifts in pairs",
+        changed(
+            FORWARD,
+            (
+                "torch.randint(1, classes, y.shape, generator=g)",
+                "torch.randint(1, classes, ((len(y) + 1) // 2,), generator=g)"
+                ".repeat_interleave(2)[: len(y)]",
+            ),
+        ),
+    ),
+    Mutant(
+        "ex22-6",
+        "right value, gradient of a hinge: samples over the threshold learn nothing",
+        changed(
+            FORWARD,
+            (
+                "    return F.softplus(theta - good)",
+                "    def logistic(t):\n"
+                "        return F.relu(t) + (F.softplus(t) - F.relu(t)).detach()\n\n"
+                "    return logistic(theta - good)",
+            ),
+            ("F.softplus(bad - theta)", "logistic(bad - theta)"),
+        ),
+    ),
     # 22.7 two schedules
+    Mutant(
+        "ex22-7",
+        "finished modules are frozen for good: nobody can train on",
+        changed(
+            CHAIN,
+            (
+                "    for module in modules:\n        module.eval()\n",
+                "    for module in modules:\n"
+                "        module.eval()\n"
+                "        module.requires_grad_(False)\n",
+            ),
+        ),
+    ),
     Mutant(
         "ex22-7",
         "frozen modules stay in training mode: BatchNorm goes on counting",
@@ -698,13 +880,22 @@ def claim(a, b):
         if not loss.requires_grad:
             rows.append([False] * len(modules))
             continue
-        weights = [p for module in modules for p in module.parameters()]
+        weights = [p for f in modules for p in f.parameters() if p.requires_grad]
         grads = torch.autograd.grad(loss, weights, retain_graph=True, allow_unused=True)
         found = iter([g is not None and bool((g != 0).any()) for g in grads])
         rows.append(
-            [any([next(found) for _ in module.parameters()]) for module in modules]
+            [any([next(found) for p in f.parameters() if p.requires_grad]) for f in modules]
         )
     return torch.tensor(rows)
+
+
+def faults(found, declared):
+    wrong = []
+    for j, (row, other) in enumerate(zip(found.tolist(), declared.tolist())):
+        for i, (is_there, should) in enumerate(zip(row, other)):
+            if is_there != should:
+                wrong.append((j, i, "none" if should else "leak"))
+    return wrong
 """,
     ),
     Alternative(

@@ -241,7 +241,39 @@ MUTANTS = [
         "the last module is given a head of the list",
         changed(CHAIN, ("[*a, 1.0]", "[*a, a[-1] if a else 1.0]")),
     ),
+    Mutant(
+        "ex23-2",
+        "asks autograd, although plain Python was asked for",
+        """def chain_gradients(w, a, x, y, n):
+    K = len(w)
+    weights = [torch.tensor(v, requires_grad=True) for v in w]
+    heads = [torch.tensor(v, requires_grad=True) for v in a]
+    losses, h = [], x
+    for k in range(K):
+        h = weights[k] * h
+        losses.append(0.5 * ((heads[k] if k < K - 1 else 1.0) * h - y) ** 2)
+    pull = lambda loss, p: torch.autograd.grad(loss, p, retain_graph=True)[0].item()
+    for_w = [pull(losses[target(k, n, K)], weights[k]) for k in range(K)]
+    return for_w, [pull(losses[k], heads[k]) for k in range(K - 1)]
+""",
+    ),
     # 23.3 one step in autograd
+    Mutant(
+        "ex23-3",
+        "asks the data for a gradient and leaves them marked",
+        changed(STEP, ("losses, h = [], x\n", "losses, h = [], x.requires_grad_()\n")),
+    ),
+    Mutant(
+        "ex23-3",
+        "credit is cut in two on its way: half of every gradient below the target",
+        changed(
+            STEP,
+            (
+                "        h = block(h)\n",
+                "        h = block(0.5 * h + 0.5 * h.detach())\n",
+            ),
+        ),
+    ),
     Mutant(
         "ex23-3",
         "each module takes the sum of all losses that reach it",
@@ -366,7 +398,38 @@ MUTANTS = [
             CERTIFICATE, ("return takes, (j - n < i) & (i <= j)", "return takes, takes")
         ),
     ),
+    Mutant(
+        "ex23-4",
+        "a tolerance of rounding relative to the weight decay swallows faint leaks",
+        changed(
+            CERTIFICATE,
+            (
+                "not torch.equal(gradient, silent[i])",
+                "bool((gradient - silent[i]).norm() > 1e-8 * (1 + silent[i].norm()))",
+            ),
+        ),
+    ),
     # 23.5 the angle
+    Mutant(
+        "ex23-5",
+        "a smallest length in the division: faint gradients look orthogonal",
+        """def alignment(ours, theirs):
+    out = []
+    for one, other in zip(ours, theirs, strict=True):
+        if not one or not other:
+            out.append(math.nan)
+            continue
+        u, v = (torch.cat([t.flatten() for t in m]) for m in (one, other))
+        cosine = nn.functional.cosine_similarity(u, v, dim=0).item()
+        out.append(math.nan if u.norm() == 0 or v.norm() == 0 else cosine)
+    return torch.tensor(out)
+""",
+    ),
+    Mutant(
+        "ex23-5",
+        "what is shorter than rounding of one has no direction",
+        changed(ANGLE, ("if lengths > 0", "if lengths > 1e-16")),
+    ),
     Mutant(
         "ex23-5",
         "mean of the tensors' cosines",
@@ -480,7 +543,79 @@ MUTANTS = [
         "the module waits for its own forward pass only",
         changed(BILL, ("(j + 1) * F", "(k + 1) * F")),
     ),
+    Mutant(
+        "ex23-6",
+        "the largest window of n graphs, with the largest head on top",
+        changed(
+            BILL,
+            (
+                "        most = max(most, sum(graphs[k] for k in held) + heads[j])\n",
+                "        most = max(most, sum(graphs[k] for k in held) + max(heads))\n",
+            ),
+        ),
+    ),
     # 23.7 one pass, n graphs
+    Mutant(
+        "ex23-7",
+        "asks the data themselves for a gradient: x is changed",
+        changed(
+            STREAM,
+            (
+                "h_in = h.detach().requires_grad_()",
+                "h_in = h.requires_grad_() if j == 0 else h.detach().requires_grad_()",
+            ),
+        ),
+    ),
+    Mutant(
+        "ex23-7",
+        "frees a graph one module late",
+        changed(
+            STREAM,
+            (
+                "                h_out.backward(credit)\n",
+                "                h_out.backward(credit, retain_graph=True)\n",
+            ),
+            (
+                "                del graphs[k]\n",
+                "                graphs.pop(k - 1, None)\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "ex23-7",
+        "the graph of every head is kept until the step is over",
+        changed(
+            STREAM,
+            ("        loss.backward()\n", "        loss.backward(retain_graph=True)\n"),
+            (
+                "        losses.append(loss.item())\n",
+                "        losses.append(loss)\n",
+            ),
+            ("    return losses\n", "    return [loss.item() for loss in losses]\n"),
+        ),
+    ),
+    Mutant(
+        "ex23-7",
+        "every optimiser steps twice: for its head and for its module",
+        changed(
+            STREAM,
+            (
+                "        credit, learners",
+                "        optimisers[j].step()\n        credit, learners",
+            ),
+        ),
+    ),
+    Mutant(
+        "ex23-7",
+        "every credit is halved at a cut",
+        changed(
+            STREAM,
+            (
+                "            credit = passed\n",
+                "            credit = passed if passed is None else passed / 2\n",
+            ),
+        ),
+    ),
     Mutant(
         "ex23-7",
         "one backward through the whole network: right weights, no memory saved",
@@ -624,6 +759,19 @@ def takers(j, n, K):
 
 def takers(j, n, K):
     return list(filter(lambda k: target(k, n, K) == j, range(K)))
+""",
+    ),
+    Alternative(
+        "ex23-1",
+        "ranges in place of lists",
+        """def target(k, n, K):
+    return K - 1 if k > K - n else k + n - 1
+
+
+def takers(j, n, K):
+    if j == K - 1:
+        return range(K - n, K)
+    return range(j - n + 1, j - n + 2) if j >= n - 1 else range(0)
 """,
     ),
     Alternative(
@@ -837,6 +985,42 @@ def update_times(n, K, F, B):
                 graphs[k] = None
             del h_in, h_out
             credit = back
+    return losses
+""",
+    ),
+    Alternative(
+        "ex23-7",
+        "torch.func: pullbacks in place of graphs",
+        """from torch.func import functional_call, vjp
+
+
+def interlocking_step(blocks, heads, optimisers, x, y, n):
+    K, waiting, losses, h = len(blocks), {}, [], x.detach()
+    for j in range(K):
+        optimisers[j].zero_grad()
+        own = {name: p.detach() for name, p in blocks[j].named_parameters()}
+        h, waiting[j] = vjp(
+            lambda p, s, part=blocks[j]: functional_call(part, p, (s,)), own, h
+        )
+        top = {name: p.detach() for name, p in heads[j].named_parameters()}
+        loss, pull = vjp(
+            lambda q, s, part=heads[j]: cross_entropy(functional_call(part, q, (s,)), y),
+            top,
+            h,
+        )
+        for_head, credit = pull(torch.ones_like(loss))
+        for name, p in heads[j].named_parameters():
+            p.grad = for_head[name]
+        losses.append(loss.item())
+        learners = takers(j, n, K)
+        for k in range(j, (learners[0] if learners else K) - 1, -1):
+            for_block, below = waiting[k](credit)
+            if k in learners:
+                for name, p in blocks[k].named_parameters():
+                    p.grad = for_block[name]
+                optimisers[k].step()
+                del waiting[k]
+            credit = below
     return losses
 """,
     ),

@@ -193,7 +193,26 @@ MUTANTS = [
         "scales by the largest entry, not by the length",
         features(unit="return h / h.abs().amax(dim=1, keepdim=True).clamp(min=1e-12)"),
     ),
+    Mutant(
+        "ex24-1",
+        "one side of the product is cut: half of the gradient",
+        features(gram="z = unit(h)\nreturn z @ z.detach().T"),
+    ),
+    Mutant(
+        "ex24-1",
+        "the gradient of plain inner products behind the values of cosines",
+        features(
+            gram="z = unit(h)\nraw = h @ h.T\nreturn raw + (z @ z.T - raw).detach()"
+        ),
+    ),
     # 24.2 an output module that never sees a feature
+    Mutant(
+        "ex24-2",
+        "the ridge grows with new samples: n counts the wrong side",
+        output(
+            "return G_new @ torch.linalg.solve(G + lam * len(G_new) * torch.eye(n), Y)"
+        ),
+    ),
     Mutant(
         "ex24-2",
         "forgets that the loss is a mean: ridge without n",
@@ -293,6 +312,18 @@ MUTANTS = [
         ),
     ),
     # 24.4 the bound
+    Mutant(
+        "ex24-4",
+        "two hundred steps of descent in place of the solution",
+        bounds(
+            risk="centred, target = z - z.mean(dim=0), y - y.mean()\n"
+            "w = torch.zeros(z.shape[1])\n"
+            "for _ in range(200):\n"
+            "    step = centred.T @ (centred @ w - target) / len(z) + lam * w\n"
+            "    w = w - step / (1 + lam)\n"
+            "return (target - centred @ w).square().mean() + lam * w.square().sum()"
+        ),
+    ),
     Mutant(
         "ex24-4",
         "no bias: the features are not centred",
@@ -408,7 +439,54 @@ MUTANTS = [
         "cuts the gradient: a number instead of a tensor",
         alignments(upper=UPPER.replace("G[i, j], same", "G[i, j].detach(), same")),
     ),
+    Mutant(
+        "ex24-5",
+        "the length of G is taken for a constant when differentiating",
+        alignments(
+            whole=ALL.replace("G.norm()", "G.norm().detach()"),
+        ),
+    ),
+    Mutant(
+        "ex24-5",
+        "over pairs, too, the length is a constant for the gradient",
+        alignments(upper=UPPER.replace("values.norm()", "values.norm().detach()")),
+    ),
+    Mutant(
+        "ex24-5",
+        "the gradient of the mean cosine of like pairs behind the right value",
+        alignments(
+            upper=UPPER.replace("return ", "value = ")
+            + "\neasy = values[ideal > 0].mean()"
+            + "\nreturn easy + (value - easy).detach()"
+        ),
+    ),
     # 24.6 contrast, and negative pairs only
+    Mutant(
+        "ex24-6",
+        "the total is cut: like pairs are drawn together, unlike ones not pushed apart",
+        contrasts(
+            contrast=CONTRAST.replace(
+                "- values.logsumexp(dim=0)", "- values.logsumexp(dim=0).detach()"
+            )
+        ),
+    ),
+    Mutant(
+        "ex24-6",
+        "the largest cosine is taken out and forgotten in the gradient",
+        contrasts(
+            contrast=CONTRAST.replace(
+                "return values[alike].logsumexp(dim=0) - values.logsumexp(dim=0)",
+                "top = values.max()\n"
+                "return (values[alike] - top.detach()).logsumexp(dim=0) "
+                "- (values - top).logsumexp(dim=0)",
+            )
+        ),
+    ),
+    Mutant(
+        "ex24-6",
+        "squares with the gradient of half of them",
+        contrasts(squares="return -(G * G.detach())[~same].mean()"),
+    ),
     Mutant(
         "ex24-6",
         "a sample paired with itself counts as alike",
@@ -527,7 +605,42 @@ MUTANTS = [
         "forgets to let the optimiser step",
         training(("        optimiser.step()\n", "")),
     ),
+    Mutant(
+        "ex24-7",
+        "proxy asked twice in a step, so that running means move twice",
+        training(
+            (
+                "values.append(value.item())",
+                "values.append(value.item())\n        hidden(x)",
+            )
+        ),
+    ),
     # 24.8 ranks and chance
+    Mutant(
+        "ex24-8",
+        "permutes with the correlation of the values",
+        statistics(
+            chance="observed = (a * b).sum()\n"
+            "count = sum(\n"
+            "    bool((a[torch.randperm(len(a), generator=generator)] * b).sum()\n"
+            "         >= observed - 1e-9)\n"
+            "    for _ in range(draws)\n"
+            ")\n"
+            "return (1 + count) / (1 + draws)"
+        ),
+    ),
+    Mutant(
+        "ex24-8",
+        "permutes with the correlation of a's values and b's ranks",
+        statistics(
+            chance="r = (b[:, None] > b).double().sum(1) + (b[:, None] == b).double().sum(1) / 2\n"
+            "observed, count = (a * r).sum(), 0\n"
+            "for _ in range(draws):\n"
+            "    order = torch.randperm(len(a), generator=generator)\n"
+            "    count += bool((a[order] * r).sum() >= observed - 1e-9)\n"
+            "return (1 + count) / (1 + draws)"
+        ),
+    ),
     Mutant(
         "ex24-8",
         "correlates the values, not their ranks",

@@ -25,7 +25,7 @@ def test_make_bench_runs_every_script_and_writes_the_tables_last(
     house.bench(argparse.Namespace())
     names = [name.removeprefix("tests.benchmarks.") for name in started]
     assert names.pop() == "tables"
-    assert {"unroll.lista", "modular.methods", "pinn.race", "course.robust"} <= {*names}
+    assert {"unroll.lista", "modular.audit", "pinn.race", "course.robust"} <= {*names}
     assert all(importlib.util.find_spec(name) for name in started)
     peers = [name for name in names if "peers" in name]
     assert not peers, "they need a Python of their own"

@@ -1,5 +1,7 @@
 """Figures that are quoted are the figures that were measured."""
 
+import argparse
+import importlib.util
 import json
 import re
 from pathlib import Path
@@ -7,11 +9,26 @@ from pathlib import Path
 import pytest
 import torch
 
+from course.commands import house
 from pinn import jet_of, zoo
 from tests.benchmarks.pinn.race import code
 from tests.benchmarks.tables import PAGE, PLACE, README, RESULTS, TABLES, render
 
 RECORDS = sorted(RESULTS.glob("*.json"))
+
+
+def test_make_bench_runs_every_script_and_writes_the_tables_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started: list[str] = []
+    monkeypatch.setattr(house, "_python", lambda _, name: started.append(name))
+    house.bench(argparse.Namespace())
+    names = [name.removeprefix("tests.benchmarks.") for name in started]
+    assert names.pop() == "tables"
+    assert {"unroll.lista", "modular.audit", "pinn.race", "course.robust"} <= {*names}
+    assert all(importlib.util.find_spec(name) for name in started)
+    peers = [name for name in names if "peers" in name]
+    assert not peers, "they need a Python of their own"
 
 
 @pytest.mark.parametrize("page", [README, PAGE], ids=lambda p: p.name)

@@ -22,6 +22,8 @@ import torch
 from modular import Calibrated, Partition, Trainer, audit, plot
 from tests.benchmarks import record
 from tests.benchmarks.modular import methods as bench
+from tests.benchmarks.modular.audit import checkpointed_peak
+from tests.benchmarks.modular.parts import adam, read
 
 IMAGE = record.ROOT / "course" / "site" / "images" / "frontier.png"
 COSTS, STEPS, SEGMENTS = Calibrated(forward=1.0, backward=2.0), 50, 3
@@ -46,7 +48,7 @@ def costs() -> dict[str, dict[str, float]]:
     found = {}
     for name, (method, modules, head) in METHODS.items():
         net = Partition(bench.mlp(generator), modules, sample=x[:1], head=head)
-        one = Trainer(net, method, optimizer=bench.adam)
+        one = Trainer(net, method, optimizer=adam)
         phases = range(method.phases(modules))
         times = [audit.timeline(one, COSTS, steps=STEPS, phase=p) for p in phases]
         found[name] = {
@@ -55,7 +57,7 @@ def costs() -> dict[str, dict[str, float]]:
         }
     whole = found["backprop"]["time"]
     again = bench.DEPTH * STEPS * COSTS.forward
-    held = bench.checkpointed_peak(bench.mlp(generator), x, SEGMENTS)
+    held = checkpointed_peak(bench.mlp(generator), x, SEGMENTS)
     found["checkpointing"] = {"bytes": held, "time": whole + again}
     for row in found.values():
         row["speed_up"] = round(whole / row.pop("time"), 3)
@@ -100,7 +102,7 @@ def main() -> None:
     """Count, keep and draw."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--figure", action="store_true", help="only draw what is kept")
-    stored = bench.read()
+    stored = read()
     if not parser.parse_args().figure:
         torch.set_num_threads(1)
         facts = record.machine(("torch",))

@@ -1832,16 +1832,11 @@ print("\n".join(lines))
 
 # %%
 untrained = fresh(9).eval()
-rhos = {
-    "benchmark's module": spearman(proxy_of, accuracy_of),
-    "our module, below five": spearman(advice["below five"], truth["below five"]),
-    "untrained module": spearman(advice_of(untrained), truth_of(untrained)),
-}
-for name, rho in rhos.items():
-    print(f"{name:23s} rank correlation over 45 tasks {rho:.1f}")
+rho = spearman(advice_of(untrained), truth_of(untrained))
+print(f"rank correlation over 45 tasks, untrained module: {rho:.1f}")
 
 # %% [markdown]
-# It "predicts" nearly as well! So a scatter over tasks, for one module, says as much about the
+# It "predicts" as well as the trained one! So a scatter over tasks, for one module, says as much about the
 # tasks as about the module. The fair question is the one of section 5, two modules *on the same
 # task*; there the difficulty of the task cancels.
 #
@@ -1985,7 +1980,7 @@ for ax, column, title in zip(
 ):
     for (name, found), marker in zip(collapse.items(), "o^s", strict=True):
         ax.plot(found[:, column], marker=marker, ms=4, label=name)
-    ax.set(title=title, xlabel="after block", ylabel="linear probe, % right")
+    ax.set(title=title, xlabel="blocks passed", ylabel="linear probe, % right")
     ax.axhline(10, color="k", lw=0.8, ls=":")
 axes[0].set_ylim(0, 100)
 axes[1].legend(fontsize=8, loc="lower left", bbox_to_anchor=(0, 0.1))
@@ -1998,7 +1993,7 @@ figure(
     "left digit: end to end and one kernel module stay near 95 for several blocks, six "
     "kernel modules fall from block to block to about 30.",
 )
-print("six kernel modules, after block   " + "".join(f"{k:5d}" for k in range(7)))
+print("six kernel modules, blocks passed " + "".join(f"{k:5d}" for k in range(7)))
 for name, column in (("sum, % right", 0), ("left digit, % right", 1)):
     values = "".join(f"{v:5.0f}" for v in collapse["six kernel modules"][:, column])
     print(f"{name:34s}{values}")
@@ -2016,8 +2011,8 @@ print(bool(sums["one kernel module"] > sums["six kernel modules"] + 20))
 # the digits themselves, out of the cosines. The second block gets what is left. Every block
 # improves a little and pays with information; and what is gone is gone, for a function of the
 # features cannot know more than the features do (the *data processing inequality*). End to end,
-# block 1 keeps the left digit, because block 3 asks for it, and only the last blocks let go of
-# it, when the sum is done. A frozen block asks nobody.
+# the first block keeps the left digit, because a later one asks for it, and only the last blocks
+# let go of it, when the sum is done. A frozen block asks nobody.
 #
 # On plain digits none of this shows: there one or two layers can reach the ideal matrix. That is
 # what the theorem assumes, in small print:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,7 @@ from modular._checks import check_positive
 
 __all__ = ["Metric", "Options", "SchedulerMaker", "accuracy"]
 
-Metric = Callable[[Tensor, Tensor], Tensor]
+Metric = Callable[..., Any]  # (scores, target) -> (batch,) or ()
 SchedulerMaker = Callable[[Optimizer], LRScheduler]
 
 
@@ -33,8 +34,12 @@ class Options:
         autocast: ``torch.bfloat16`` runs layers, heads and losses in mixed precision
             (:class:`torch.autocast`); what modules send to each other keeps its dtype.
         metric: Judges predictions, ``metric(scores, target)``: one number per sample,
-            shape ``(batch,)``, or the batch's mean, shape ``()``. None is
+            as a tensor of size ``(batch,)``, or their mean, of size ``()``. None is
             :func:`accuracy` where targets are labels, and NaN where they are not.
+
+    Raises:
+        TypeError: If ``scheduler`` or ``metric`` is no function.
+        ValueError: If ``clip`` is not positive, or ``autocast`` another dtype.
     """
 
     scheduler: SchedulerMaker | None = None

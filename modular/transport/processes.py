@@ -6,6 +6,7 @@ schedule; a message's tag is its step, module and loss. The result is bitwise th
 :class:`InProcess`: the same operations on the same numbers.
 """
 
+import multiprocessing
 import signal
 import tempfile
 from collections.abc import Callable
@@ -15,8 +16,12 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch import Tensor
+from torch.multiprocessing.spawn import (
+    ProcessExitedException,
+    ProcessRaisedException,
+    start_processes,
+)
 
 from modular._chance import loader_chance, set_loader_chance
 from modular._checks import check_count, check_positive
@@ -151,25 +156,29 @@ def _names(worker: Any) -> list[str]:
 
 def _launch(folder: str, ranks: int) -> None:
     """Start the ranks; if one dies, end the others and say which it was."""
-    method = "forkserver" if "forkserver" in mp.get_all_start_methods() else "spawn"
+    method = (
+        "forkserver"
+        if "forkserver" in multiprocessing.get_all_start_methods()
+        else "spawn"
+    )
     if method == "forkserver":  # imported once, not per rank; optimisers want dynamo
-        mp.get_context(method).set_forkserver_preload(
+        multiprocessing.get_context(method).set_forkserver_preload(
             ["modular.transport.rank", "torch._dynamo"]
         )
-    context = mp.start_processes(
+    context = start_processes(
         _work, (folder, ranks), ranks, join=False, daemon=True, start_method=method
     )
     try:
         while not context.join(timeout=1):
             pass
-    except mp.ProcessExitedException as error:
+    except ProcessExitedException as error:
         how = error.signal_name or f"exit code {error.exit_code}"
         raise RuntimeError(
             f"rank {error.error_index} of {ranks} died ({how}): the others were ended, "
             "the weights are those from before; with checkpoint=PATH the next fit goes "
             "on from the last whole epoch"
         ) from error
-    except mp.ProcessRaisedException as error:
+    except ProcessRaisedException as error:
         raise RuntimeError(f"rank {error.error_index} of {ranks}: {error}") from error
     finally:
         for process in context.processes:

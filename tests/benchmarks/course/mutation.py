@@ -39,9 +39,11 @@ FILES = {
         "unroll/networks/lista.py": "networks/test_lista.py",
     },
     "modular": {
-        "modular/credit.py": "test_credit.py test_locking.py test_contract.py",
-        "modular/partition.py": "test_partition.py",
-        "modular/objectives/sim.py": "test_objectives.py",
+        "modular/methods/credit.py": (
+            "methods/test_credit.py audit/test_locking.py test_contract.py"
+        ),
+        "modular/partition/partition.py": "partition",
+        "modular/objectives/sim.py": "objectives/test_sim.py",
     },
     "pinn": {
         "pinn/domains/basis.py": "domains/test_basis.py",
@@ -63,7 +65,7 @@ WARM = (
     "skfem",
 )
 REASONS = {  # by place: why no test can tell, or need tell, the change
-    "modular/credit.py:103": "equivalent: Python keeps one object for the name",
+    "modular/methods/credit.py:104": "equivalent: Python keeps one object for the name",
     "unroll/weights.py:249": "harmless: every column improves in the first iterations",
     "unroll/weights.py:65": "equivalent: the other branches solve the same system",
     "modular/objectives/sim.py:29": "equivalent: states have two axes or four",
@@ -71,8 +73,8 @@ REASONS = {  # by place: why no test can tell, or need tell, the change
     "unroll/weights.py:109": "harmless: the size of the penalty sets the speed only",
     "unroll/weights.py:172": "harmless: it iterates longer",
     "unroll/weights.py:278": "caught by the networks' tests, which this run leaves out",
-    "modular/objectives/sim.py:61": "equivalent: all samples have one size",
-    "modular/partition.py:157": "equivalent: two samples have the shape of one",
+    "modular/objectives/sim.py:63": "equivalent: all samples have one size",
+    "modular/partition/partition.py:174": "equivalent: two rows have the shape of one",
 }
 
 

@@ -1,6 +1,7 @@
 """Save all that a run of :func:`pinn.solve` depends on, and go on from there."""
 
 import os
+import pickle
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -80,13 +81,14 @@ def load(path: Path, model: Any, expected: dict) -> dict:
         The rest, for :func:`put_back`, with the ``run`` of :func:`save`.
 
     Raises:
-        ValueError: If the checkpoint is of another run.
+        ValueError: If the checkpoint is of another run, or none at all.
     """
-    state = torch.load(path, weights_only=True, map_location="cpu")
+    state = _read(path)
     for name, value in expected.items():
-        if state["run"][name] != value:
+        kept = state["run"].get(name)
+        if not _same(kept, value):
             raise ValueError(
-                f"checkpoint {path} has {name} = {state['run'][name]!r}, this run "
+                f"checkpoint {path} has {name} = {kept!r}, this run "
                 f"{value!r}: expected the same run, or another file"
             )
     model.net.load_state_dict(state["net"])
@@ -113,3 +115,27 @@ def put_back(state: dict, model: Any) -> None:
     for generator, kept in zip(generators, state["generators"], strict=True):
         generator.set_state(kept)
     _set_random_states(state["random"])
+
+
+def _read(path: Path) -> dict:
+    """Read a file, or say that it is none of ours."""
+    try:
+        state = torch.load(path, weights_only=True, map_location="cpu")
+    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
+        raise ValueError(
+            f"checkpoint {path} cannot be read ({type(error).__name__}): expected a "
+            "file that solve(checkpoint=...) has written, or a new name"
+        ) from error
+    if not isinstance(state, dict) or "run" not in state:
+        raise ValueError(
+            f"checkpoint {path} is of something else: expected a file that "
+            "solve(checkpoint=...) has written, or a new name"
+        )
+    return state
+
+
+def _same(kept: object, value: object) -> bool:
+    """Compare; numbers up to round-off, which differs from processor to processor."""
+    if not isinstance(value, list) or not isinstance(kept, list):
+        return kept == value
+    return len(kept) == len(value) and np.allclose(kept, value, rtol=1e-7, atol=1e-9)

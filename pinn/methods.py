@@ -36,6 +36,13 @@ def constrained(net: Any, problem: Problem) -> torch.nn.Module:
     return net
 
 
+def resampling(period: int | None, points: int, seed: int) -> list:
+    """Draw the points anew now and then, from at least twice as many candidates."""
+    if period is None:
+        return []
+    return [RAD(period, candidates=max(20_000, 2 * points), seed=seed)]
+
+
 @dataclass(frozen=True)
 class Vanilla:
     """The vanilla PINN, conditions as losses, trained by SSBroyden.
@@ -110,7 +117,7 @@ class Vanilla:
         Returns:
             Callbacks of DeepXDE.
         """
-        return [] if self.resample is None else [RAD(self.resample, seed=seed)]
+        return resampling(self.resample, self.num_domain, seed)
 
 
 @dataclass(frozen=True)
@@ -177,7 +184,7 @@ class _Cut:
         Returns:
             Callbacks of DeepXDE.
         """
-        return [] if self.resample is None else [RAD(self.resample, seed=seed)]
+        return resampling(self.resample, self.num_domain, seed)
 
     def _data(self, kind: Callable, problem: Problem) -> Collocation:
         """Make the data of either kind."""

@@ -67,6 +67,11 @@ def learn(flux: Flux, source: Source | None, probes: Probes) -> Facts:
     uses_u = False
     if source is not None:
         s = source(x[few], u[few])
+        if not isinstance(s, Tensor):
+            raise TypeError(
+                f"source(x, u) is {s!r}: expected a torch.Tensor of shape (batch, "
+                f"{F.shape[1]}), for a constant c as c + 0 * u"
+            )
         check_shape("source(x, u)", s, (_FEWEST, F.shape[1]))
         uses_u = _reads_u(source, x, u)
     second, first = _second_wanted(flux, probes), _first_wanted(flux, probes)

@@ -219,6 +219,11 @@ class Problem:
             if getattr(self, name) is not None:
                 check_callable(name, getattr(self, name))
         check_count("components", self.components, least=1)
+        if not isinstance(self.conditions, Sequence):
+            raise TypeError(
+                f"conditions is {self.conditions!r}: expected a list of deepxde.icbc "
+                "objects"
+            )
         for k, condition in enumerate(self.conditions):
             if not hasattr(condition, "error"):
                 raise TypeError(

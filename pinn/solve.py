@@ -18,6 +18,7 @@ from pinn.checkpoint import load, put_back, save
 from pinn.domains.mesh import Mesh
 from pinn.forms.fem import fem
 from pinn.metrics import relative_error, test_points
+from pinn.prepare import check_solvable, fingerprint, make_net, make_optimizer
 from pinn.problem import Problem
 from pinn.solution import History, Solution
 from pinn.weak_methods import FEM
@@ -172,9 +173,14 @@ def solve(  # noqa: PLR0913 - the options of a run
         The solution, with its history.
 
     Raises:
-        TypeError: If ``iterations`` or ``seed`` is not an int.
+        TypeError: If ``iterations`` or ``seed`` is not an int, or the problem, method,
+            network or optimiser is of another kind.
         ValueError: If neither ``seconds`` nor ``iterations`` is given, or one is not
-            positive, or ``checkpoint`` is of another run.
+            positive, ``checkpoint`` is of another run, a network is not in float64, or
+            it misses a condition that ``hard`` leaves to it.
+
+    Warns:
+        UserWarning: If no condition fixes the solution.
 
     Example:
         >>> from pinn import HPVPINN, zoo
@@ -182,6 +188,7 @@ def solve(  # noqa: PLR0913 - the options of a run
         >>> solution.error() < 0.1
         True
     """
+    check_solvable(problem, method, exactly=isinstance(method, FEM))
     if isinstance(method, FEM):
         return _by_elements(problem, method)
     if seconds is None and iterations is None:
@@ -193,22 +200,25 @@ def solve(  # noqa: PLR0913 - the options of a run
     check_count("seed", seed, least=0)
     with _seeded(seed):
         data = method.data(problem)
-        if net is None:
-            net = method.net(problem, torch.Generator().manual_seed(seed))
-        made = (optimizer or method.optimizer)(net, data)
+        net = make_net(problem, method, net, seed)
+        made = make_optimizer(optimizer, method, net, data)
+        about = fingerprint(problem, method, data, net, seed)
         model = dde.Model(data, net)
         model.compile(made, loss_weights=method.weights, verbose=0)
-        path = None if checkpoint is None else Path(checkpoint)
+        path = None if checkpoint is None else _writable(Path(checkpoint))
         watch = _Watch(problem, seconds, steps, progress, path)
-        watch.about = {
-            "method": type(method).__name__,
-            "seed": seed,
-            "parameters": sum(p.numel() for p in net.parameters()),
-        }
+        watch.about = about
         watch.resume(model)
         _train(model, watch, method.callbacks(seed))
     count = sum(p.numel() for p in net.parameters())
     return Solution(problem, net, count, watch.used, watch.history(), model)
+
+
+def _writable(path: Path) -> Path:
+    """Refuse a file in no folder now, not after minutes of training."""
+    if not path.parent.is_dir():
+        raise ValueError(f"checkpoint is {path}: expected a file in an existing folder")
+    return path
 
 
 def _train(model: Any, watch: _Watch, callbacks: list) -> None:

@@ -80,6 +80,18 @@ class Collocation(dde.data.TimePDE):
             solution=problem.exact_numpy if problem.exact else None,
             num_test=num_test,
         )
+        self._check_met(num_boundary, num_initial)
+
+    def _check_met(self, num_boundary: int, num_initial: int) -> None:
+        """Refuse a condition whose loss would be a mean over nothing."""
+        for k, (condition, met) in enumerate(zip(self.bcs, self.num_bcs, strict=True)):
+            if not met:
+                kind = type(condition).__name__
+                raise ValueError(
+                    f"conditions[{k}], a {kind}, holds at none of the {num_boundary} "
+                    f"points on the boundary and {num_initial} at the first time: "
+                    "expected more points, or another on_boundary"
+                )
 
     test_x: Any
 

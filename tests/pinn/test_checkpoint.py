@@ -9,6 +9,7 @@ from pinn import (
     XPINN,
     CausalWeights,
     HardPINN,
+    Problem,
     SelfAdaptive,
     Solution,
     Vanilla,
@@ -107,3 +108,49 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path) -> None:
     with pytest.raises(ValueError, match="has method = 'HardPINN', this run 'Vanilla'"):
         solve(HEAT, Vanilla(60), iterations=2, seed=0, checkpoint=path)
     assert [p.name for p in tmp_path.iterdir()] == ["run.pt"], "no half-written files"
+
+
+@pytest.mark.parametrize(
+    "problem, method, message",
+    [
+        (zoo.heat(), HardPINN(61, resample=5, hidden=(6,)), "has options = "),
+        (zoo.heat(0.3), METHODS["points drawn anew"], "has residuals = "),
+        (
+            Problem(HEAT.geometry, HEAT.flux, exact=lambda x: x[:, :1], hard=HEAT.hard),
+            METHODS["points drawn anew"],
+            "has residuals = ",
+        ),
+    ],
+    ids=["options", "equation", "solution"],
+)
+def test_a_checkpoint_of_another_problem_or_other_options_is_refused(
+    problem: Problem, method: object, message: str, tmp_path
+) -> None:
+    path = tmp_path / "run.pt"
+    run(METHODS["points drawn anew"], path)
+    with pytest.raises(ValueError, match=message):
+        solve(problem, method, iterations=24, seed=3, checkpoint=path)
+
+
+def test_conditions_of_a_checkpoint_are_compared(tmp_path) -> None:
+    path, method = tmp_path / "run.pt", METHODS["Levenberg-Marquardt"]
+    run(method, path)
+    boundary, start = HEAT.conditions
+    warmer = dde.icbc.IC(HEAT.geometry, lambda x: 2 + 0 * x[:, :1], lambda x, on: on)
+    for conditions in ([boundary, warmer], [start, boundary]):
+        other = Problem(HEAT.geometry, HEAT.flux, None, conditions, HEAT.exact)
+        with pytest.raises(ValueError, match="has (residuals|mixed) = "):
+            solve(other, method, iterations=24, seed=3, checkpoint=path)
+
+
+def test_what_is_no_checkpoint_is_refused_in_one_sentence(tmp_path) -> None:
+    path, method = tmp_path / "run.pt", METHODS["points drawn anew"]
+    for content in (b"not a checkpoint", b""):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"run.pt cannot be read \(\w+\)"):
+            run(method, path)
+    torch.save({"net": {}}, path)
+    with pytest.raises(ValueError, match="run.pt is of something else"):
+        run(method, path)
+    with pytest.raises(ValueError, match="expected a file in an existing folder"):
+        run(method, tmp_path / "no" / "run.pt")

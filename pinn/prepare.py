@@ -1,0 +1,173 @@
+"""What :func:`pinn.solve` is given: refused at the door, or made ready to train."""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import is_dataclass
+from typing import Any
+
+import torch
+
+from pinn._backend import dde
+from pinn._checks import check_shape
+from pinn.forms.conditions import check_conditions, unfixed
+from pinn.problem import Problem
+
+__all__ = ["check_solvable", "fingerprint", "make_net", "make_optimizer"]
+
+_VERBS = ("data", "net", "optimizer", "callbacks")
+_EXAMPLE = "lambda net, data: torch.optim.Adam(net.parameters(), lr=1e-3)"
+
+
+def check_solvable(problem: Problem, method: Any, *, exactly: bool) -> None:
+    """Refuse what is no problem or no method; say what no condition fixes.
+
+    Args:
+        problem: What should be a problem.
+        method: What should be a method.
+        exactly: Whether a freedom that the conditions leave is an error: for solvers
+            of linear systems. Networks pick some solution, and are warned.
+
+    Raises:
+        TypeError: If an argument is of another kind.
+        ValueError: If ``exactly`` and something is free, or ``exact`` returns a wrong
+            shape.
+    """
+    if not isinstance(problem, Problem):
+        kind = type(problem).__name__
+        raise TypeError(
+            f"problem is of type {kind}: expected a pinn.Problem, as in "
+            "solve(problem, method, ...)"
+        )
+    if isinstance(method, type):
+        name = method.__name__
+        raise TypeError(
+            f"method is the class {name}: expected an object of it, {name}(...)"
+        )
+    missing = [verb for verb in _VERBS if not callable(getattr(method, verb, None))]
+    if missing and not exactly:
+        kind = type(method).__name__
+        raise TypeError(
+            f"method is of type {kind}, without {missing[0]}(): expected a method such "
+            "as Vanilla() or HPVPINN()"
+        )
+    if problem.exact is not None:
+        x = problem.probes()[0]
+        check_shape("exact(x)", problem.exact(x), (len(x), problem.components))
+    freedom = None if getattr(method, "hard", False) else unfixed(problem)
+    if freedom is None:
+        return
+    found = (
+        f"nothing fixes the solution: adding {freedom} changes neither the equation "
+        f"nor any of the {len(problem.conditions)} conditions; expected one more "
+        "condition, for instance on a value or the mean"
+    )
+    if exactly:
+        raise ValueError(found)
+    warnings.warn(found, stacklevel=4)
+
+
+def make_net(
+    problem: Problem, method: Any, net: torch.nn.Module | None, seed: int
+) -> torch.nn.Module:
+    """Make the network, or make a given one fulfil what the method leaves to it.
+
+    Args:
+        problem: The problem.
+        method: The method.
+        net: A network, or None for the method's own.
+        seed: Seed of the method's own.
+
+    Returns:
+        The network.
+
+    Raises:
+        TypeError: If the network is not one of DeepXDE's.
+        ValueError: If it is in float32 or misses a hard condition.
+    """
+    hard = getattr(method, "hard", False)
+    if net is None:
+        net = method.net(problem, torch.Generator().manual_seed(seed))
+    elif not isinstance(net, dde.nn.NN):
+        kind = type(net).__name__
+        raise TypeError(
+            f"net is of type {kind}: expected a deepxde.nn.NN, such as pinn.JetFNN or "
+            "deepxde.nn.FNN"
+        )
+    elif hard and problem.hard is not None and net._output_transform is None:
+        net.apply_output_transform(problem.hard)
+    for p in net.parameters():
+        if p.dtype != torch.float64:
+            raise ValueError(
+                f"net has parameters in {p.dtype}: expected torch.float64, in which "
+                "pinn computes (net.double())"
+            )
+    if hard:
+        check_conditions(problem, net)
+    return net
+
+
+def make_optimizer(
+    make: Callable | None, method: Any, net: torch.nn.Module, data: Any
+) -> torch.optim.Optimizer:
+    """Make the optimiser.
+
+    Args:
+        make: ``make(net, data)``; None is the method's own.
+        method: The method.
+        net: The network.
+        data: The data.
+
+    Returns:
+        The optimiser.
+
+    Raises:
+        TypeError: If it is none.
+    """
+    if make is None:
+        return method.optimizer(net, data)
+    if not callable(make) or isinstance(make, type):
+        raise TypeError(f"optimizer is {make!r}: expected a function, as {_EXAMPLE}")
+    made = make(net, data)
+    if not isinstance(made, torch.optim.Optimizer):
+        raise TypeError(
+            f"optimizer(net, data) returned {made!r}: expected a torch optimizer, as "
+            f"{_EXAMPLE} does"
+        )
+    return made
+
+
+def fingerprint(
+    problem: Problem, method: Any, data: Any, net: torch.nn.Module, seed: int
+) -> dict[str, object]:
+    """Say what run this is, so that a checkpoint of another one is refused.
+
+    The residuals of the method's own network before training tell equations, conditions
+    and points apart, whatever functions state them.
+
+    Args:
+        problem: The problem.
+        method: The method.
+        data: Its data, before training.
+        net: The network.
+        seed: The seed.
+
+    Returns:
+        Names, counts and sums, comparable by :func:`pinn.checkpoint.load`.
+    """
+    first = net
+    with torch.random.fork_rng(devices=[]):
+        if problem.hard is not None or not getattr(method, "hard", False):
+            first = method.net(problem, torch.Generator().manual_seed(seed))
+    residuals = data.residual_vector(first, method.weights).detach().double()
+    waves = torch.arange(len(residuals), dtype=torch.float64).cos().to(residuals)
+    exact = 0.0
+    if problem.exact is not None:
+        exact = problem.exact(problem.probes()[0]).detach().norm().item()
+    return {
+        "method": type(method).__name__,
+        "options": repr(method) if is_dataclass(method) else "",
+        "seed": seed,
+        "parameters": sum(p.numel() for p in net.parameters()),
+        "residuals": [len(residuals), residuals.norm().item(), exact],
+        "mixed": [(residuals * waves).sum().item()],
+    }

@@ -14,6 +14,7 @@ from pinn.forms.strong import Strong
 from pinn.forms.xpinn import Extended
 from pinn.networks.jet_fnn import JetFNN
 from pinn.networks.subdomain_fnn import SubdomainFNN
+from pinn.networks.transforms import BoxFeatures
 from pinn.optimizers.ssbroyden import SSBroyden
 from pinn.problem import Problem
 
@@ -41,6 +42,17 @@ def resampling(period: int | None, points: int, seed: int) -> list:
     if period is None:
         return []
     return [RAD(period, candidates=max(20_000, 2 * points), seed=seed)]
+
+
+def scaled(net: Any, problem: Problem) -> Any:
+    """Scale the inputs of a network if the domain is far from the size of one.
+
+    Activations saturate on large inputs and are straight on small ones.
+    """
+    lower, upper = problem.bounds
+    if max(abs(lower).max(), abs(upper).max()) > 8 or (upper - lower).min() < 0.25:
+        net.apply_feature_transform(BoxFeatures(lower.tolist(), upper.tolist()))
+    return net
 
 
 @dataclass(frozen=True)
@@ -93,7 +105,7 @@ class Vanilla:
             The network.
         """
         sizes = [problem.dim, *self.hidden, problem.components]
-        net = JetFNN(sizes, generator=generator)
+        net = scaled(JetFNN(sizes, generator=generator), problem)
         return constrained(net, problem) if self.hard else net
 
     def optimizer(self, net: torch.nn.Module, data: Collocation) -> Optimizer:

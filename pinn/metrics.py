@@ -8,6 +8,7 @@ from torch import Tensor
 
 from pinn._checks import check_count, check_shape
 from pinn.derivatives.jets import Flux, Jet, Wanted, jet_of
+from pinn.domains.border import border_points
 from pinn.domains.mesh import Partition
 from pinn.forms.interfaces import Interfaces
 from pinn.problem import Problem
@@ -111,7 +112,10 @@ def flux_jump(problem: Problem, net: torch.nn.Module, partition: Partition) -> f
     faces = Interfaces(partition, 200).to(next(net.parameters()))
     with torch.no_grad():
         sides = faces.sides(net, problem.flux_wanted)
-        left, right = (problem.normal_flux(faces.x, s, faces.normal) for s in sides)
+        left, right = (
+            problem.normal_flux(x, side, faces.normal)
+            for x, side in zip((faces.before, faces.behind), sides, strict=True)
+        )
     return (left - right).abs().max().item() if len(faces.x) else 0.0
 
 
@@ -134,8 +138,8 @@ def mass_defect(problem: Problem, net: Net, *, elements: int = 40) -> float:
         Largest ``|D|`` over the times and equations.
 
     Raises:
-        ValueError: If the problem is not a balance law, or has more than two
-            coordinates in space.
+        ValueError: If the problem is not a balance law, has more than two coordinates
+            in space, or its domain is no box.
 
     Example:
         >>> from pinn import zoo
@@ -147,8 +151,22 @@ def mass_defect(problem: Problem, net: Net, *, elements: int = 40) -> float:
     space = problem.dim - problem.in_time
     if space > 2:
         raise ValueError(f"problem has {space} coordinates in space: expected 1 or 2")
+    _check_box(problem, space)
     times = np.linspace(lower[-1], upper[-1], 23)[1:-1] if problem.in_time else [None]
     return max(_defect(problem, net, space, time, elements) for time in times)
+
+
+def _check_box(problem: Problem, space: int) -> None:
+    """Refuse a domain whose border runs through its bounding box."""
+    lower, upper = (corner[:space] for corner in problem.bounds)
+    border = border_points(problem.geometry)
+    margin = 1e-6 * (upper - lower)
+    inner = ((border > lower + margin) & (border < upper - margin)).all(axis=1)
+    if inner.any():
+        raise ValueError(
+            f"the border of the geometry runs through {border[inner][0].round(3)}, "
+            "inside its bounding box: mass_defect expects a box"
+        )
 
 
 def _defect(

@@ -58,17 +58,18 @@ def plot_solution(problem: Problem, predict: Predict, *, component: int = 0) -> 
         4
     """
     x, axes = _grid(problem, 301 if problem.dim == 1 else 121)
-    shown = {"u": predict(x)[:, component].detach()}
+    inside = problem.inside(x)
+    shown = {"u": torch.full((len(x),), torch.nan, dtype=x.dtype)}
+    shown["u"][inside] = predict(x[inside])[:, component].detach()
     if problem.exact is not None:
         shown["error"] = (shown["u"] - problem.exact(x)[:, component]).abs().detach()
     figure, panels = _pyplot().subplots(1, len(shown), squeeze=False, figsize=(7, 3))
-    inside = problem.inside(x)
     for panel, (name, values) in zip(panels[0], shown.items(), strict=True):
         if problem.dim == 1:
             panel.plot(axes[0], values)
             panel.set(xlabel="x", ylabel=name)
             continue
-        field = torch.where(inside, values, torch.nan).reshape(len(axes[0]), -1).T
+        field = values.reshape(len(axes[0]), -1).T
         picture = panel.pcolormesh(*axes, field, shading="auto")
         figure.colorbar(picture, ax=panel)
         across, up = _names(problem)

@@ -10,9 +10,17 @@ import torch
 from pinn._backend import dde
 from pinn._checks import check_shape
 from pinn.forms.conditions import check_conditions, unfixed
+from pinn.forms.cpinn import Conservative
+from pinn.probing import find_jump
 from pinn.problem import Problem
 
-__all__ = ["check_solvable", "fingerprint", "make_net", "make_optimizer"]
+__all__ = [
+    "check_solvable",
+    "fingerprint",
+    "make_net",
+    "make_optimizer",
+    "warn_of_jumps",
+]
 
 _VERBS = ("data", "net", "optimizer", "callbacks")
 _EXAMPLE = "lambda net, data: torch.optim.Adam(net.parameters(), lr=1e-3)"
@@ -64,6 +72,29 @@ def check_solvable(problem: Problem, method: Any, *, exactly: bool) -> None:
     if exactly:
         raise ValueError(found)
     warnings.warn(found, stacklevel=4)
+
+
+def warn_of_jumps(problem: Problem, data: Any) -> None:
+    """Say that a method cannot see what a jump of the flux asks for.
+
+    Args:
+        problem: The problem.
+        data: The method's data.
+
+    Warns:
+        UserWarning: If the flux jumps and the method does not match it on both sides.
+    """
+    if isinstance(data, Conservative) or problem.flux is None:
+        return
+    jump = find_jump(problem.flux, problem.probes())
+    if jump is not None:
+        axis, place = jump
+        warnings.warn(
+            f"the flux jumps at x[{axis}] = {place:.6g}, and {type(data).__name__} "
+            "cannot make what flows in there flow out again (a smooth network has no "
+            "kink): expected CPINN with a cut there, or FEM with an edge there",
+            stacklevel=4,
+        )
 
 
 def make_net(

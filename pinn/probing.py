@@ -10,9 +10,9 @@ from pinn._checks import check_shape
 from pinn.derivatives.jets import Flux, Jet, Source, Wanted, divergence
 from pinn.domains.mesh import box_of, inside_of
 
-__all__ = ["Facts", "learn", "probe"]
+__all__ = ["Facts", "find_jump", "learn", "probe"]
 
-_TRIED, _FEWEST = 6400, 32
+_TRIED, _FEWEST, _LINES = 6400, 32, 8
 Probes = tuple[Tensor, Tensor, Tensor]
 
 
@@ -110,3 +110,58 @@ def _second_wanted(flux: Flux, probes: Probes) -> Wanted:
         if divergence(flux, x, Jet(u, p, H)).isnan().any():
             read.append((i, j))
     return Wanted(everything.first, tuple(read))
+
+
+def find_jump(flux: Flux, probes: Probes) -> tuple[int, float] | None:
+    """Find a place where a flux jumps, ``u`` and its gradient held fixed.
+
+    Along every axis through some of the probes, the largest steps are halved until they
+    are too short for a smooth flux to change.
+
+    Args:
+        flux: As of :class:`pinn.Problem`.
+        probes: As :func:`probe` draws them.
+
+    Returns:
+        The axis and the coordinate, or None.
+    """
+    size = flux(*probes).abs().max().clamp_min(1e-300)
+    lower, upper = probes[0].amin(0), probes[0].amax(0)
+    for axis in range(probes[0].shape[1]):
+        line = _Line(flux, probes, axis)
+        s = torch.linspace(0, 1, 258, dtype=lower.dtype)[1:-1].expand(_LINES, -1)
+        s = lower[axis] + (upper[axis] - lower[axis]) * s
+        worst = line.steps(s).argmax(1, keepdim=True)
+        low, high = s.gather(1, worst), s.gather(1, worst + 1)
+        for _ in range(30):
+            middle = (low + high) / 2
+            first, second = line.steps(torch.cat([low, middle, high], 1)).unbind(1)
+            left = (first >= second)[:, None]
+            low, high = torch.where(left, low, middle), torch.where(left, middle, high)
+        step = line.steps(torch.cat([low, high], 1))[:, 0]
+        if step.max() > 1e-6 * size:
+            return axis, low[step.argmax()].item()
+    return None
+
+
+@dataclass
+class _Line:
+    """A flux along one axis, through the first probes."""
+
+    flux: Flux
+    probes: Probes
+    axis: int
+
+    def steps(self, s: Tensor) -> Tensor:
+        """Evaluate how much the flux changes from place to place.
+
+        Args:
+            s: Coordinates along the axis. Shape ``(lines, places)``.
+
+        Returns:
+            Largest changes. Shape ``(lines, places - 1)``.
+        """
+        x, u, p = (t[:_LINES].repeat_interleave(s.shape[1], 0) for t in self.probes)
+        x[:, self.axis] = s.flatten()
+        F = self.flux(x, u, p).detach().reshape(*s.shape, -1)
+        return F.diff(dim=1).abs().amax(-1)

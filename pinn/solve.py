@@ -18,7 +18,13 @@ from pinn.checkpoint import load, put_back, save
 from pinn.domains.mesh import Mesh
 from pinn.forms.fem import fem
 from pinn.metrics import relative_error, test_points
-from pinn.prepare import check_solvable, fingerprint, make_net, make_optimizer
+from pinn.prepare import (
+    check_solvable,
+    fingerprint,
+    make_net,
+    make_optimizer,
+    warn_of_jumps,
+)
 from pinn.problem import Problem
 from pinn.solution import History, Solution
 from pinn.weak_methods import FEM
@@ -180,7 +186,8 @@ def solve(  # noqa: PLR0913 - the options of a run
             it misses a condition that ``hard`` leaves to it.
 
     Warns:
-        UserWarning: If no condition fixes the solution.
+        UserWarning: If no condition fixes the solution, or the flux jumps where the
+            method does not look.
 
     Example:
         >>> from pinn import HPVPINN, zoo
@@ -200,6 +207,7 @@ def solve(  # noqa: PLR0913 - the options of a run
     check_count("seed", seed, least=0)
     with _seeded(seed):
         data = method.data(problem)
+        warn_of_jumps(problem, data)
         net = make_net(problem, method, net, seed)
         made = make_optimizer(optimizer, method, net, data)
         about = fingerprint(problem, method, data, net, seed)

@@ -8,7 +8,7 @@ import torch
 from pinn.domains.mesh import Mesh
 from pinn.forms.collocation import Collocation
 from pinn.forms.vpinn import Variational
-from pinn.methods import condition_points, constrained
+from pinn.methods import condition_points, constrained, scaled
 from pinn.networks.jet_fnn import JetFNN
 from pinn.optimizers.levenberg_marquardt import LevenbergMarquardt
 from pinn.problem import Problem
@@ -78,7 +78,7 @@ class HPVPINN:
             The network.
         """
         sizes = [problem.dim, *self.hidden, problem.components]
-        net = JetFNN(sizes, generator=generator)
+        net = scaled(JetFNN(sizes, generator=generator), problem)
         return constrained(net, problem) if self.hard else net
 
     def optimizer(self, net: torch.nn.Module, data: Collocation) -> Optimizer:

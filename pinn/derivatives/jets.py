@@ -139,6 +139,8 @@ def autograd_jet(net: Callable[[Tensor], Tensor], x: Tensor, wanted: Wanted) -> 
         u = net(x)
         if not (wanted.first or wanted.second):
             return Jet.assemble(u, {}, {}, dim)
+        if not u.requires_grad:
+            _check_constant(net, x, u)
         p = torch.stack([_slope(u[:, c], x) for c in range(u.shape[1])], dim=1)
         first = {i: p[..., i] for i in wanted.first}
         second: dict[tuple[int, int], Tensor] = {}
@@ -146,6 +148,17 @@ def autograd_jet(net: Callable[[Tensor], Tensor], x: Tensor, wanted: Wanted) -> 
             rows = torch.stack([_slope(c, x) for c in p[..., i].unbind(1)], dim=1)
             second |= {(i, j): rows[..., j] for k, j in wanted.second if k == i}
     return Jet.assemble(u, first, second, dim)
+
+
+def _check_constant(net: Callable[[Tensor], Tensor], x: Tensor, u: Tensor) -> None:
+    """Refuse a function that varies but has lost its derivatives."""
+    with torch.no_grad():
+        moved = net(x.detach() * (1 + 1e-4) + 1e-4)
+    if (moved != u).double().mean() > 0.5:  # a few steps are no slope
+        raise ValueError(
+            "net(x) varies but does not carry its derivatives by x (it is detached, or "
+            "computed outside torch): expected a function that torch can differentiate"
+        )
 
 
 def _slope(y: Tensor, x: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pinn._checks import check_count, check_shape
+from pinn.domains.border import check_uncut
 
 __all__ = ["Interface", "Mesh", "Partition", "box_of", "inside_of"]
 
@@ -141,6 +142,7 @@ class Mesh:
                     f"element {k}, from {lower[k].tolist()} to {upper[k].tolist()}, "
                     "lies in the geometry only in part: expected edges along its border"
                 )
+        check_uncut(self.geometry, lower[kept], upper[kept])
         as_tensor = torch.as_tensor
         return as_tensor(lower[kept], device="cpu"), as_tensor(
             upper[kept], device="cpu"

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from pinn._backend import dde
+from pinn.domains.border import corners
 from pinn.problem import Problem
 
 __all__ = ["Collocation"]
@@ -94,6 +95,7 @@ class Collocation(dde.data.TimePDE):
                 )
 
     test_x: Any
+    train_x_bc: Any
 
     @abstractmethod
     def blocks(self, net: torch.nn.Module, x: Tensor) -> list[Tensor]:
@@ -170,6 +172,24 @@ class Collocation(dde.data.TimePDE):
                 self.test_x = self.test_points()
             self.test_y = self.soln(self.test_x) if self.soln else None
         return self.test_x, self.test_y, None
+
+    def bc_points(self) -> np.ndarray:
+        """Place the conditions; what needs a normal is left out at corners."""
+        if self.train_x_bc is None:
+            places = [self._places(bc) for bc in self.bcs]
+            self.num_bcs = [len(x) for x in places]
+            nowhere = np.empty([0, self.train_x_all.shape[-1]])
+            self.train_x_bc = np.vstack(
+                [nowhere.astype(self.train_x_all.dtype), *places]
+            )
+        return self.train_x_bc
+
+    def _places(self, bc: Any) -> np.ndarray:
+        """Choose a condition's points."""
+        x = bc.collocation_points(self.train_x_all)
+        if isinstance(bc, (dde.icbc.NeumannBC, dde.icbc.RobinBC)):
+            return x[~corners(self.problem.geometry, x)]
+        return x
 
     def resample_train_points(
         self, pde_points: bool = True, bc_points: bool = True

@@ -1,8 +1,6 @@
 """Where a problem's conditions hold, and whether a function meets them."""
 
-import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,24 +9,13 @@ from torch import Tensor
 
 from pinn._backend import dde
 from pinn.derivatives.jets import Wanted, jet_of
+from pinn.domains.border import undisturbed
 from pinn.problem import Problem
 
 __all__ = ["check_conditions", "condition_errors", "unfixed"]
 
 _PLACES = 200  # on the boundary, and as many at the first time
 _MISSED = 1e-6
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Put back the global generators that DeepXDE draws from."""
-    states = random.getstate(), np.random.get_state()
-    np.random.seed(0)
-    try:
-        yield
-    finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])
 
 
 def condition_errors(problem: Problem, net: Callable[[Tensor], Tensor]) -> list[Tensor]:
@@ -42,7 +29,7 @@ def condition_errors(problem: Problem, net: Callable[[Tensor], Tensor]) -> list[
         Per condition the errors, as DeepXDE computes them; none where no point is met.
     """
     geometry, found = problem.geometry, []
-    with _undisturbed():
+    with undisturbed():
         border = geometry.random_boundary_points(_PLACES)
         if problem.in_time:
             border = np.vstack([border, geometry.random_initial_points(_PLACES)])

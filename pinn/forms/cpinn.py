@@ -19,7 +19,8 @@ class Conservative(Decomposed):
     with the average ``{u} = (u^- + u^+) / 2``; then the residuals of the subdomains and
     the conditions, as in ``Strong``. Jagtap, Kharazmi and Karniadakis 2020, CMAME 365,
     113028. The flux of Burgers' equation is ``u^2 / 2 - nu u_x`` on
-    both sides; the published program has ``u_xx`` on one. Cuts are in space only,
+    both sides; the published program has ``u_xx`` on one. Each side reads the
+    coefficients of its own material, if they jump at the cut. Cuts are in space only,
     because the flux along time is ``u`` itself. Order of the losses: residual per
     equation, flux jump per equation, average per component, conditions.
 
@@ -61,6 +62,6 @@ class Conservative(Decomposed):
 
     def _coupling(self, left: Jet, right: Jet) -> Tensor:
         """Evaluate the jump of ``F . n``."""
-        x, normal = self.interfaces.x, self.interfaces.normal
-        flux = self.problem.normal_flux
-        return flux(x, left, normal) - flux(x, right, normal)
+        faces, flux = self.interfaces, self.problem.normal_flux
+        out = flux(faces.before, left, faces.normal)
+        return out - flux(faces.behind, right, faces.normal)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from pinn._backend import dde
 from pinn._checks import check_count, check_points, check_positive
+from pinn.derivatives.jets import Jet, Wanted
 from pinn.domains.mesh import Mesh
 from pinn.problem import Problem
 
@@ -109,7 +110,9 @@ def fem(
             f"tol is {tol}: try more elements, or fewer of very different size"
         )
     seconds = time.process_time() - start
-    return FEMSolution(system.evaluator(u), len(u), torch.tensor(history), seconds)
+    return FEMSolution(
+        _Function(system.basis, u), len(u), torch.tensor(history), seconds
+    )
 
 
 def _check(problem: Problem, degree: int, steps: int) -> None:
@@ -210,17 +213,6 @@ class _System:
         """Solve the linear system by a sparse LU."""
         return self.skfem.solver_direct_scipy()(matrix.tocsc(), r)
 
-    def evaluator(self, u: np.ndarray) -> Callable[[Tensor], Tensor]:
-        """Return the finite-element function."""
-
-        def predict(x: Tensor) -> Tensor:
-            check_points("x", x, self.dim)
-            points = x.detach().cpu().double().numpy().T
-            values = self.basis.probes(points) @ u
-            return torch.as_tensor(values, device="cpu").to(x)[:, None]
-
-        return predict
-
     def _tangent(self, basis: Any, u: np.ndarray) -> dict[str, np.ndarray]:
         """Evaluate flux, source and their derivatives at a basis' points."""
         field = basis.interpolate(u)
@@ -242,6 +234,35 @@ class _System:
         s = 0 * v[:, 0] if source is None else source(x, v)[:, 0]
         found |= {"s": s, "s_u": _slopes(s, v, p)[0][:, 0]}
         return {k: t.detach().numpy().reshape(shape) for k, t in found.items()}
+
+
+class _Function:
+    """A finite-element function and its gradient, element by element."""
+
+    def __init__(self, basis: Any, u: np.ndarray) -> None:
+        self.basis, self.u, self.dim = basis, u, basis.mesh.dim()
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Evaluate: ``(batch, dim)`` to ``(batch, 1)``."""
+        check_points("x", x, self.dim)
+        points = x.detach().cpu().double().numpy().T
+        values = self.basis.probes(points) @ self.u
+        return torch.as_tensor(values, device="cpu").to(x)[:, None]
+
+    def jet(self, x: Tensor, wanted: Wanted) -> Jet:
+        """Evaluate values and gradient; second derivatives are NaN: there are none."""
+        u = self(x)
+        points = x.detach().cpu().double().numpy().T
+        grid, mapping = self.basis.mesh, self.basis.mapping
+        cells = grid.element_finder(mapping)(*points)
+        local = mapping.invF(points[:, :, None], tind=cells)
+        slope = np.zeros(points.shape)
+        for k in range(self.basis.Nbfun):
+            shape = self.basis.elem.gbasis(mapping, local, k, tind=cells)[0]
+            slope += self.u[self.basis.element_dofs[k, cells]] * shape.grad[:, :, 0]
+        p = torch.as_tensor(slope.T.copy(), device="cpu").to(x)
+        first = {i: p[:, i : i + 1] for i in wanted.first}
+        return Jet.assemble(u, first, {}, self.dim)
 
 
 def _slopes(y: Tensor, v: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:

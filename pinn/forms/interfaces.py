@@ -7,7 +7,7 @@ from torch import Tensor
 
 from pinn._checks import check_count
 from pinn.derivatives.jets import Jet, Wanted
-from pinn.domains.mesh import Partition
+from pinn.domains.mesh import Partition, box_of, inside_of
 
 __all__ = ["Interfaces"]
 
@@ -18,7 +18,9 @@ class Interfaces:
     Jagtap, Kharazmi and Karniadakis 2020, CMAME 365, 113028. ``x`` holds the points,
     ``(points, dim)``; ``normal`` the unit normals from left to right; ``left`` and
     ``right`` the subdomains before and behind each point; ``area`` the area that each
-    point stands for.
+    point stands for. Where a domain that is no box has no point on one side, there is
+    no interface. ``before`` and ``behind`` are the points a hair to the left and to the
+    right, to evaluate coefficients that jump there.
 
     Args:
         partition: The subdomains.
@@ -60,6 +62,32 @@ class Interfaces:
         none = torch.empty(0, dtype=torch.int64, device="cpu")
         self.left, self.right = torch.cat([none, *left]), torch.cat([none, *right])
         self.area = torch.cat([empty[:, 0], *area])
+        lower, upper = box_of(partition.geometry)
+        self._span = torch.as_tensor(upper - lower, device="cpu")
+        self._keep_inside(partition)
+
+    def _keep_inside(self, partition: Partition) -> None:
+        """Drop points where one side lies outside a domain that is no box."""
+        step = 1e-6 * self._span * self.normal
+        kept = torch.ones(len(self.x), dtype=torch.bool, device="cpu")
+        for side in (self.x - step, self.x + step):
+            kept &= torch.as_tensor(inside_of(partition.geometry, side.numpy()))
+        for name in ("x", "normal", "left", "right", "area"):
+            setattr(self, name, getattr(self, name)[kept])
+
+    @property
+    def before(self) -> Tensor:
+        """The points, a hair to the left: coefficients may jump at an interface."""
+        return self.x - self._hair()
+
+    @property
+    def behind(self) -> Tensor:
+        """The points, a hair to the right."""
+        return self.x + self._hair()
+
+    def _hair(self) -> Tensor:
+        """A step along the normals that round-off does not swallow."""
+        return torch.finfo(self.x.dtype).eps ** (2 / 3) * self._span * self.normal
 
     def to(self, like: Tensor) -> "Interfaces":
         """Move to a tensor's device and dtype; nothing happens if already there.
@@ -71,7 +99,7 @@ class Interfaces:
             This object.
         """
         if self.x.dtype != like.dtype or self.x.device != like.device:
-            for name in ("x", "normal", "area"):
+            for name in ("x", "normal", "area", "_span"):
                 setattr(self, name, getattr(self, name).to(like))
             self.left, self.right = (
                 self.left.to(like.device),

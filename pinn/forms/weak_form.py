@@ -31,6 +31,7 @@ from pinn.domains.basis import RuleOf, Tests, gauss_legendre, lobatto
 from pinn.domains.mesh import Mesh
 from pinn.forms.assembly import (
     active_tests,
+    inward,
     leading_part,
     points_of,
     unit_norm,
@@ -260,7 +261,8 @@ class WeakForm:
         for axis in range(self.dim):
             for end, sign in ((0, -1.0), (1, 1.0)):
                 rows = slice(start, start + size)
-                total = total + sign * self._face(axis, end, self.x[rows], jet[rows])
+                x = inward(self.x[rows], self.h[:, axis], axis, sign)
+                total = total + sign * self._face(axis, end, x, jet[rows])
                 start += size
         return total
 

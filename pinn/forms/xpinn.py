@@ -45,5 +45,5 @@ class Extended(Decomposed):
 
     def _coupling(self, left: Jet, right: Jet) -> Tensor:
         """Evaluate the jump of the residual."""
-        residual, x = self.problem.strong_residual, self.interfaces.x
-        return residual(x, left) - residual(x, right)
+        faces, residual = self.interfaces, self.problem.strong_residual
+        return residual(faces.before, left) - residual(faces.behind, right)

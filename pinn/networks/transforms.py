@@ -4,14 +4,14 @@ Both are for DeepXDE's ``net.apply_feature_transform`` and
 ``net.apply_output_transform``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from pinn._checks import check_callable, check_count, check_positive
 
-__all__ = ["FourierFeatures", "HardConstraint", "PeriodicFeatures"]
+__all__ = ["BoxFeatures", "FourierFeatures", "HardConstraint", "PeriodicFeatures"]
 
 Function = Callable[[Tensor], "Tensor"]
 
@@ -153,3 +153,28 @@ class PeriodicFeatures:
         phase = 2 * torch.pi / self.period * x[:, self.axis : self.axis + 1] * k
         others = [x[:, : self.axis], x[:, self.axis + 1 :]]
         return torch.cat([phase.cos(), phase.sin(), *others], dim=1)
+
+
+class BoxFeatures:
+    """Scale a box to [-1, 1] along every axis; put before a network.
+
+    Args:
+        lower: Lower corner, one number per axis.
+        upper: Upper corner.
+    """
+
+    def __init__(self, lower: Sequence[float], upper: Sequence[float]) -> None:
+        self.lower = torch.as_tensor(lower, dtype=torch.float64, device="cpu")
+        self.upper = torch.as_tensor(upper, dtype=torch.float64, device="cpu")
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Compute the features.
+
+        Args:
+            x: Points. Shape ``(batch, dim)``.
+
+        Returns:
+            Features. Shape ``(batch, dim)``.
+        """
+        lower, upper = self.lower.to(x), self.upper.to(x)
+        return 2 * (x - lower) / (upper - lower) - 1

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from pinn import Jet, Problem, Wanted, divergence, jet_of, zoo
 from pinn._backend import dde
+from pinn.probing import find_jump
 
 LINE = dde.geometry.Interval(0, 1)
 pi = math.pi
@@ -238,3 +239,17 @@ def test_a_coefficient_on_four_thousandths_of_the_line_is_noticed() -> None:
     problem = Problem(line, layer)
     assert problem.flux_wanted.first == (0,)
     assert problem.wanted.second == ((0, 0),)
+
+
+def test_a_jump_of_the_flux_is_found_and_a_steep_slope_is_none() -> None:
+    square = dde.geometry.Rectangle([0, 0], [1, 2])
+
+    def jumps(x: Tensor, u: Tensor, p: Tensor) -> Tensor:
+        return torch.where(x[:, 1:] < 1.3, 1.0, 1.01)[..., None] * p
+
+    def steep(x: Tensor, u: Tensor, p: Tensor) -> Tensor:
+        return (1 + torch.tanh((x[:, 1:] - 1.3) / 1e-3))[..., None] * p
+
+    axis, place = find_jump(jumps, Problem(square, jumps).probes())
+    assert axis == 1 and place == pytest.approx(1.3, abs=1e-7)
+    assert find_jump(steep, Problem(square, steep).probes()) is None

@@ -3,6 +3,7 @@
 import copy
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 import torch
 
@@ -18,9 +19,11 @@ from pinn import (
     Mesh,
     Partition,
     Problem,
+    Strong,
     SubdomainFNN,
     Vanilla,
     flux_jump,
+    jet_of,
     mass_defect,
     race,
     relative_error,
@@ -28,9 +31,17 @@ from pinn import (
     zoo,
 )
 from pinn import solve as solve_function
+from pinn._backend import dde
+from pinn.domains.border import corners
 from pinn.plot import plot_mesh, plot_points
 
 HEAT = zoo.heat()
+
+
+def diffusion(x: torch.Tensor, u: torch.Tensor, p: torch.Tensor) -> torch.Tensor:
+    return -p
+
+
 SMALL = {"num_domain": 150, "num_sides": 20, "hidden": (10, 10)}
 METHODS = {
     "vanilla": Vanilla(**SMALL, resample=3),
@@ -209,3 +220,35 @@ def test_bad_input_is_refused(call, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()
     assert solve_function is solve
+
+
+def test_the_mass_defect_is_refused_where_the_domain_is_no_box() -> None:
+    """On the L it summed over the missing quadrant: 2.18 for the exact solution."""
+    ell = zoo.l_shape()
+    with pytest.raises(ValueError, match="mass_defect expects a box"):
+        mass_defect(ell, ell.exact)
+
+
+def test_a_function_that_lost_its_derivatives_is_refused() -> None:
+    with pytest.raises(ValueError, match="does not carry its derivatives"):
+        mass_defect(HEAT, lambda x: HEAT.exact(x).detach())
+    flat = jet_of(lambda x: torch.ones_like(x[:, :1]), HEAT.probes()[0], HEAT.wanted)
+    assert flat.p[..., 0].abs().max() == 0, "a constant may"
+
+
+def test_finite_elements_on_an_l_are_drawn() -> None:
+    figure = solve(zoo.l_shape(), FEM([[-1, 0, 1], [-1, 0, 1]])).plot()
+    values = figure.axes[0].collections[0].get_array()
+    assert 0.2 < np.ma.getmaskarray(np.ma.masked_invalid(values)).mean() < 0.3
+    plt.close(figure)
+
+
+def test_conditions_with_normals_have_no_corners() -> None:
+    square = dde.geometry.Rectangle([0, 0], [1, 1])
+    slope = dde.icbc.NeumannBC(square, lambda x: 0 * x[:, :1], lambda x, on: on)
+    value = dde.icbc.DirichletBC(square, lambda x: 0 * x[:, :1], lambda x, on: on)
+    data = Strong(Problem(square, diffusion, conditions=[slope, value]), 10, 60)
+    with_normal, others = data.num_bcs
+    assert with_normal == others - corners(square, data.train_x_all).sum() < others
+    data.resample_train_points()
+    assert data.num_bcs[0] <= data.num_bcs[1] == len(data.train_x_bc) - data.num_bcs[0]

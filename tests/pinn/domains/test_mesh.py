@@ -1,5 +1,6 @@
 """Elements tile the domain; subdomains meet at their interfaces."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 
 from pinn import Mesh, Partition, zoo
 from pinn._backend import dde
+from pinn.domains.border import corners
 
 SQUARE = dde.geometry.Rectangle([-1, -1], [1, 1])
 LINE = dde.geometry.Interval(-1, 1)
@@ -93,3 +95,35 @@ def test_interfaces_are_the_shared_faces() -> None:
         assert partition.locate(middle - step).item() == face.left
         assert partition.locate(middle + step).item() == face.right
         assert face.lower[face.axis] == face.upper[face.axis]
+
+
+def test_a_hole_inside_an_element_is_found() -> None:
+    """Corners and centre are in the domain: another domain used to be solved."""
+    hole = dde.geometry.Disk([0.6, 0.5], 0.05)
+    holed = dde.geometry.Rectangle([0, 0], [1, 1]) - hole
+    with pytest.raises(ValueError, match="border of the geometry runs through the el"):
+        Mesh(holed, [[0, 0.2, 0.45, 1], [0, 0.35, 1]])
+    in_time = dde.geometry.GeometryXTime(holed, dde.geometry.TimeDomain(0, 1))
+    with pytest.raises(ValueError, match="border of the geometry runs through the el"):
+        Mesh(in_time, [[0, 0.2, 0.45, 1], [0, 0.35, 1], 1])
+
+
+def test_corners_are_where_two_sides_meet() -> None:
+    x = np.array([[0.0, 0.0], [0.5, 0.0], [1.0, 2.0], [0.5, 0.5], [0.0, 1.0]])
+    box = dde.geometry.Rectangle([0, 0], [1, 2])
+    assert corners(box, x).tolist() == [True, False, True, False, False]
+    ell = zoo.l_shape().geometry
+    ends = np.array([[0.0, 0.0], [-1.0, -1.0], [-1.0, 0.5]])
+    assert corners(ell, ends).tolist() == [True, True, False]
+    holed = box - dde.geometry.Disk([0.5, 1.0], 0.1)
+    assert corners(holed, x).tolist() == [True, False, True, False, False]
+    moving = dde.geometry.GeometryXTime(box, dde.geometry.TimeDomain(0, 1))
+    with_time = np.hstack([x, np.full((5, 1), 0.3)])
+    assert corners(moving, with_time).tolist() == corners(box, x).tolist()
+    assert not corners(dde.geometry.Interval(0, 1), np.array([[0.0], [1.0]])).any()
+
+
+def test_looking_at_the_border_disturbs_no_random_number() -> None:
+    before = np.random.get_state()[1].copy()
+    Mesh(zoo.l_shape().geometry, 2)
+    assert np.array_equal(before, np.random.get_state()[1])

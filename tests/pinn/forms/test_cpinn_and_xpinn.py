@@ -150,3 +150,21 @@ def test_cuts_and_networks_that_do_not_fit_are_refused() -> None:
         Conservative(stated, CUTS)
     with pytest.raises(ValueError, match="count is 0"):
         Interfaces(CUTS, 0)
+
+
+def test_interfaces_are_where_both_sides_are_inside() -> None:
+    ell = zoo.l_shape().geometry  # one quadrant is missing
+    whole = Interfaces(Partition(ell, [[-0.5]]), 20)
+    through = Interfaces(Partition(ell, [[0.0]]), 20)
+    assert len(whole.x) == 20 and len(through.x) == 10
+    assert through.area.sum().item() == pytest.approx(1.0)
+    assert len(through.left) == len(through.right) == len(through.normal) == 10
+
+
+def test_each_side_of_an_interface_has_points_of_its_own() -> None:
+    faces = Interfaces(Partition(BURGERS.geometry, [[0.2]]), 5)
+    for like in (torch.empty(0, dtype=torch.float64), torch.empty(0)):
+        faces.to(like)
+        assert (faces.before[:, 0] < 0.2).all() and (faces.behind[:, 0] > 0.2).all()
+        assert (faces.behind - faces.before).abs().max() < 1e-3
+        assert torch.equal(faces.before[:, 1], faces.x[:, 1])

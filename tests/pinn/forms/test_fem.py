@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from pinn import Mesh, fem, zoo
+from pinn import Mesh, Wanted, fem, jet_of, mass_defect, zoo
 
 
 @pytest.mark.parametrize("degree, order", [(1, 2), (2, 3)])
@@ -52,3 +52,27 @@ def test_finite_elements_refuse_what_they_cannot_solve() -> None:
     sharp = zoo.burgers()
     with pytest.raises(ValueError, match="after 2 steps"):
         fem(sharp, Mesh(sharp.geometry, 4), steps=2)
+
+
+@pytest.mark.parametrize("name", ["helmholtz_2d", "poisson_1d_steep"])
+def test_the_gradient_of_a_finite_element_function_is_its_own(name: str) -> None:
+    problem = getattr(zoo, name)()
+    solution = fem(problem, Mesh(problem.geometry, 7)).predict
+    x = problem.probes()[0][:9]
+    jet = jet_of(solution, x, Wanted.all(problem.dim))
+    step = 1e-6
+    for axis in range(problem.dim):
+        move = torch.zeros_like(x)
+        move[:, axis] = step
+        slope = (solution(x + move) - solution(x - move)) / (2 * step)
+        assert torch.allclose(jet.p[..., axis], slope, rtol=1e-6, atol=1e-6)
+    assert jet.H.isnan().all(), "there are none"
+
+
+def test_finite_elements_conserve_only_as_well_as_they_do() -> None:
+    """Gradients were lost, and every defect was 0.0."""
+    coarse, fine = (
+        mass_defect(zoo.heat(), fem(zoo.heat(), Mesh(zoo.heat().geometry, n)).predict)
+        for n in (4, 16)
+    )
+    assert 1e-6 < fine < coarse / 2

@@ -195,3 +195,20 @@ def test_a_source_that_compares_u_is_computed_at_every_call() -> None:
         for c in (0.1, 0.3)
     )
     assert torch.allclose(high, 4 * low, rtol=1e-12) and low.abs().max() > 0.1
+
+
+def test_faces_read_the_coefficient_of_their_own_element() -> None:
+    """The flux of the exact solution is continuous, so hats see no residual."""
+    line = dde.geometry.Interval(0, 1)
+    problem = Problem(
+        line, lambda x, u, p: -torch.where(x < 0.5, 1.0, 10.0)[..., None] * p
+    )
+    form = WeakForm(problem, Mesh(line, [[0, 0.5, 1]], degree=2), hats=True)
+    volume = form._volume_points
+    slope = torch.where(form.x < 0.5, 10.0, 1.0).double()[..., None]
+    left = torch.tensor([True, False, True, False])  # faces: left ends, then right
+    slope[volume:, 0, 0] = torch.where(torch.tensor([True, False] * 2), 10.0, 1.0)
+    assert len(left) == len(form.x) - volume
+    jet = jet_of(lambda x: 0 * x, form.x, form.wanted)
+    exact = type(jet)(jet.u, slope, jet.H)
+    assert form.residual(exact).abs().max() < 1e-12

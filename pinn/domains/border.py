@@ -1,0 +1,72 @@
+"""Points on the border of a domain in space, and its corners."""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+__all__ = ["border_points", "check_uncut", "corners", "undisturbed"]
+
+_MARGIN = 1e-6
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Put back the global generators that DeepXDE draws from."""
+    states = random.getstate(), np.random.get_state()
+    np.random.seed(0)
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+
+
+def border_points(geometry: Any, count: int = 1000) -> np.ndarray:
+    """Draw points on the border in space, the same at every call: ``(count, dim)``."""
+    space = getattr(geometry, "geometry", geometry)
+    with undisturbed():
+        return space.random_boundary_points(count)
+
+
+def corners(geometry: Any, x: np.ndarray) -> np.ndarray:
+    """Tell which points are at corners or edges, where no normal is defined.
+
+    Args:
+        geometry: A box, a polygon, or made of such by union and difference; in time or
+            not. Others have none.
+        x: Points, ``(batch, dim)``.
+
+    Returns:
+        Booleans, ``(batch,)``.
+    """
+    if hasattr(geometry, "timedomain"):
+        return corners(geometry.geometry, x[:, :-1])
+    if hasattr(geometry, "geom1"):
+        return corners(geometry.geom1, x) | corners(geometry.geom2, x)
+    if geometry.dim > 1 and hasattr(geometry, "xmin"):
+        ends = np.isclose(x, geometry.xmin) | np.isclose(x, geometry.xmax)
+        return ends.sum(axis=1) > 1
+    if hasattr(geometry, "vertices"):
+        vertices = np.asarray(geometry.vertices)[None]
+        return np.isclose(x[:, None], vertices).all(axis=2).any(axis=1)
+    return np.zeros(len(x), dtype=bool)
+
+
+def check_uncut(geometry: Any, lower: np.ndarray, upper: np.ndarray) -> None:
+    """Refuse elements that the border runs through: a hole between the corners."""
+    border = border_points(geometry)
+    dim = border.shape[1]
+    margin = _MARGIN * (upper - lower)
+    low, high = (lower + margin)[:, :dim], (upper - margin)[:, :dim]
+    for k in range(len(lower)):
+        inside = ((border > low[k]) & (border < high[k])).all(axis=1)
+        if inside.any():
+            place = border[inside][0].round(3).tolist()
+            raise ValueError(
+                f"the border of the geometry runs through the element from "
+                f"{lower[k].tolist()} to {upper[k].tolist()}, at {place}: expected "
+                "edges along the border"
+            )

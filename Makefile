@@ -17,8 +17,8 @@ lab: .venv/.course  ## open the course in JupyterLab; your own copies are in cou
 check: .venv/.course  ## say which of your answers pass: make check CHAPTER=11
 	@$(python) -m course check $(CHAPTER) || true  # an answer not yet right is no error
 
-test: .venv/.test  ## check everything: library, chapters, graders, browser
-	@$(python) -m course test $(ARGS)
+test: .venv/.test  ## check everything, or only make test CHAPTER=13
+	@$(python) -m course test $(if $(CHAPTER),--chapter $(CHAPTER)) $(ARGS)
 
 bench: .venv/.bench  ## run the benchmarks and store their results
 	@$(python) -m course bench

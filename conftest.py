@@ -13,7 +13,14 @@ os.environ.update(
     MPLBACKEND="Agg",
 )
 
-pytest_plugins = ["tests.course.seam"]
+pytest_plugins = [
+    "tests.course.seam",
+    "tests.gate.clock",
+    "tests.gate.interruption",
+    "tests.gate.memory",
+    "tests.gate.selection",
+    "tests.gate.units",
+]
 
 # The texts of notebooks: to import one is to run it, in this process.
 collect_ignore_glob = ["course/chapters/*.py", "course/projects/*.py"]

@@ -49,7 +49,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def add(name: str, run: _Command, text: str) -> argparse.ArgumentParser:
-        command = commands.add_parser(name, help=text, description=text)
+        command = commands.add_parser(
+            name, help=text, description=text, allow_abbrev=False
+        )
         command.set_defaults(run=run)
         return command
 
@@ -70,7 +72,8 @@ def _parser() -> argparse.ArgumentParser:
         "submissions", nargs="?", type=Path, help="default: submitted"
     )
     add("doctor", student.doctor, "check this installation and say what to do about it")
-    add("test", house.test, "check everything; further arguments go to pytest")
+    checked = add("test", house.test, "check all; further arguments go to pytest")
+    checked.add_argument("--chapter", metavar="NN", help="check only this chapter")
     add("bench", house.bench, "run the benchmarks and store their results")
     add("site", house.site, "build the web site of the course")
     add("clean", house.clean, "remove what is generated; never a student's copies")

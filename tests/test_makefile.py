@@ -72,12 +72,14 @@ def test_changed_requirements_are_installed(clone: Path, name: str) -> None:
         (["grade"], ["grade"]),
         (["grade", "SUBMISSIONS=../my class"], ["grade", "../my class"]),
         (["check", "CHAPTER=11"], ["check", "11"]),
+        (["test", "CHAPTER=11"], ["test", "--chapter", "11"]),
     ],
 )
 def test_values_reach_the_command_whole(
     clone: Path, arguments: list[str], handed_on: list[str]
 ) -> None:
-    installed(clone, "course")
+    for extra in ("course", "test"):
+        installed(clone, extra)
     python = clone / ".venv" / "bin" / "python"
     python.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
     python.chmod(0o755)

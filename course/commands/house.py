@@ -1,20 +1,35 @@
 """What keeps the house: ``test``, ``bench``, ``site``, ``clean``."""
 
 import argparse
+import contextlib
 import shutil
 import subprocess
 import sys
 
 from course import FOLDER, ROOT
 
-# Two workers, a file to whichever is free, in pytest's order: the browser, by far the
-# longest, comes first, and the chapters, a minute each, last. So both end together.
+# Two workers; whichever is free gets the next file or, of a file about every chapter,
+# the next chapter (tests/gate). The chapters' own cells come last, a minute each, so
+# that both end together.
 GATE = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
 
 
 def test(options: argparse.Namespace) -> int:
-    """Check everything; further arguments go to pytest."""
-    return _python("-m", "pytest", *(options.rest or GATE))
+    """Check everything, or one chapter; further arguments go to pytest."""
+    import pytest
+
+    arguments = list(options.rest or GATE)
+    if options.chapter:
+        from course.building.syllabus import chapter
+
+        slug = chapter(options.chapter).slug
+        arguments += ["--chapter", slug]
+        if not options.rest:  # which may name files
+            arguments += ["tests/course", "tests/browser", f"course/source/{slug}"]
+    # In this process, so that Ctrl-C and SIGTERM reach pytest, which has servers and
+    # kernels to end.
+    with contextlib.chdir(ROOT):
+        return int(pytest.main(arguments))
 
 
 def bench(options: argparse.Namespace) -> int:

@@ -54,28 +54,41 @@ def server(
 ) -> Iterator[Server]:
     """Depends on the browser, so that nothing is started without one."""
     home = tmp_path_factory.mktemp("home")
-    show_all_cells(home)
+    set_preferences(home)
     folder = tmp_path_factory.mktemp("served") / "course"
     with serve(copy_course(folder), home) as running:
         yield running
 
 
-def show_all_cells(home: Path) -> None:
-    """Keep all cells in the page: by default those out of sight are left out.
+def set_preferences(home: Path) -> None:
+    """Keep all cells in the page, and save only when told to.
 
-    It is a student's own setting in the home folder, which the course must respect.
+    By default those out of sight are left out, and every two minutes is a save that may
+    meet the test's own. Both are a student's settings in the home folder, which the
+    course must respect.
     """
-    folder = home / ".jupyter/lab/user-settings/@jupyterlab/notebook-extension"
-    folder.mkdir(parents=True)
-    settings = json.dumps({"windowingMode": "none"})
-    (folder / "tracker.jupyterlab-settings").write_text(settings)
+    settings = home / ".jupyter/lab/user-settings/@jupyterlab"
+    for extension, plugin, value in (
+        ("notebook-extension", "tracker", {"windowingMode": "none"}),
+        ("docmanager-extension", "plugin", {"autosave": False}),
+    ):
+        (settings / extension).mkdir(parents=True)
+        path = settings / extension / f"{plugin}.jupyterlab-settings"
+        path.write_text(json.dumps(value))
 
 
 @pytest.fixture
-def lab_page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[LabPage]:
-    """A new tab; how it looks in the end is kept, above all when a test has failed."""
+def lab_page(
+    browser: Browser, server: Server, request: pytest.FixtureRequest
+) -> Iterator[LabPage]:
+    """A new tab; how it looks in the end is kept, above all when a test has failed.
+
+    Its kernels end with it: kept until the end, those of all chapters take gigabytes.
+    """
     context = browser.new_context(viewport=WINDOW)
     lab_page = LabPage(context.new_page(), ARTEFACTS)
     yield lab_page
     lab_page.take_picture(f"end_of_{request.node.name}")
     context.close()
+    server.shut_down_kernels()
+    assert server.shut_down_kernels() == 0

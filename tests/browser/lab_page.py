@@ -7,7 +7,7 @@ change of this file only.
 from dataclasses import dataclass
 from pathlib import Path
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Response, expect
 
 SECOND = 1000
 PATIENCE = 120 * SECOND
@@ -128,6 +128,12 @@ class LabPage:
             timeout=CHAPTER_PATIENCE,
         )
 
+    def save(self) -> None:
+        """Save the notebook from the menu; wait until it is stored."""
+        with self.page.expect_response(_stores_a_notebook):
+            self.page.get_by_role("menuitem", name="File", exact=True).click()
+            self.page.get_by_text("Save Notebook", exact=True).click()
+
     def pictures(self) -> list[Picture]:
         """Inspect every figure of the notebook."""
         images = self.notebook.locator(".jp-OutputArea-output figure img").all()
@@ -155,3 +161,8 @@ class LabPage:
         for number, top in enumerate(range(0, height, screen), 1):
             outer.evaluate("(e, top) => { e.scrollTop = top; }", top)
             self.take_picture(f"{name}_{number:02d}")
+
+
+def _stores_a_notebook(response: Response) -> bool:
+    put = response.request.method == "PUT" and "/api/contents/" in response.url
+    return put and response.url.partition("?")[0].endswith(".ipynb")

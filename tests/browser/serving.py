@@ -1,5 +1,6 @@
 """A copy of the course folder, served by JupyterLab the way ``make lab`` serves it."""
 
+import json
 import re
 import shutil
 import socket
@@ -15,7 +16,7 @@ from pathlib import Path
 import nbformat
 
 from course.building.release import prepare_work
-from course.building.syllabus import FOLDER, Chapter, chapters
+from course.building.syllabus import FOLDER, Chapter, chapter
 from course.desk.lab import command, environment, is_root
 from course.desk.progress import write_page
 
@@ -35,8 +36,8 @@ class Course:
     folder: Path
 
     def chapter(self, name: str) -> Chapter:
-        """The chapter ``name`` of this folder."""
-        return next(c for c in chapters(self.folder) if c.id == name)
+        """The chapter of this folder with that number or slug."""
+        return chapter(name, self.folder)
 
     def solved(self, chapter: Chapter) -> Path:
         """The student's copy with all the solutions in it, and no outputs."""
@@ -58,6 +59,22 @@ class Server:
     url: str
     course: Course
     home: Path
+
+    def shut_down_kernels(self) -> int:
+        """Shut down every kernel, as the list of running ones offers it; count them."""
+        running = json.loads(self._ask("GET", "kernels"))
+        for kernel in running:
+            self._ask("DELETE", f"kernels/{kernel['id']}")
+        return len(running)
+
+    def _ask(self, method: str, what: str) -> bytes:
+        request = urllib.request.Request(
+            f"{self.url}/api/{what}",
+            method=method,
+            headers={"Authorization": f"token {TOKEN}"},
+        )
+        with urllib.request.urlopen(request, timeout=START_SECONDS) as answer:
+            return answer.read()
 
     def address(self, path: Path | str = "", workspace: str = "") -> str:
         """The address at which a file of the course opens, or the start page."""

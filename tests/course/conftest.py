@@ -7,7 +7,7 @@ import pytest
 from course.building.syllabus import Chapter, chapters
 
 pytest.register_assert_rewrite(
-    *(f"tests.course.{name}" for name in ("grading", "notebooks", "part_tests"))
+    *(f"tests.course.{name}" for name in ("grading", "notebooks"))
 )
 
 TINY = Path(__file__).parent / "tiny"

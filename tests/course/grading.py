@@ -1,4 +1,4 @@
-"""What the tests of grading share; three students hand in every chapter of a part.
+"""What the tests of grading share; three students hand in every chapter.
 
 ``perfect`` hands in the chapter's own answers, ``blank`` what was given out, ``mixed``
 every second answer wrong in a known way. What the third must get is computed here, in
@@ -17,6 +17,7 @@ from functools import cached_property
 from pathlib import Path
 
 import nbformat
+import yaml
 from nbformat import NotebookNode
 from nbgrader.api import Gradebook
 
@@ -56,32 +57,43 @@ def points(table: Path) -> dict[tuple[str, str], float | None]:
 
 @dataclass
 class Class:
-    """One part of the course, in a folder of its own, graded for three students."""
+    """One chapter, in a course folder of its own, graded for three students."""
 
     folder: Path
-    part: int
+    slug: str
 
     @cached_property
-    def released(self) -> dict[str, Chapter]:
-        """The part's chapters by slug, each with a student's copy."""
-        shutil.copytree(FOLDER / "source", self.folder / "source")
-        shutil.copy(FOLDER / "syllabus.yml", self.folder)
+    def released(self) -> Chapter:
+        """The chapter with a student's copy."""
+        source = self.folder / "source" / self.slug
+        shutil.copytree(FOLDER / "source" / self.slug, source)
+        syllabus = yaml.safe_load((FOLDER / "syllabus.yml").read_text())
+        syllabus["chapters"] = [
+            entry for entry in syllabus["chapters"] if entry["slug"] == self.slug
+        ]
+        (self.folder / "syllabus.yml").write_text(yaml.safe_dump(syllabus))
         prepare_work(self.folder)
-        return {c.slug: c for c in chapters(self.folder) if c.part == self.part}
+        (chapter,) = chapters(self.folder)
+        return chapter
 
     @cached_property
     def graded(self) -> Graded:
-        """Every chapter handed in three times, and graded."""
-        for chapter in self.released.values():
-            submit(chapter, "perfect", chapter.source)
-            submit(chapter, "blank", chapter.work)
-            submit(chapter, "mixed", chapter.source, mixed_answers(chapter))
+        """Handed in three times, and graded."""
+        chapter = self.released
+        submit(chapter, "perfect", chapter.source)
+        submit(chapter, "blank", chapter.work)
+        submit(chapter, "mixed", chapter.source, mixed_answers(chapter))
         return grade(root=self.folder, progress=False)
 
-    def cells(self, student: str, slug: str) -> dict[str, float]:
+    def autograded(self, student: str) -> Path:
+        """The copy that nbgrader has run."""
+        self.graded  # noqa: B018  (graded once)
+        return self.folder / "autograded" / student / self.slug / f"{self.slug}.ipynb"
+
+    def cells(self, student: str) -> dict[str, float]:
         """Points of each graded cell, as the gradebook has them."""
         with Gradebook(f"sqlite:///{self.graded.gradebook}") as gradebook:
-            notebook = gradebook.find_submission_notebook(slug, slug, student)
+            notebook = gradebook.find_submission_notebook(self.slug, self.slug, student)
             return {g.name: g.score for g in notebook.grades}
 
 

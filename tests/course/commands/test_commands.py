@@ -78,20 +78,41 @@ def test_commands_run_from_any_folder(folder: Path) -> None:
     assert "no chapter is called '99'" in run.stderr
 
 
+GATE = "-n 2 --dist loadfile --no-loadscope-reorder".split()
+SECOND = chapters()[1]
+PATHS = ["tests/course", "tests/browser", f"course/source/{SECOND.slug}"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "handed_on"),
     [
-        ([], "-n 2 --dist loadfile --no-loadscope-reorder".split()),
+        ([], GATE),
         (["tests/unroll", "-x"], ["tests/unroll", "-x"]),
+        (["--chapter", SECOND.id], [*GATE, "--chapter", SECOND.slug, *PATHS]),
+        (["--chapter", SECOND.id, "-x"], ["-x", "--chapter", SECOND.slug]),
+        (["--c"], ["--c"]),  # no short form of ours: it is pytest's to read
     ],
+    ids=["all", "paths", "a chapter", "a chapter and an option", "an option"],
 )
 def test_the_gate_runs_in_two_workers_and_further_arguments_replace_that(
     arguments: list[str], handed_on: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lines = []
-    monkeypatch.setattr(house, "_python", lambda *line: lines.append(line) or 5)
+    runs = []
+    monkeypatch.setattr(
+        pytest, "main", lambda line: runs.append((Path.cwd(), line)) or 5
+    )
+    monkeypatch.chdir(tempfile.gettempdir())
     assert main(["test", *arguments]) == 5
-    assert lines == [("-m", "pytest", *handed_on)]
+    assert runs == [(ROOT, handed_on)]
+
+
+def test_a_chapter_that_is_not_there_is_not_tested(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(pytest, "main", lambda line: pytest.fail("it is run"))
+    assert main(["test", "--chapter", "99"]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("ValueError: no chapter is called '99': the course has 11")
 
 
 def test_the_gate_begins_with_the_browser_and_ends_with_the_chapters() -> None:

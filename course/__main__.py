@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
         "make the student's copies; existing ones stay as they are",
     )
     one = add("check", student.check, "say which exercises of your copy pass")
-    one.add_argument("chapter", help="its number, for example 11")
+    one.add_argument("chapter", help="its number, 11, or an exercise of it, 11.3")
     many = add(
         "bake", teacher.bake, "run chapters or projects and store their notebooks"
     )

@@ -8,27 +8,22 @@ text, and nothing in the file tells where, when or by whom it was made.
 import base64
 import hashlib
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import jupytext
 import nbformat
 from nbclient import NotebookClient
 from nbformat import NotebookNode
+from tqdm import tqdm
 
 from course.building.environment import environment
+from course.building.reading import METADATA
 from course.building.syllabus import FOLDER, Chapter
 
 CELL_SECONDS = 120
 """A cell that runs longer than this in a bake is stopped; its budget is far lower."""
-
-_METADATA = {
-    "kernelspec": {
-        "display_name": "Python 3",
-        "language": "python",
-        "name": "python3",
-    },
-    "language_info": {"name": "python"},
-}
 
 
 def bake(chapter: Chapter) -> Path:
@@ -110,13 +105,17 @@ def convert(text: Path) -> NotebookNode:
         base = cell.metadata.get("nbgrader", {}).get("grade_id") or _digest(cell)
         cell.id = base if not seen[base] else f"{base}-{seen[base]}"
         seen[base] += 1
-    notebook.metadata = nbformat.from_dict(_METADATA)
+    notebook.metadata = nbformat.from_dict(METADATA)
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     return notebook
 
 
 def execute(
-    notebook: NotebookNode, folder: Path, *, stop_at_errors: bool = True
+    notebook: NotebookNode,
+    folder: Path,
+    *,
+    stop_at_errors: bool = True,
+    progress: str = "",
 ) -> None:
     """Run all cells of ``notebook`` in ``folder``, in place.
 
@@ -125,6 +124,8 @@ def execute(
         folder: Working directory of its kernel.
         stop_at_errors: Whether a failing cell ends the run; if not, the error is
             stored as the cell's output and the next cell runs.
+        progress: What a progress bar is called; none is shown without a name, or where
+            nobody looks.
 
     Raises:
         nbclient.exceptions.CellExecutionError: If a cell fails.
@@ -140,9 +141,34 @@ def execute(
         extra_arguments=["--log-level=ERROR"],
         resources={"metadata": {"path": str(folder)}},
     )
-    with environment():
-        client.execute()
+    bar = tqdm(
+        total=sum(cell.cell_type == "code" for cell in notebook.cells),
+        desc=progress,
+        unit="cell",
+        disable=None if progress else True,  # None: unless in a terminal
+        leave=False,
+    )
+    client.on_cell_executed = lambda **_: bar.update()
+    try:
+        # Not client.execute(), which takes Ctrl-C for a reason to end the kernel and
+        # then reports that the kernel is dead.
+        with environment(), client.setup_kernel(), _ended_at_once(client):
+            for number, cell in enumerate(notebook.cells):
+                count = client.code_cells_executed + 1
+                client.execute_cell(cell, number, execution_count=count)
+    finally:
+        bar.close()
     _normalise(notebook)
+
+
+@contextmanager
+def _ended_at_once(client: NotebookClient) -> Iterator[None]:
+    """After Ctrl-C, leave a kernel no time to tell of all that went wrong with it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        client.shutdown_kernel = "immediate"
+        raise
 
 
 def write(notebook: NotebookNode, path: Path) -> None:
@@ -175,7 +201,7 @@ def _digest(cell: NotebookNode) -> str:
 
 
 def _normalise(notebook: NotebookNode) -> None:
-    notebook.metadata = nbformat.from_dict(_METADATA)
+    notebook.metadata = nbformat.from_dict(METADATA)
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)  # time stamps
         for output in cell.get("outputs", []):

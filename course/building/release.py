@@ -54,12 +54,11 @@ def release(chapter: Chapter) -> Path:
         )
     if _is_newer(chapter.release, chapter.source):
         return chapter.release
-    from nbgrader.apps import NbGraderAPI
+    from course.building import nbgrading  # nbgrader takes a second to load
 
     config = nbgrader_config(chapter.folder)
-    config.GenerateAssignment.no_database = True
     config.SaveCells.enabled = False
-    result = NbGraderAPI(config=config).generate_assignment(chapter.slug)
+    result = nbgrading.release(config, chapter.slug, no_database=True)
     demand(result, f"release chapter {chapter.id}")
     return chapter.release
 

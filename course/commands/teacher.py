@@ -8,7 +8,8 @@ from course import ROOT
 
 def grade(options: argparse.Namespace) -> int:
     """Grade a folder of submissions."""
-    from course.grading.grade import grade, report
+    from course.grading.grade import grade
+    from course.grading.outcome import report
 
     # Quoted in the Makefile, so that no shell has looked at it.
     folder = options.submissions and options.submissions.expanduser()

@@ -24,9 +24,13 @@ from course.building.exercises import (
     is_solution,
     names_read,
 )
+from course.building.reading import Unreadable, read
 from course.building.release import release
 from course.building.restore import lost_answers, restored
 from course.building.syllabus import Chapter
+from course.desk.needs import bound, needed, parse
+
+_MISSING = re.compile(r"name '(\w+)' is not defined")
 
 
 @dataclass(frozen=True)
@@ -43,31 +47,95 @@ class Verdict:
     idea: str = ""
 
 
-def check(chapter: Chapter, notebook: Path | None = None) -> list[Verdict]:
-    """Run a student's copy of a chapter and judge each of its exercises.
+def check(
+    chapter: Chapter, notebook: Path | None = None, *, only: str = ""
+) -> list[Verdict]:
+    """Run a student's copy of a chapter and judge its exercises.
 
     Args:
         chapter: The chapter.
         notebook: The copy; by default the one in the work folder.
+        only: The number of one exercise, ``"3"``: nothing runs but what it needs.
 
     Returns:
-        A verdict for each exercise.
+        A verdict for each exercise, or for that one.
 
     Raises:
         FileNotFoundError: If there is no such copy.
-        ValueError: If the copy lacks a cell that students write in.
+        ValueError: If the copy lacks a cell that students write in, or is damaged, or
+            if the chapter has no such exercise.
     """
     path = notebook or chapter.work
+    student = _read(path)
+    released = nbformat.read(release(chapter), as_version=4)
+    every = exercises(released)
+    tested = _with_released_tests(student, released)
+    if only:
+        return [_check_one(_chosen(every, chapter, only), every, tested, path)]
+    return _run(every, tested, path)
+
+
+def _check_one(
+    exercise: Exercise, every: list[Exercise], notebook: NotebookNode, path: Path
+) -> Verdict:
+    """Run what one exercise needs; more, if it fails and others may be the cause."""
+    cells = notebook.cells
+
+    def verdict() -> Verdict:
+        found = _run(every, notebook, path)
+        return next(v for v in found if v.exercise == exercise)
+
+    notebook.cells = needed(cells, {exercise.grade_id})
+    first = verdict()
+    if first.state == "passes":
+        return first
+    answers = {grade_id(cell) for cell in notebook.cells if is_solution(cell)}
+    if _lacks_a_name_of(cells, notebook):  # what it needs cannot be read off the names
+        notebook.cells = cells
+    elif len(answers) > 1:
+        notebook.cells = needed(cells, answers)
+    else:
+        return first
+    return verdict()
+
+
+def _run(every: list[Exercise], tested: NotebookNode, path: Path) -> list[Verdict]:
+    """Run cells and judge the exercises that are among them."""
+    execute(tested, path.parent, stop_at_errors=False, progress=path.stem)
+    there = {grade_id(cell) for cell in tested.cells}
+    verdicts = [_judge(e, tested) for e in every if e.grade_id in there]
+    return with_causes(verdicts, tested)
+
+
+def _chosen(every: list[Exercise], chapter: Chapter, number: str) -> Exercise:
+    for exercise in every:
+        if exercise.id == f"{chapter.id}.{number}":
+            return exercise
+    known = ", ".join(exercise.id for exercise in every)
+    raise ValueError(
+        f"no exercise is called {chapter.id}.{number}: the chapter has {known}"
+    )
+
+
+def _read(path: Path) -> NotebookNode:
     if not path.exists():
         raise FileNotFoundError(
             f"{path} does not exist: `make lab` gives you a copy of every chapter"
         )
-    student = nbformat.read(path, as_version=4)
-    released = nbformat.read(release(chapter), as_version=4)
-    tested = _with_released_tests(student, released)
-    execute(tested, path.parent, stop_at_errors=False)
-    verdicts = [_judge(exercise, tested) for exercise in exercises(released)]
-    return with_causes(verdicts, tested)
+    try:
+        return read(path)
+    except Unreadable as error:
+        raise ValueError(
+            f"{path}: {error}; rename it, then `make lab` makes a fresh copy"
+        ) from None
+
+
+def _lacks_a_name_of(cells: list[NotebookNode], run: NotebookNode) -> bool:
+    """Whether a name was missing that a cell which did not run binds."""
+    code = [cell for cell in run.cells if cell.cell_type == "code"]
+    faults = [error for cell in code if (error := _error(cell))]
+    missing = {name for e in faults for name in _MISSING.findall(_text(e))}
+    return bool(missing & bound([cell for cell in cells if cell not in run.cells]))
 
 
 def report(chapter: Chapter, verdicts: list[Verdict]) -> str:
@@ -104,7 +172,7 @@ def with_causes(verdicts: list[Verdict], notebook: NotebookNode) -> list[Verdict
     Returns:
         The verdicts, some with another idea.
     """
-    answers = {grade_id(c): _tree(c.source) for c in notebook.cells if is_solution(c)}
+    answers = {grade_id(c): parse(c.source) for c in notebook.cells if is_solution(c)}
     failing = {
         function.name: v
         for v in verdicts
@@ -183,14 +251,6 @@ def _syntax_error(source: str) -> str:
     except SyntaxError as error:
         return f"{type(error).__name__}: {error.msg} (line {error.lineno})"
     return ""
-
-
-def _tree(source: str) -> ast.Module:
-    """Parse a cell; one that cannot be parsed counts as empty."""
-    try:
-        return _parsed(source)
-    except SyntaxError:
-        return ast.Module(body=[], type_ignores=[])
 
 
 def _parsed(source: str) -> ast.Module:

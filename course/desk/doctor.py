@@ -5,7 +5,6 @@ standard library is imported inside it, so that the doctor can still speak when
 packages are missing.
 """
 
-import json
 import os
 import shutil
 import subprocess
@@ -288,7 +287,9 @@ def _absolute(program: str) -> Path:
 
 
 def _is_notebook(path: Path) -> bool:
+    from course.building.reading import Unreadable, read
+
     try:
-        return "cells" in json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
+        return bool(read(path).cells)
+    except Unreadable:
         return False

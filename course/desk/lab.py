@@ -12,7 +12,6 @@ import subprocess
 import sys
 import webbrowser
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from course.building.environment import variables
@@ -21,6 +20,8 @@ from course.desk.progress import PAGE, write_page
 
 START_PAGE = f"/lab/tree/{PAGE}"
 REDRAWN_SECONDS = 5
+LAST_SECONDS = 10
+_SAID: set[str] = set()
 
 # They run in the terminal, where they cannot show JupyterLab but hide its messages.
 _TEXT_BROWSERS = {"www-browser", "links", "elinks", "lynx", "w3m"}
@@ -78,6 +79,7 @@ def command(
         "jupyterlab",
         f"--ServerApp.root_dir={folder}",
         f"--LabApp.default_url={START_PAGE}",
+        "--ServerApp.contents_manager_class=course.desk.contents.Contents",
         # The tabs of other projects must not open here, nor ours there.
         f"--LabApp.workspaces_dir={folder / '.jupyter' / 'workspaces'}",
         "--log-level=WARN",
@@ -121,13 +123,35 @@ def serve(line: Sequence[str], folder: Path = FOLDER) -> int:
             try:
                 return server.wait(REDRAWN_SECONDS)
             except subprocess.TimeoutExpired:
-                with suppress(OSError):  # a full disk must not end JupyterLab
-                    write_page(folder)
+                _redraw(folder)
             except KeyboardInterrupt:
                 # JupyterLab got the Ctrl-C too and asks whether to stop: wait for it.
                 continue
     finally:
         signal.signal(signal.SIGTERM, before)
+        _end(server)
+
+
+def _redraw(folder: Path) -> None:
+    """Write the start page anew; what cannot be drawn must not end JupyterLab."""
+    try:
+        write_page(folder)
+    except Exception as error:  # a full disk, or a file nobody has thought of
+        said = f"the start page stays as it was: {type(error).__name__}: {error}"
+        if said not in _SAID:
+            _SAID.add(said)
+            print(said, file=sys.stderr)
+
+
+def _end(server: subprocess.Popen) -> None:
+    """Leave no JupyterLab behind, whatever has ended this command."""
+    if server.poll() is None:
+        server.terminate()
+        try:
+            server.wait(LAST_SECONDS)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
 
 
 def is_root() -> bool:

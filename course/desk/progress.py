@@ -12,13 +12,13 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
 
-import nbformat
-
 from course.building.exercises import exercises, grade_id, is_solution
+from course.building.reading import Unreadable, read
 from course.building.syllabus import FOLDER, Chapter, chapters, parts
 
 PAGE = "START.md"
@@ -138,17 +138,16 @@ def progress(chapter: Chapter) -> str:
     if not chapter.work.exists():
         return "no copy yet"
     copy = _read(chapter.work, chapter.work.stat().st_mtime_ns)
-    if copy is None:
-        return "cannot be read"
-    answered, every, digest = copy
-    said = _said(chapter)
-    if not said:
-        return f"answered {answered} of {every}"
-    since = "" if said["answers"] == digest else ", changed since"
-    return (
-        f"answered {answered} of {every}, passing {len(said['right'])} "
-        f"(checked {said['checked']}{since})"
-    )
+    if isinstance(copy, str):
+        return f"cannot be read: {copy}".replace("|", "/")  # it stands in a table
+    text = f"answered {copy.answered} of {copy.every}"
+    if said := _said(chapter):
+        since = "" if said["answers"] == copy.digest else ", changed since"
+        passing = len(said["right"])
+        text += f", passing {passing} (checked {said['checked']}{since})"
+    if copy.lost:
+        text += f"; the answer cell of {', '.join(copy.lost)} is lost: start a new copy"
+    return text
 
 
 def record(chapter: Chapter, passing: Iterable[str], today: date | None = None) -> None:
@@ -160,10 +159,10 @@ def record(chapter: Chapter, passing: Iterable[str], today: date | None = None) 
         today: The day of the check; by default this one.
     """
     copy = _read(chapter.work, chapter.work.stat().st_mtime_ns)
-    if copy is None:
+    if isinstance(copy, str):
         return
     said = {
-        "answers": copy[2],
+        "answers": copy.digest,
         "checked": (today or date.today()).isoformat(),
         "right": list(passing),  # its first name, which older records have
     }
@@ -200,18 +199,36 @@ def _said(chapter: Chapter) -> dict | None:
     return said if is_whole else None
 
 
+@dataclass(frozen=True)
+class _Copy:
+    """Exercises answered and in all, those without an answer cell, and a digest."""
+
+    answered: int
+    every: int
+    lost: tuple[str, ...]
+    digest: str
+
+
 @lru_cache(maxsize=128)
-def _read(path: Path, changed: int) -> tuple[int, int, str] | None:
-    """Exercises answered, exercises in all, and a digest of the answers."""
+def _read(path: Path, changed: int) -> _Copy | str:
+    """What a copy holds, or why it cannot be read."""
     try:
-        notebook = nbformat.read(path, as_version=4)
+        notebook = read(path)
         every = exercises(notebook)
-    except (OSError, ValueError, AttributeError, nbformat.ValidationError):
-        return None
+    except Unreadable as error:
+        return str(error)
+    except OSError as error:
+        return error.strerror or "the system does not say why"
+    except ValueError:
+        return "the heading of an exercise has been changed"
     answers = {grade_id(c): c.source for c in notebook.cells if is_solution(c)}
-    answered = sum(_is_answered(answers.get(e.grade_id)) for e in every)
     digest = hashlib.sha256(json.dumps(answers, sort_keys=True).encode()).hexdigest()
-    return answered, len(every), digest[:16]
+    return _Copy(
+        answered=sum(_is_answered(answers.get(e.grade_id)) for e in every),
+        every=len(every),
+        lost=tuple(e.id for e in every if e.grade_id not in answers),
+        digest=digest[:16],
+    )
 
 
 def _is_answered(source: str | None) -> bool:

@@ -1,15 +1,22 @@
 """What nbgrader's gradebook holds: the table of points, and what a teacher entered."""
 
 import csv
+import sqlite3
+from collections.abc import Collection
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from traitlets.config import Config
 
+from course.building.release import GradingError
 from course.building.syllabus import Chapter
 
 if TYPE_CHECKING:  # nbgrader takes a second to load
     from nbgrader.api import Gradebook, SubmittedAssignment
+
+WAIT_SECONDS = 5
+"""How long the gradebook may be in use by another program."""
 
 
 def opened(config: Config) -> "Gradebook":
@@ -48,7 +55,35 @@ def has_points(gradebook: "Gradebook", student: str, chapter: Chapter) -> bool:
     return _score(submission) is not None
 
 
-def write_table(gradebook: "Gradebook", path: Path) -> Path:
+def demand_writable(path: Path) -> None:
+    """Refuse a gradebook that another program holds or that is none.
+
+    Args:
+        path: The gradebook; it need not exist.
+
+    Raises:
+        GradingError: With what to do about it.
+    """
+    if not path.exists():
+        return
+    try:
+        with closing(sqlite3.connect(path, timeout=WAIT_SECONDS)) as database:
+            database.execute("BEGIN IMMEDIATE")
+            database.rollback()
+    except sqlite3.OperationalError as error:
+        raise GradingError(
+            f"{path} cannot be written ({error}): close what else uses it, Formgrader "
+            "or another grading, and grade again"
+        ) from None
+    except sqlite3.DatabaseError as error:
+        raise GradingError(
+            f"{path} is no gradebook ({error}): put back a copy of it, or move it away"
+        ) from None
+
+
+def write_table(
+    gradebook: "Gradebook", path: Path, refused: Collection[tuple[str, str]] = ()
+) -> Path:
     """Write a row for each chapter and student; of what was not graded, no score.
 
     nbgrader's own table gives a zero there, as to a blank submission, and does not
@@ -57,6 +92,7 @@ def write_table(gradebook: "Gradebook", path: Path) -> Path:
     Args:
         gradebook: The gradebook.
         path: The CSV file.
+        refused: Whose points are not to be shown, by student and chapter.
 
     Returns:
         The same path.
@@ -64,7 +100,8 @@ def write_table(gradebook: "Gradebook", path: Path) -> Path:
     students = gradebook.students
     known = ("last_name", "first_name", "email")
     known = [name for name in known if any(getattr(s, name) for s in students)]
-    with path.open("w", newline="", encoding="utf-8") as file:
+    partial = path.with_suffix(".partial")
+    with partial.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(["assignment", "student_id", *known, "score", "max_score"])
         for assignment in gradebook.assignments:
@@ -72,9 +109,34 @@ def write_table(gradebook: "Gradebook", path: Path) -> Path:
             for student in students:
                 names = [getattr(student, name) for name in known]
                 score = scores.get(student.id)
+                if (student.id, assignment.name) in refused:
+                    score = None
                 row = [assignment.name, student.id, *names, score, assignment.max_score]
                 table.writerow(row)
+    partial.replace(path)
     return path
+
+
+def impossible(gradebook: "Gradebook") -> dict[tuple[str, str], str]:
+    """Find points that no test and no teacher can have given.
+
+    Args:
+        gradebook: The gradebook.
+
+    Returns:
+        By student and chapter, what is wrong with the points of one cell.
+    """
+    from nbgrader.api import Grade
+
+    found = {}
+    for grade in gradebook.db.query(Grade):
+        for points in (grade.auto_score, grade.manual_score):
+            if points is not None and not 0 <= points <= grade.max_score:
+                found[grade.student.id, grade.assignment.name] = (
+                    f"the gradebook holds {points:g} of {grade.max_score:g} points for "
+                    f"{grade.name}: not in the table"
+                )
+    return found
 
 
 def overtaken(gradebook: "Gradebook") -> tuple[str, ...]:

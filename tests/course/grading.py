@@ -24,7 +24,8 @@ from nbgrader.api import Gradebook
 from course.building.exercises import grade_id, is_graded, is_solution
 from course.building.release import prepare_work
 from course.building.syllabus import FOLDER, Chapter, chapters
-from course.grading.grade import Graded, grade
+from course.grading.grade import grade
+from course.grading.outcome import Graded
 
 
 def submit(

@@ -17,6 +17,7 @@ import course.building.release
 from course.building.bake import bake
 from course.building.syllabus import FOLDER, Chapter
 from course.desk import lab
+from course.desk.contents import MACHINERY
 from course.desk.progress import PAGE
 from tests.browser.serving import free_port, wait_until_served
 
@@ -53,6 +54,18 @@ def test_open_tabs_are_kept_in_the_course_folder_and_ignored_by_git() -> None:
     folder = Path(option.partition("=")[2])
     assert folder == FOLDER / ".jupyter" / "workspaces"
     assert "workspaces/" in (FOLDER / ".jupyter" / ".gitignore").read_text()
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_all_machinery_of_the_course_is_hidden_and_nothing_else() -> None:
+    line = ["git", "ls-files", "--", "."]
+    listed = subprocess.run(line, cwd=FOLDER, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    names = {name.split("/")[0] for name in listed.stdout.splitlines()}
+    shown = {name for name in names - MACHINERY if not name.startswith(".")}
+    assert shown == {"projects"}
+    assert MACHINERY - {"release"} <= names, "a name that is no more"
 
 
 def test_kernels_get_one_thread_and_the_right_backend() -> None:
@@ -150,6 +163,9 @@ def test_ctrl_c_leaves_the_question_to_jupyterlab(
                 raise answer
             return answer
 
+        def poll(self) -> int:
+            return 0
+
     monkeypatch.setattr(subprocess, "Popen", lambda *args, **options: Server())
     before = signal.getsignal(signal.SIGTERM)
     assert lab.serve(["jupyterlab"]) == 0
@@ -166,11 +182,39 @@ def test_the_start_page_is_kept_current_while_the_server_runs(
             (folder / "drawn once").touch()
             raise OSError("no space left on device")  # which must not end JupyterLab
         drawn.touch()
+        raise AttributeError("a copy that nobody has thought of")  # nor must this
 
     monkeypatch.setattr(lab, "write_page", write_page)
     monkeypatch.setattr(lab, "REDRAWN_SECONDS", 0.01)
     program = f"import os\nwhile not os.path.exists({str(drawn)!r}): pass"
     assert lab.serve([sys.executable, "-c", program], tmp_path) == 0
+
+
+@pytest.mark.parametrize("stubborn", [False, True])
+def test_no_jupyterlab_is_left_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stubborn: bool
+) -> None:
+    """Whatever ends the command ends its child, also one that does not listen."""
+    children = []
+    popen = subprocess.Popen
+
+    def started(*args: object, **options: object) -> subprocess.Popen:
+        children.append(popen(*args, **options))
+        return children[0]
+
+    def ends(folder: Path) -> None:
+        if (tmp_path / "up").exists():
+            raise SystemExit(3)
+
+    monkeypatch.setattr(subprocess, "Popen", started)
+    monkeypatch.setattr(lab, "write_page", ends)
+    monkeypatch.setattr(lab, "REDRAWN_SECONDS", 0.05)
+    monkeypatch.setattr(lab, "LAST_SECONDS", 0.5)
+    deaf = "signal.signal(signal.SIGTERM, signal.SIG_IGN)" if stubborn else "pass"
+    program = f"import signal, time\n{deaf}\nopen('up', 'w')\ntime.sleep(60)"
+    with pytest.raises(SystemExit):
+        lab.serve([sys.executable, "-c", program], tmp_path)
+    assert children[0].poll() is not None
 
 
 @dataclass
@@ -258,7 +302,8 @@ def test_the_first_address_leads_to_the_course_page(running: Running) -> None:
 
 def test_the_files_of_the_course_are_served(running: Running) -> None:
     listed = json.loads(running.ask("/api/contents/")[1])["content"]
-    assert {PAGE, "work"} <= {entry["name"] for entry in listed}
+    assert {entry["name"] for entry in listed} == {PAGE, "projects", "work"}
+    assert running.ask("/api/contents/syllabus.yml")[1], "hidden, not locked"
     path = "/api/contents/work/01_tiny/01_tiny.ipynb"
     cells = json.loads(running.ask(path)[1])["content"]["cells"]
     assert any("not written yet" in cell["source"] for cell in cells)

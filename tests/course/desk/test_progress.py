@@ -1,3 +1,4 @@
+import json
 import shutil
 import subprocess
 import sys
@@ -124,12 +125,42 @@ def test_student_code_is_read_and_never_run(work: Chapter, tmp_path: Path) -> No
 
 
 def test_a_copy_that_is_not_there_or_broken_is_told(work: Chapter) -> None:
-    for text in ('{"half": ', "[]", '{"nbformat": 4, "nbformat_minor": 5}'):
+    said = {
+        "": "the file is empty",
+        '{"half": ': "the file ends in the middle, after 9 bytes: it was not saved or "
+        "copied whole",
+        "[]": "the file holds a list, no notebook",
+        '{"nbformat": "a|b"}': "the notebook's format is 'a/b', expected 4",
+    }
+    for text, why in said.items():
         work.work.write_text(text)
-        assert progress(work) == "cannot be read", text
+        assert progress(work) == f"cannot be read: {why}"
+        assert row(work).count("|") == 5, "one row of the table"
     record(work, ["01.1"], DAY)  # says nothing, and does not fail
     work.work.unlink()
     assert row(work).endswith("| no copy yet |")
+
+
+@pytest.mark.parametrize("mark", [None, "x", [], {"grade_id": None}])
+def test_an_answer_cell_that_has_lost_its_mark_is_told(
+    work: Chapter, mark: object
+) -> None:
+    notebook = json.loads(work.work.read_text())
+    (cell,) = [c for c in notebook["cells"] if c["id"] == "ex01-1"]
+    cell["metadata"]["nbgrader"] = mark
+    work.work.write_text(json.dumps(notebook))
+    told = "answered 0 of 1; the answer cell of 01.1 is lost: start a new copy"
+    assert row(work).endswith(f"| {told} |")
+    assert "class c01 new\n" in page(work.folder)
+
+
+def test_links_to_the_chapters_come_before_all_else(tmp_path: Path) -> None:
+    shutil.copy(FOLDER / "README.md", tmp_path)
+    shutil.copy(FOLDER / "syllabus.yml", tmp_path)
+    text = page(tmp_path)
+    first = text.index("](work/11_ista/11_ista.ipynb)")
+    assert first < text.index("## Where you stand") < text.index("## The map")
+    assert len(text[:first].splitlines()) < 18
 
 
 def test_a_damaged_record_of_a_check_counts_as_none(work: Chapter) -> None:

@@ -12,20 +12,13 @@ from nbgrader.api import Gradebook
 
 from course.building.bake import bake
 from course.building.environment import environment
-from course.building.release import prepare_work
 from course.building.syllabus import Chapter, parts
-from course.grading.grade import grade, report
+from course.grading.grade import grade
 from course.grading.limits import Limits
+from course.grading.outcome import report
 from tests.course.grading import points, submit
 
 PLUS_ONE = {"ex01-1": "def double(number):\n    return number + 1"}
-
-
-@pytest.fixture
-def released(tiny: Chapter) -> Chapter:
-    bake(tiny)
-    prepare_work(tiny.folder)
-    return tiny
 
 
 def scores(table: Path) -> dict[str, float | None]:
@@ -82,34 +75,44 @@ def test_a_class_is_graded_whatever_one_student_hands_in(released: Chapter) -> N
 
 GRADE = (
     "from pathlib import Path; from course.grading.grade import grade; "
-    "grade(root=Path({!r}))"
+    "grade(root=Path({!r}), confined=False)"
 )
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_a_grading_that_is_stopped_is_finished_by_the_next(
-    released: Chapter, tmp_path: Path, how: signal.Signals
-) -> None:
-    """After ada's submission, while bea's runs; what a teacher has entered is kept."""
-    tiny = released
-    begun, go = tmp_path / "begun", tmp_path / "go"
-    waits = (
-        f"from pathlib import Path\nimport time\nPath({str(begun)!r}).touch()\n"
-        f"while not Path({str(go)!r}).exists():\n    time.sleep(0.1)\n"
-        "def double(number):\n    return 2 * number"
-    )
-    submit(tiny, "ada", tiny.work, PLUS_ONE)
-    submit(tiny, "bea", tiny.work, {"ex01-1": waits})
-    submit(tiny, "carl", tiny.source)
-    process = subprocess.Popen(
+WAITS = (
+    "from pathlib import Path\nimport time\nPath({!r}).touch()\n"
+    "while not Path({!r}).exists():\n    time.sleep(0.1)\n"
+    "def double(number):\n    return 2 * number"
+)
+KILLS = (
+    "import os, signal\nos.kill(os.getppid(), signal.SIGKILL)\n"
+    "def double(number):\n    return 2 * number"
+)
+
+
+def start_grading(tiny: Chapter) -> subprocess.Popen:
+    """Without a sandbox: it can be waited for, and killed from inside."""
+    return subprocess.Popen(
         [sys.executable, "-c", GRADE.format(str(tiny.folder))],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
+
+
+def test_a_grading_that_is_stopped_is_finished_by_the_next(
+    released: Chapter, tmp_path: Path
+) -> None:
+    """After ada's submission, while bea's runs; what a teacher has entered is kept."""
+    tiny = released
+    begun, go = tmp_path / "begun", tmp_path / "go"
+    submit(tiny, "ada", tiny.work, PLUS_ONE)
+    submit(tiny, "bea", tiny.work, {"ex01-1": WAITS.format(str(begun), str(go))})
+    submit(tiny, "carl", tiny.source)
+    process = start_grading(tiny)
     while not begun.exists():
         assert process.poll() is None, "the grading ended too early"
         time.sleep(0.05)
-    os.kill(process.pid, how)
+    os.kill(process.pid, signal.SIGINT)
     assert process.wait(timeout=120) != 0
     go.touch()
     database = f"sqlite:///{tiny.folder / 'gradebook.db'}"
@@ -122,10 +125,10 @@ def test_a_grading_that_is_stopped_is_finished_by_the_next(
         gradebook.find_comment("ex01-1", *where).manual_comment = "nearly"
         gradebook.db.commit()
 
-    graded = grade(root=tiny.folder, progress=False)
+    graded = grade(root=tiny.folder, progress=False, confined=False)
 
     assert not graded.failures
-    assert not graded.overruled  # the tests give less than the teacher
+    assert not graded.look_again  # the tests give less than the teacher
     assert scores(graded.csv) == {"ada": 1 + 1.5, "bea": 3, "carl": 3}
     page = graded.feedback / "ada" / "01_tiny" / "01_tiny.html"
     assert "nearly" in page.read_text()
@@ -141,6 +144,29 @@ def test_a_grading_that_is_stopped_is_finished_by_the_next(
     ) in report(again).splitlines()
 
 
+def test_a_submission_that_kills_the_grader_is_named_and_skipped(
+    released: Chapter,
+) -> None:
+    tiny = released
+    submit(tiny, "ada", tiny.work, PLUS_ONE)
+    submit(tiny, "bea", tiny.work, {"ex01-1": KILLS})
+    submit(tiny, "carl", tiny.source)
+    assert start_grading(tiny).wait(timeout=120) == -signal.SIGKILL
+
+    graded = grade(root=tiny.folder, progress=False)
+    ((who, why),) = graded.failures.items()
+    assert who == ("bea", "01_tiny")
+    assert why.startswith("the last grading ended while it ran, so it was not run")
+    assert "  LOOK AGAIN bea, 01_tiny: it may have ended a grad" in report(graded)
+    assert scores(graded.csv) == {"ada": 1, "bea": None, "carl": 3}
+
+    again = grade(root=tiny.folder, progress=False)
+    assert again.failures == graded.failures
+    assert again.unchanged == 2
+    submit(tiny, "bea", tiny.source)  # something else: it is run
+    assert scores(grade(root=tiny.folder, progress=False).csv)["bea"] == 3
+
+
 def test_grading_again_runs_only_what_has_changed(
     released: Chapter, tmp_path: Path
 ) -> None:
@@ -154,7 +180,7 @@ def test_grading_again_runs_only_what_has_changed(
 
     def run_again(**settings: Limits) -> list[str]:
         log.write_text("")
-        graded = grade(root=tiny.folder, progress=False, **settings)
+        graded = grade(root=tiny.folder, progress=False, confined=False, **settings)
         assert scores(graded.csv) == {"ada": 3, "bea": 3}
         ran = log.read_text().split()
         assert graded.unchanged == 2 - len(ran)
@@ -211,7 +237,8 @@ def test_no_notebook_is_passed_over_without_a_word(released: Chapter) -> None:
 
     with pytest.raises(FileNotFoundError, match="no submission in .*<student>") as no:
         grade(root=tiny.folder, progress=False)
-    assert set(str(no.value).splitlines()[1:]) == told
+    empty = "  NOT GRADED ada, 01_tiny: it is empty: nothing was handed in"
+    assert set(str(no.value).splitlines()[1:]) == told | {empty}
 
     handed_in = submit(tiny, "ada", tiny.source)
     shutil.copy(tiny.work, handed_in.with_name("old.ipynb"))

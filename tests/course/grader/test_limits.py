@@ -5,11 +5,11 @@ import nbformat
 import pytest
 from traitlets.config import Config
 
-from course.building.bake import bake
-from course.building.release import nbgrader_config, prepare_work
+from course.building.release import nbgrader_config
 from course.building.syllabus import Chapter
-from course.grading.grade import Graded, grade, report
+from course.grading.grade import grade
 from course.grading.limits import DEFAULTS, Limits, can_limit_memory
+from course.grading.outcome import Graded, report
 from tests.course.grading import points, submit
 
 SHORT = Limits(seconds=5)
@@ -27,12 +27,10 @@ HUNGRY_AT_ONCE = "hoard = []\nwhile True:\n    hoard.append(bytearray(10**7))"
 
 
 @pytest.fixture
-def released(tiny: Chapter) -> Chapter:
-    bake(tiny)
-    prepare_work(tiny.folder)
-    submit(tiny, "ada", tiny.source)
-    submit(tiny, "zoe", tiny.source)
-    return tiny
+def with_two(released: Chapter) -> Chapter:
+    submit(released, "ada", released.source)
+    submit(released, "zoe", released.source)
+    return released
 
 
 def errors(folder: Path, student: str) -> list[str]:
@@ -47,7 +45,8 @@ def scores(graded: Graded) -> dict[str, float | None]:
     return {student: score for (student, _), score in points(graded.csv).items()}
 
 
-def test_endless_submissions_cost_their_students_only(released: Chapter) -> None:
+def test_endless_submissions_cost_their_students_only(with_two: Chapter) -> None:
+    released = with_two
     submit(released, "endless", released.work, {"ex01-1": ENDLESS})
     submit(released, "unstoppable", released.work, {"ex01-1": UNSTOPPABLE})
 
@@ -66,7 +65,8 @@ def test_endless_submissions_cost_their_students_only(released: Chapter) -> None
 
 
 @pytest.mark.skipif(not can_limit_memory(), reason="memory is limited on Linux only")
-def test_hungry_submissions_cost_their_students_only(released: Chapter) -> None:
+def test_hungry_submissions_cost_their_students_only(with_two: Chapter) -> None:
+    released = with_two
     limits = Limits(seconds=60, gigabytes=0.5)
     submit(released, "hungry", released.work, {"ex01-1": HUNGRY})
     submit(released, "hungry_at_once", released.work, {"ex01-1": HUNGRY_AT_ONCE})

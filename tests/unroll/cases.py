@@ -72,7 +72,7 @@ CALLS = {
     "HyperLISTA": lambda: (u.HyperLISTA, net),
     "HyperLISTA.search": lambda: (u.HyperLISTA(A, 2).search, grid),
     "HyperSearch": lambda: (u.HyperLISTA(A, 2).search, grid),
-    "LAMP": lambda: (u.LAMP, net | {"A": unit}),
+    "LAMP": lambda: (u.LAMP, net),
     "LISTA": lambda: (u.LISTA, net),
     "LISTACP": lambda: (u.LISTACP, net),
     "LISTACPSS": lambda: (u.LISTACPSS, net),

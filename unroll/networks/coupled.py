@@ -44,8 +44,9 @@ class LISTACPSS(Unrolled):
         depth: Layers.
         lam: Weight of the Lasso whose ISTA the network starts at; None is 0.1 times the
             mean squared norm of the atoms.
-        keep: How many entries may pass: an int, or one per layer; None is 1.2 % of the
-            atoms more per layer, at most 13 %, as in the paper.
+        keep: How many entries may pass: an int, or one per layer; None is 1.2 %
+            of ``2 m`` (of n, if less) more per layer, at most 13 %, and 12 % in the
+            last of less than ten layers.
         tied: Whether all layers share one ``W`` and ``theta``.
 
     Raises:
@@ -73,7 +74,7 @@ class LISTACPSS(Unrolled):
         lam = start_lam(lam, A)
         step = gradient_step(A)
         super().__init__(A, depth, lambda: _Layer(A, step, lam), tied=tied)
-        self.lam, self.keep = lam, support_counts(A.shape[1], depth, keep)
+        self.lam, self.keep = lam, support_counts(A, depth, keep)
 
     def given(self, b: Tensor, k: int) -> tuple:
         """Return the measurements, the dictionary and the count of layer ``k``."""

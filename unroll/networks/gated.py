@@ -158,7 +158,7 @@ class GLISTA(Unrolled):
         lam = start_lam(lam, A)
         step = gradient_step(A)
         super().__init__(A, depth, lambda: _LearnedLayer(A, step, lam))
-        self.lam, self.keep = lam, support_counts(A.shape[1], depth, keep)
+        self.lam, self.keep = lam, support_counts(A, depth, keep)
 
     def given(self, b: Tensor, k: int) -> tuple:
         """Return the measurements, the dictionary and the count of layer ``k``."""

@@ -37,13 +37,20 @@ def start_lam(lam: float | None, A: Tensor, W: Tensor | None = None) -> float:
     return float(lam)
 
 
-def support_counts(n: int, depth: int, keep: int | Sequence[int] | None) -> list[int]:
+def support_counts(
+    A: Tensor, depth: int, keep: int | Sequence[int] | None
+) -> list[int]:
     """Return how many entries each layer lets pass.
 
-    None is the schedule of LISTA-CPSS: 1.2 % of the atoms more per layer, at most 13 %.
+    None is the schedule of LISTA-CPSS, 1.2 % of the atoms more per layer and at most
+    13 %, made for 16 layers and ``n = 2 m``. How many entries can be found depends on
+    the measurements: of more atoms than ``2 m`` only so many count. And a shallow
+    network gets there too: with less than ten layers, 12 % in the last.
     """
     if keep is None:
-        return [round(min(0.012 * (k + 1), 0.13) * n) for k in range(depth)]
+        m, n = A.shape
+        share, atoms = max(0.012, 0.12 / depth), min(n, 2 * m)
+        return [round(min(share * (k + 1), 0.13) * atoms) for k in range(depth)]
     counts = [keep] * depth if isinstance(keep, int) else list(keep)
     if len(counts) != depth:
         raise ValueError(

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from unroll._checks import check_dictionary, check_positive, check_unit_columns
+from unroll._checks import check_dictionary, check_positive
 from unroll.networks.base import State, Unrolled
 from unroll.networks.positive import Positive
 from unroll.prox import soft_threshold
@@ -19,14 +19,15 @@ class _Layer(nn.Module):
         self.W = nn.Parameter(A.detach().clone())  # (m, n)
         self.alpha = Positive(A.new_tensor(alpha))
 
-    def forward(self, state: State, b: Tensor, A: Tensor) -> State:
+    def forward(self, state: State, b: Tensor, A: Tensor, norms: Tensor) -> State:
         """Return the next code and the residual it was computed from."""
         x, v = state
         m = A.shape[0]
         count = torch.count_nonzero(x, dim=1)[:, None].to(x)  # no gradient
         v = torch.addmm(b, x, A.T, alpha=-1) + v * count / m  # the Onsager correction
         noise = torch.linalg.vector_norm(v, dim=1, keepdim=True) / m**0.5
-        return soft_threshold(torch.addmm(x, v, self.W), self.alpha() * noise), v
+        theta = self.alpha() * noise / norms  # (batch, n)
+        return soft_threshold(torch.addmm(x, v, self.W), theta), v
 
 
 class LAMP(Unrolled):
@@ -39,25 +40,28 @@ class LAMP(Unrolled):
     III, in the form without the overall gains ``beta_k``; ``W^T`` is their ``B``.
     Parent: :func:`~unroll.solvers.amp`, which it equals at every depth before training:
     ``W = A``, one ``alpha``. The threshold follows the noise of each sample. AMP needs
-    columns of norm 1, and may diverge for a small or structured ``A``: then train it
-    with gradient clipping, or choose another method.
+    columns of norm 1: others are scaled, which leaves ``w_i = a_i / |a_i|^2`` and a
+    threshold divided by ``|a_i|``. For a small or structured ``A`` it may diverge: then
+    train it with gradient clipping, or choose another method.
 
     Args:
-        A: Dictionary with columns of unit norm. Shape ``(m, n)``.
+        A: Dictionary. Shape ``(m, n)``.
         depth: Layers.
         alpha: Where the threshold factors start; as in :func:`~unroll.solvers.amp`.
         tied: Whether all layers share one ``W`` and ``alpha``.
 
     Raises:
         TypeError: If ``A`` is not a floating-point tensor or ``depth`` not an int.
-        ValueError: If ``A`` is not a finite matrix with columns of about norm 1, or
-            ``depth`` or ``alpha`` is not positive.
+        ValueError: If ``A`` is not a finite, non-zero matrix, or ``depth`` or ``alpha``
+            is not positive.
 
     Example:
         >>> net = LAMP(torch.eye(2), depth=1, alpha=0.5)
         >>> net(torch.tensor([[4.0, 0.0]]))  # theta = 0.5 * 4 / sqrt(2)
         tensor([[2.5858, 0.0000]], grad_fn=<SubBackward0>)
     """
+
+    norms: Tensor
 
     def __init__(
         self,
@@ -69,8 +73,16 @@ class LAMP(Unrolled):
     ) -> None:
         check_positive("alpha", alpha)
         check_dictionary(A)
-        check_unit_columns(A)
-        super().__init__(A, depth, lambda: _Layer(A, alpha), tied=tied)
+        norms = torch.linalg.vector_norm(A.detach(), dim=0)
+        if (norms - 1).abs().max() < 1e-6:
+            norms = torch.ones_like(norms)
+        norms = norms.where(norms > 0, 1.0)
+        super().__init__(A, depth, lambda: _Layer(A / norms**2, alpha), tied=tied)
+        self.register_buffer("norms", norms)
+
+    def given(self, b: Tensor, k: int) -> tuple:
+        """Return measurements, dictionary and the norms of its columns."""
+        return b, self.A, self.norms
 
     def start(self, b: Tensor) -> State:
         """Return code and residual before the first layer: both 0."""

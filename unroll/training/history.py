@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-__all__ = ["History", "remarks_on"]
+__all__ = ["History", "is_far_above", "remarks_on"]
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,12 @@ class History:
         )
 
 
+def is_far_above(value: float, best: float, first: float, unit: str) -> bool:
+    """Whether a measure is 3 dB above the best, or a tenth of all gain, or NaN."""
+    gain = max(0.1 * (first - best), 0.01 * abs(first))
+    return not value <= best + (3.0 if unit == "dB" else gain)
+
+
 def remarks_on(measured: Sequence[float], best_step: int, unit: str) -> tuple[str, ...]:
     """Return what the last layer's curve says that its minimum does not."""
     first, last = measured[0], measured[-1]
@@ -80,9 +86,7 @@ def remarks_on(measured: Sequence[float], best_step: int, unit: str) -> tuple[st
             f"no step was better than the start, {first:.4g} {unit}: the network is as "
             "it was before; try clip=1, a smaller lr, or more steps",
         )
-    # 3 dB, or a tenth of what was gained
-    margin = 3.0 if unit == "dB" else 0.1 * (first - best)
-    if not last <= best + margin:
+    if is_far_above(last, best, first, unit):
         return (
             f"training ended at {last:.4g} {unit}, far above its best, {best:.4g} "
             f"{unit} at step {best_step}, whose weights are kept; try clip=1 or a "

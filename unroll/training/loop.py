@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from unroll.metrics import nmse_db
 from unroll.networks.base import Unrolled
 from unroll.training import checkpoint as files
-from unroll.training.history import History, remarks_on
-from unroll.training.recipe import Recipe, parameter_groups, set_rates
+from unroll.training.history import History, is_far_above, remarks_on
+from unroll.training.recipe import Recipe, go_back, parameter_groups, set_rates
 from unroll.training.sources import (
     Batch,
     Source,
@@ -30,6 +30,7 @@ from unroll.training.sources import (
     source_of,
 )
 from unroll.training.troubles import (
+    accidents,
     in_validation,
     is_dead,
     refuse_dead_start,
@@ -37,6 +38,9 @@ from unroll.training.troubles import (
 )
 
 __all__ = ["train"]
+
+_KEPT = ("step", "samples", "leaks", "rollbacks", "losses", "checks")
+_KEPT += ("best", "best_step", "best_value")
 
 
 def train(
@@ -134,10 +138,12 @@ class _Run:
     ) -> None:
         self.net, self.source, self.recipe = net, source, recipe
         self.goal, self.validation = recipe.goal, validation
+        self.unit = "dB" if self.goal.needs_codes else "of the objective"
         self.generator, self.origin = generator, generator.get_state()
         self.groups = parameter_groups(net, recipe)
         self.adam = torch.optim.Adam(self.groups)
-        self.step, self.samples, self.leaks, self.dead = 0, 0, 0, False
+        self.step, self.samples, self.dead = 0, 0, False
+        self.leaks, self.rollbacks = 0, 0
         self.losses: list[float] = []
         self.checks: list[tuple[int, list[float], list[float]]] = []
         self.best_step, self.best, self.best_value = 0, _copy(net), float("inf")
@@ -146,35 +152,47 @@ class _Run:
 
     def advance(self) -> bool:
         """Do one step; return whether there is anything left to learn."""
-        stage = set_rates(self.groups, self.step, self.net.depth, self.recipe)
-        found = self.source.batch(self.recipe.batch, self.generator)
+        recipe = self.recipe
+        stage = set_rates(self.groups, self.step, self.net.depth, recipe)
+        found = self.source.batch(recipe.batch, self.generator)
         b, x = self._checked(found, f"the batch of step {self.step}")
-        if self.step < self.recipe.every:
+        if self.step < recipe.every:
             self.leaks += in_validation(b, self.held_out[0])
         iterates = self.net.iterates(b, depth=stage)
         loss = self.goal.loss(self.net, iterates, b, x)
         if not loss.isfinite():
-            self._refuse("loss", loss, iterates)
+            refuse_overflow(self.net, recipe, self.step, ("loss", loss), iterates)
         self.adam.zero_grad()
         loss.backward()
         norm = nn.utils.get_total_norm(
             [p.grad for p in self.net.parameters() if p.grad is not None]
         )
         if not norm.isfinite():
-            self._refuse("gradient", norm, iterates)
+            refuse_overflow(self.net, recipe, self.step, ("gradient", norm), iterates)
         if is_dead(norm, iterates):
             if self.step == 0:
                 refuse_dead_start(self.net, b)
-            self.dead = True
-            return False
-        if self.recipe.clip is not None:
-            nn.utils.clip_grads_with_norm_(
-                self.net.parameters(), self.recipe.clip, norm
-            )
+            self._count(loss, b)
+            self.dead = not self._revive()
+            return not self.dead
+        if recipe.clip is not None:
+            nn.utils.clip_grads_with_norm_(self.net.parameters(), recipe.clip, norm)
         self.adam.step()
+        self._count(loss, b)
+        return True
+
+    def _count(self, loss: Tensor, b: Tensor) -> None:
+        """Note a step."""
         self.losses.append(loss.item())
         self.samples += len(b)
         self.step += 1
+
+    def _revive(self) -> bool:
+        """Go back to the best weights; return False where that is not wanted."""
+        if not self.recipe.rollback or self.goal.staged:
+            return False
+        go_back(self.net, self.best, self.adam)
+        self.rollbacks += 1
         return True
 
     @torch.no_grad()
@@ -191,11 +209,15 @@ class _Run:
             self.best_step, self.best = self.step, _copy(self.net)
             self.best_value = values[-1]
         self.checks.append((self.step, values, errors))
+        first = self.checks[0][1][-1]
+        if not self.dead and is_far_above(
+            values[-1], self.best_value, first, self.unit
+        ):
+            self._revive()
 
     def save(self, path: Path) -> None:
         """Write the state."""
-        names = ("step", "samples", "leaks", "losses", "checks", "best", "best_step")
-        state = {name: getattr(self, name) for name in (*names, "best_value", "origin")}
+        state = {name: getattr(self, name) for name in (*_KEPT, "origin")}
         state |= {
             "recipe": files.settled(self.recipe),
             "net": self.net.state_dict(),
@@ -221,8 +243,7 @@ class _Run:
         self.groups = self.adam.param_groups
         self.origin = state["origin"].cpu()
         self.generator.set_state(state["generator"].cpu())
-        names = ("step", "samples", "leaks", "losses", "checks", "best", "best_step")
-        for name in (*names, "best_value"):
+        for name in _KEPT:
             setattr(self, name, state[name])
 
     def finish(self) -> History:
@@ -231,7 +252,6 @@ class _Run:
         steps, values, errors = zip(*self.checks, strict=True)
         errors_db = torch.tensor(errors)
         best = steps.index(self.best_step)
-        unit = "dB" if self.goal.needs_codes else "of the objective"
         last = [value[-1] for value in values]
         return History(
             loss=torch.tensor(self.losses),
@@ -242,7 +262,7 @@ class _Run:
             best_db=errors_db[best, -1].item(),
             samples=self.samples,
             finished=self.step == self.recipe.steps,
-            remarks=remarks_on(last, self.best_step, unit) + self._others(),
+            remarks=remarks_on(last, self.best_step, self.unit) + self._accidents(),
         )
 
     def _hold_out(self) -> Batch:
@@ -258,25 +278,9 @@ class _Run:
         """Return samples that fit the network and the objective, or refuse them."""
         return checked_batch(found, self.net.A, where, self.goal.needs_codes)
 
-    def _others(self) -> tuple[str, ...]:
+    def _accidents(self) -> tuple[str, ...]:
         """Return remarks that the curve does not tell."""
-        found = []
-        if self.leaks:
-            found.append(
-                f"{self.leaks} of the first training samples are in the validation "
-                "set: its error does not say how the network does on fresh samples; "
-                "expected validation= with samples of its own"
-            )
-        if self.dead:
-            found.append(
-                f"at step {self.step} every code is 0 and no gradient is left: "
-                "training died and stopped; try clip=1 or a smaller lr"
-            )
-        return tuple(found)
-
-    def _refuse(self, what: str, value: Tensor, iterates: Tensor) -> None:
-        """Stop the training, naming step and layer."""
-        refuse_overflow(self.net, self.recipe, self.step, (what, value), iterates)
+        return accidents(self.leaks, self.rollbacks, self.step if self.dead else None)
 
 
 def _copy(net: nn.Module) -> dict:

@@ -8,7 +8,7 @@ from unroll._checks import check_count, check_positive
 from unroll.networks.base import Unrolled
 from unroll.training.objectives import Objective, named
 
-__all__ = ["Recipe", "parameter_groups", "set_rates"]
+__all__ = ["Recipe", "go_back", "parameter_groups", "set_rates"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,9 @@ class Recipe:
         validation: Samples in the fixed validation set, drawn before the first batch;
             of tensors a fifth at most.
         every: Steps between validations, and between checkpoints.
+        rollback: Whether a training that has gone astray goes back to its best weights
+            at half the rates: at every validation that is 3 dB above the best, or, of
+            the Lasso's cost, a tenth of what was gained. Not in stages.
 
     Raises:
         TypeError: If a count is not an int, or ``objective`` cannot be minimised.
@@ -54,6 +57,7 @@ class Recipe:
     age_decay: float = 0.3
     validation: int = 1000
     every: int = 20
+    rollback: bool = True
 
     def __post_init__(self) -> None:
         named(self.objective)
@@ -87,6 +91,14 @@ def parameter_groups(net: Unrolled, recipe: Recipe) -> list[dict]:
     if not groups:
         raise ValueError("net has no parameters: expected something to learn")
     return list(groups.values())
+
+
+def go_back(net: Unrolled, best: dict, adam: torch.optim.Adam) -> None:
+    """Return to the best weights with half the rates and no momentum."""
+    net.load_state_dict(best)
+    adam.state.clear()
+    for group in adam.param_groups:
+        group["rate"] *= 0.5
 
 
 def set_rates(groups: list[dict], step: int, depth: int, recipe: Recipe) -> int:

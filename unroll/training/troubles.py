@@ -6,7 +6,13 @@ from torch import Tensor
 from unroll.networks.base import Unrolled
 from unroll.training.recipe import Recipe
 
-__all__ = ["in_validation", "is_dead", "refuse_dead_start", "refuse_overflow"]
+__all__ = [
+    "accidents",
+    "in_validation",
+    "is_dead",
+    "refuse_dead_start",
+    "refuse_overflow",
+]
 
 
 def is_dead(norm: Tensor, iterates: Tensor) -> bool:
@@ -65,3 +71,25 @@ def in_validation(b: Tensor, held_out: Tensor) -> int:
     rows = (torch.isin(key, held) & b.any(dim=1)).nonzero()[:, 0]
     same = [(b[row] == held_out).all(dim=1).any() for row in rows]
     return int(sum(same))
+
+
+def accidents(leaks: int, rollbacks: int, died_at: int | None) -> tuple[str, ...]:
+    """Return what happened on the way, in words."""
+    found = []
+    if rollbacks:
+        found.append(
+            f"training went astray {rollbacks} times and went back to its best "
+            "weights, at half the rates; try clip=1 or a smaller lr"
+        )
+    if leaks:
+        found.append(
+            f"{leaks} of the first training samples are in the validation set: its "
+            "error does not say how the network does on fresh samples; expected "
+            "validation= with samples of its own"
+        )
+    if died_at is not None:
+        found.append(
+            f"at step {died_at} every code is 0 and no gradient is left: training died "
+            "and stopped; try clip=1 or a smaller lr"
+        )
+    return tuple(found)

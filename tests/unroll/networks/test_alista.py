@@ -93,3 +93,20 @@ def test_constants_over_depth():
     expected = torch.stack([layer.theta() for layer in net.layers])
     assert torch.equal(constants["theta"], expected)
     assert not constants["theta"].requires_grad
+
+
+@pytest.mark.parametrize(
+    ("m", "n", "depth", "first", "last"),
+    [
+        (250, 500, 16, 6, 65),  # the paper's: 1.2 % of 500, at most 13 %
+        (250, 500, 12, 6, 65),
+        (250, 500, 4, 15, 60),  # the counts of the published logs: 15, 30, 45, 60
+        (250, 2000, 16, 6, 65),  # not 24 and 260, more than there are measurements
+        (60, 40, 16, 0, 5),
+    ],
+)
+def test_default_counts_follow_measurements_and_depth(m, n, depth, first, last):
+    A = torch.randn(m, n, generator=torch.Generator().manual_seed(0))
+    keep = u.ALISTA(A, depth).keep
+    assert (keep[0], keep[-1], len(keep)) == (first, last, depth)
+    assert keep == sorted(keep) and keep[-1] < m

@@ -13,7 +13,7 @@ def test_without_the_memory_of_the_residual_it_is_not_amp():
     net = u.LAMP(sparse.A, 25)
     layer, forgetful = net.layers[0], net.start(b)
     for _ in range(25):
-        code, _ = layer(forgetful, b, sparse.A)
+        code, _ = layer(forgetful, *net.given(b, 0))
         forgetful = code, torch.zeros_like(b)
     assert u.nmse_db(net(b), x) < u.nmse_db(forgetful[0], x) - 10
 
@@ -30,8 +30,10 @@ def test_refuses_alpha(alpha):
         u.LAMP(problem()[0], alpha=alpha)
 
 
-def test_refuses_columns_of_another_scale():
-    A = problem()[0]
-    with pytest.raises(ValueError, match="A has columns of mean squared norm 9, 9 at"):
-        u.LAMP(3 * A)
-    u.LAMP(torch.randn(50, 90) / 50**0.5)  # norms of about 1 are enough
+@pytest.mark.parametrize("scale", [0.01, 1.0, 100.0])
+def test_columns_of_any_scale_are_those_of_norm_1_in_other_units(scale):
+    A, b, _ = problem()
+    d = scale * torch.linspace(0.5, 2.0, A.shape[1])
+    net, scaled = u.LAMP(A, 4), u.LAMP(A * d, 4)
+    torch.testing.assert_close(scaled(b) * d, net(b), rtol=0, atol=1e-10)
+    assert net(b).any()

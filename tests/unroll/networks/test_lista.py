@@ -35,7 +35,7 @@ def test_the_first_layer_never_uses_its_second_matrix():
 
 
 def test_selection_by_default_grows_by_a_percentage_up_to_a_cap():
-    counts = u.LISTASS(torch.eye(2, 500), depth=12).keep
+    counts = u.LISTASS(torch.eye(250, 500), depth=12).keep
     assert counts == [6, 12, 18, 24, 30, 36, 42, 48, 54, 60, 65, 65]
 
 

@@ -7,6 +7,7 @@ import torch
 
 import unroll as u
 from unroll.training.history import remarks_on
+from unroll.training.recipe import go_back, parameter_groups
 from unroll.training.troubles import in_validation
 
 short = u.Recipe(steps=40, batch=32, every=10, validation=64)
@@ -81,7 +82,8 @@ def test_a_death_on_the_way_ends_the_training_and_is_said():
     """A step that throws the threshold above every entry: nothing is learned after."""
     problem = sparse()
     net = u.ALISTA(problem.A, 3, keep=0)
-    recipe = u.Recipe("last", steps=200, batch=32, every=50, lr=60.0, decay=False)
+    options = {"lr": 60.0, "decay": False, "rollback": False}
+    recipe = u.Recipe("last", steps=200, batch=32, every=50, **options)
     with pytest.warns(UserWarning, match="every code is 0 and no gradient is left"):
         history = u.train(net, problem, recipe, generator=seeded())
     assert not history.finished and len(history.loss) < 200
@@ -140,7 +142,7 @@ def test_an_overflow_later_on_asks_for_smaller_steps():
 
 def test_a_training_that_helps_nowhere_says_so():
     problem = sparse()
-    wild = u.Recipe(steps=30, batch=32, every=10, lr=5.0, decay=False)
+    wild = u.Recipe(steps=30, batch=32, every=10, lr=5.0, decay=False, rollback=False)
     with pytest.warns(UserWarning, match="no step was better than the start"):
         history = u.train(u.TISTA(problem.A, 4), problem, wild, generator=seeded())
     assert history.best_step == 0 and history.remarks[0].startswith("no step was")
@@ -189,3 +191,71 @@ def test_equal_rows_are_counted_and_zero_rows_are_not():
     b = torch.tensor([[2.0, 1.0], [0.0, 0.0], [1.0, 2.0], [4.0, -4.0], [1.0, 2.0]])
     assert in_validation(b, held) == 3
     assert in_validation(b, held + 0.5) == 0
+
+
+# Going astray
+
+
+@pytest.mark.parametrize("rollback", [True, False])
+def test_a_training_that_goes_astray_goes_back(rollback):
+    problem = sparse()
+    recipe = u.Recipe(
+        steps=120, batch=32, every=10, lr=1.5, decay=False, rollback=rollback
+    )
+    net = u.ALISTA(problem.A, 6)
+    with pytest.warns(UserWarning, match="astray" if rollback else "far above|no step"):
+        history = u.train(net, problem, recipe, generator=seeded())
+    last = history.validation_db[:, -1]
+    if rollback:
+        assert history.best_db < history.validation_db[0, -1] - 3
+        assert "went astray" in history.remarks[-1]
+    b, x = problem.sample(1000, seeded(9))
+    assert abs(u.nmse_db(net(b), x).item() - last.min().item()) < 3
+
+
+def test_a_rollback_halves_the_rates_and_forgets_the_momentum():
+    net = u.LISTACP(sparse().A, 2)
+    groups = parameter_groups(net, u.Recipe(lr=0.4, lr_matrices=0.2))
+    adam = torch.optim.Adam(groups)
+    best = {
+        name: part.clone() for name, part in net.state_dict().items() if part_of(name)
+    }
+    best["_extra_state"] = net.get_extra_state()
+    net(torch.ones(1, 20)).sum().backward()
+    adam.step()
+    assert adam.state
+    go_back(net, best, adam)
+    assert not adam.state and {g["rate"] for g in adam.param_groups} == {0.2, 0.1}
+    assert all(torch.equal(p, best[name]) for name, p in net.named_parameters())
+
+
+def part_of(name):
+    return not name.endswith("_extra_state")
+
+
+def test_resumes_through_a_rollback_bit_for_bit(tmp_path):
+    problem = sparse()
+    recipe = u.Recipe(steps=90, batch=32, every=10, lr=1.5, decay=False)
+    whole = u.ALISTA(problem.A, 6)
+    with pytest.warns(UserWarning, match="astray"):
+        expected = u.train(whole, problem, recipe, generator=seeded())
+
+    class Interrupted:
+        calls = 0
+
+        def sample(self, batch, generator=None):
+            self.calls += 1
+            if self.calls > 63:
+                raise KeyboardInterrupt
+            return problem.sample(batch, generator)
+
+    path, source = tmp_path / "run.pt", Interrupted()
+    with pytest.warns(UserWarning):
+        u.train(
+            u.ALISTA(problem.A, 6), source, recipe, generator=seeded(), checkpoint=path
+        )
+    net = u.ALISTA(problem.A, 6)
+    with pytest.warns(UserWarning, match="astray"):
+        history = u.train(net, problem, recipe, generator=seeded(5), checkpoint=path)
+    assert torch.equal(history.loss, expected.loss)
+    assert torch.equal(weights(net), weights(whole))

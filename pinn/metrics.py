@@ -13,7 +13,7 @@ from pinn.domains.mesh import Partition
 from pinn.forms.interfaces import Interfaces
 from pinn.problem import Problem
 
-__all__ = ["flux_jump", "mass_defect", "relative_error", "test_points"]
+__all__ = ["beside", "flux_jump", "mass_defect", "relative_error", "test_points"]
 
 Net = Callable[[Tensor], "Tensor"]
 
@@ -77,12 +77,12 @@ def relative_error(problem: Problem, net: Net, x: Tensor | None = None) -> float
     x = test_points(problem) if x is None else x
     with torch.no_grad():
         exact = problem.exact(x)
-        difference = net(_beside(net, x)).to(exact) - exact
+        difference = net(beside(net, x)).to(exact) - exact
         check_shape("net(x)", difference, tuple(exact.shape))
         return (difference.norm() / exact.norm()).item()
 
 
-def _beside(net: Net, x: Tensor) -> Tensor:
+def beside(net: Net, x: Tensor) -> Tensor:
     """Move points to the device and dtype of a network's parameters."""
     parameters = net.parameters() if isinstance(net, torch.nn.Module) else ()
     return next((x.to(p) for p in parameters), x)
@@ -175,7 +175,7 @@ def _defect(
     """Evaluate the defect at one time."""
     lower, upper = problem.bounds
     rules = [
-        [_beside(net, t) for t in _composite(lower[a], upper[a], elements)]
+        [beside(net, t) for t in _composite(lower[a], upper[a], elements)]
         for a in range(space)
     ]
     x, w = _tensor_rule(rules, time)

@@ -5,23 +5,29 @@ from collections.abc import Callable
 from dataclasses import is_dataclass
 from typing import Any
 
+import numpy as np
 import torch
 
 from pinn._backend import dde
 from pinn._checks import check_shape
 from pinn.forms.conditions import check_conditions, unfixed
 from pinn.forms.cpinn import Conservative
+from pinn.forms.vpinn import Variational
+from pinn.forms.weak_form import WeakForm
 from pinn.probing import find_jump
 from pinn.problem import Problem
 
 __all__ = [
+    "check_conditions_are_fixed",
     "check_solvable",
     "fingerprint",
     "make_net",
     "make_optimizer",
     "warn_of_jumps",
+    "warn_of_quadrature",
 ]
 
+_MOST_POINTS = 2_000_000  # of a finer quadrature
 _VERBS = ("data", "net", "optimizer", "callbacks")
 _EXAMPLE = "lambda net, data: torch.optim.Adam(net.parameters(), lr=1e-3)"
 
@@ -93,6 +99,58 @@ def warn_of_jumps(problem: Problem, data: Any) -> None:
             f"the flux jumps at x[{axis}] = {place:.6g}, and {type(data).__name__} "
             "cannot make what flows in there flow out again (a smooth network has no "
             "kink): expected CPINN with a cut there, or FEM with an edge there",
+            stacklevel=4,
+        )
+
+
+def check_conditions_are_fixed(data: Any) -> None:
+    """Refuse a condition whose value learns: DeepXDE keeps what it was at first.
+
+    Args:
+        data: The method's data.
+
+    Raises:
+        ValueError: If there is one.
+    """
+    stops = np.cumsum([0, *data.num_bcs]).tolist()
+    cached = dde.icbc.DirichletBC, dde.icbc.NeumannBC, dde.icbc.IC
+    for k, condition in enumerate(data.bcs):
+        if not isinstance(condition, cached):
+            continue
+        condition.__dict__.setdefault("_arrays_seen", []).append(data.train_x)
+        value = condition.func(data.train_x, stops[k], stops[k + 1], None)
+        if getattr(value, "requires_grad", False):
+            kind = type(condition).__name__
+            raise ValueError(
+                f"conditions[{k}], a {kind}, has a value that learns, and DeepXDE "
+                "would keep its first one: expected an OperatorBC, as OperatorBC("
+                "geometry, lambda x, y, X: y[:, :1] - unknown, on_boundary)"
+            )
+
+
+def warn_of_quadrature(problem: Problem, data: Any) -> None:
+    """Say that a quadrature does not see what the source holds.
+
+    Args:
+        problem: The problem.
+        data: The method's data.
+
+    Warns:
+        UserWarning: If four times the points give another load.
+    """
+    if not isinstance(data, Variational) or problem.source is None:
+        return
+    form, count = data.form, len(data.form.rule.nodes)
+    if problem.source_uses_u or len(form.x) * 4**problem.dim > _MOST_POINTS:
+        return
+    finer = WeakForm(problem, form.mesh, points=4 * count, hats=form.hats)
+    here, there = form.load(), finer.load()
+    off = ((here - there).norm() / there.norm().clamp_min(1e-300)).item()
+    if off > 1e-2:
+        warnings.warn(
+            f"points is {count} per axis and element, and the integrals of the source "
+            f"are off by {off:.0%} of those with {4 * count}: expected more points, or "
+            "more elements where the source is",
             stacklevel=4,
         )
 

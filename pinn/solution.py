@@ -7,7 +7,8 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from pinn.metrics import flux_jump, mass_defect, relative_error
+from pinn._checks import check_points
+from pinn.metrics import beside, flux_jump, mass_defect, relative_error
 from pinn.plot import animate_solution, plot_solution
 from pinn.problem import Problem
 
@@ -64,10 +65,15 @@ class Solution:
             x: Points. Shape ``(batch, dim)``.
 
         Returns:
-            Values. Shape ``(batch, components)``.
+            Values, in the points' dtype. Shape ``(batch, components)``.
+
+        Raises:
+            TypeError: If ``x`` is not a floating-point tensor.
+            ValueError: If ``x`` is not of shape ``(batch, dim)``, or not finite.
         """
+        check_points("x", x, self.problem.dim)
         with torch.no_grad():
-            return self.net(x)
+            return self.net(beside(self.net, x)).to(x.dtype)
 
     def error(self, x: Tensor | None = None) -> float:
         """Compare with the exact solution.

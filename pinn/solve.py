@@ -19,11 +19,13 @@ from pinn.domains.mesh import Mesh
 from pinn.forms.fem import fem
 from pinn.metrics import relative_error, test_points
 from pinn.prepare import (
+    check_conditions_are_fixed,
     check_solvable,
     fingerprint,
     make_net,
     make_optimizer,
     warn_of_jumps,
+    warn_of_quadrature,
 )
 from pinn.problem import Problem
 from pinn.solution import History, Solution
@@ -187,7 +189,7 @@ def solve(  # noqa: PLR0913 - the options of a run
 
     Warns:
         UserWarning: If no condition fixes the solution, or the flux jumps where the
-            method does not look.
+            method does not look, or a quadrature misses the source.
 
     Example:
         >>> from pinn import HPVPINN, zoo
@@ -207,7 +209,9 @@ def solve(  # noqa: PLR0913 - the options of a run
     check_count("seed", seed, least=0)
     with _seeded(seed):
         data = method.data(problem)
+        check_conditions_are_fixed(data)
         warn_of_jumps(problem, data)
+        warn_of_quadrature(problem, data)
         net = make_net(problem, method, net, seed)
         made = make_optimizer(optimizer, method, net, data)
         about = fingerprint(problem, method, data, net, seed)

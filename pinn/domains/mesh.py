@@ -226,6 +226,7 @@ class Partition:
             Time is the last axis.
 
     Raises:
+        TypeError: If ``cuts`` is no list of lists.
         ValueError: If a cut lies outside the domain, cuts do not rise, or there are
             more lists than axes.
 
@@ -244,6 +245,9 @@ class Partition:
                 f"cuts has {len(cuts)} entries but the domain {len(lo)} axes: "
                 "expected one list per axis at most"
             )
+        for axis, positions in enumerate(cuts):
+            if np.ndim(positions) != 1:
+                raise TypeError(f"cuts[{axis}] is {positions!r}: expected a list")
         self.cuts = [list(c) for c in cuts] + [[]] * (len(lo) - len(cuts))
         for axis, positions in enumerate(self.cuts):
             for cut in positions:

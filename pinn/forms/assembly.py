@@ -6,12 +6,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from pinn.derivatives.jets import Wanted
 from pinn.domains.basis import RuleOf, gauss_legendre, gauss_lobatto, lobatto
 from pinn.domains.mesh import Mesh
 from pinn.problem import Problem
 
 __all__ = [
     "active_tests",
+    "against",
+    "derivatives_of",
     "inward",
     "leading_part",
     "points_of",
@@ -56,11 +59,25 @@ def _axis_view(values: Tensor, axis: int, dim: int) -> Tensor:
     return values.view(shape)
 
 
+def derivatives_of(problem: Problem, integrations: int, *, hats: bool) -> Wanted:
+    """Name the derivatives that a form reads."""
+    if integrations == 0:
+        return problem.wanted
+    return Wanted() if integrations == 2 and not hats else problem.flux_wanted
+
+
+def against(field: Tensor, matrices: Sequence[Tensor]) -> Tensor:
+    """Sum over the points of ``(elements, points..., equations)``, axis by axis."""
+    for matrix in matrices:
+        field = torch.tensordot(field, matrix, dims=([1], [1]))
+    return field
+
+
 def inward(x: Tensor, h: Tensor, axis: int, sign: float) -> Tensor:
     """Move a face's points a hair into their elements: coefficients may jump there."""
-    hair = torch.finfo(x.dtype).eps ** (2 / 3) * h
+    size = h.repeat_interleave(len(x) // len(h)) + x[:, axis].abs()
     moved = x.clone()
-    moved[:, axis] -= sign * hair.repeat_interleave(len(x) // len(h))
+    moved[:, axis] -= sign * 64 * torch.finfo(x.dtype).eps * size
     return moved
 
 

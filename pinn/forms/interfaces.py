@@ -87,7 +87,8 @@ class Interfaces:
 
     def _hair(self) -> Tensor:
         """A step along the normals that round-off does not swallow."""
-        return torch.finfo(self.x.dtype).eps ** (2 / 3) * self._span * self.normal
+        size = self._span + self.x.abs()
+        return 64 * torch.finfo(self.x.dtype).eps * size * self.normal
 
     def to(self, like: Tensor) -> "Interfaces":
         """Move to a tensor's device and dtype; nothing happens if already there.

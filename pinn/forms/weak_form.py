@@ -26,11 +26,13 @@ import torch
 from torch import Tensor
 
 from pinn._checks import check_count
-from pinn.derivatives.jets import Jet, Wanted, divergence
+from pinn.derivatives.jets import Jet, divergence
 from pinn.domains.basis import RuleOf, Tests, gauss_legendre, lobatto
 from pinn.domains.mesh import Mesh
 from pinn.forms.assembly import (
     active_tests,
+    against,
+    derivatives_of,
     inward,
     leading_part,
     points_of,
@@ -98,7 +100,7 @@ class WeakForm:
         warn_if_few(points, bubbles, rule)
         self.dim = problem.dim
         self._leading = leading_part(problem) if integrations == 2 else None
-        self.wanted = self._wanted()
+        self.wanted = derivatives_of(problem, integrations, hats=hats)
         self._inner = lobatto(bubbles, self.rule.nodes, hats=hats)
         ends = torch.tensor([-1.0, 1.0], dtype=torch.float64, device="cpu")
         self._ends = lobatto(bubbles, ends, hats=hats)
@@ -172,20 +174,6 @@ class WeakForm:
         total = R.new_zeros(len(self.mesh))
         return total.index_add(0, self.element.to(R.device), R.square().sum(-1)).sqrt()
 
-    def _wanted(self) -> Wanted:
-        """Name the derivatives that the chosen form reads."""
-        if self.integrations == 0:
-            return self.problem.wanted
-        if self.integrations == 2 and not self.hats:
-            return Wanted()
-        return self.problem.flux_wanted
-
-    def _test(self, field: Tensor, matrices: Sequence[Tensor]) -> Tensor:
-        """Sum over the points of ``(elements, points..., equations)``, axis by axis."""
-        for matrix in matrices:
-            field = torch.tensordot(field, matrix, dims=([1], [1]))
-        return field
-
     def _on_elements(self, values: Tensor, axes: int) -> Tensor:
         """View rows of points as ``(elements, points per axis..., ...)``."""
         sizes = [len(self.rule.nodes)] * axes
@@ -207,13 +195,13 @@ class WeakForm:
         plain = [t.values * w] * dim
         if self.integrations == 0:
             r = self._on_elements(divergence(self.flux, x, jet), dim)
-            return measure * self._test(r, plain)
+            return measure * against(r, plain)
         p = jet.p if self._leading is None else torch.zeros_like(jet.p)
         F = self._on_elements(self.flux(x, jet.u, p), dim)
         total: Any = 0
         for i in range(dim):
             matrices = plain[:i] + [t.first * w] + plain[i + 1 :]
-            total = total - self._slope(i) * self._test(F[..., i], matrices)
+            total = total - self._slope(i) * against(F[..., i], matrices)
         if self._leading is not None:
             total = total + self._twice(self._leading, jet.u)
         return measure * total
@@ -234,7 +222,7 @@ class WeakForm:
                     matrices[i] = matrices[j] = t.first * w
                 field = self._on_elements(u @ block.T, dim)
                 factor = self._slope(i) * self._slope(j)
-                total = total + factor * self._test(field, matrices)
+                total = total + factor * against(field, matrices)
         return total
 
     def _source(self, x: Tensor, u: Tensor) -> Tensor | float:
@@ -247,11 +235,21 @@ class WeakForm:
         with torch.set_grad_enabled(fixed or torch.is_grad_enabled()):
             s = self.problem.source(x, u.detach() if fixed else u).to(u.dtype)
         tests = [self._inner.values * self.rule.weights] * self.dim
-        load = self._test(self._on_elements(s, self.dim), tests)
+        load = against(self._on_elements(s, self.dim), tests)
         load = self._measure(range(self.dim)) * load
         if fixed and not s.requires_grad:  # what learns is computed at every call
             self._load = load
         return load
+
+    def load(self) -> Tensor:
+        """Integrate the source against every test, at ``u = 0``.
+
+        Returns:
+            The integrals, scaled to unit tests. Shape ``(tests, equations)``.
+        """
+        x = self.x[: self._volume_points]
+        load = self._source(x, x.new_zeros(len(x), self.problem.components))
+        return (load * self.scale[:, None]).movedim(1, -1)[self.active].detach()
 
     def _boundary(self, jet: Jet) -> Tensor:
         """Evaluate the integrals over the faces of the elements."""
@@ -274,7 +272,7 @@ class WeakForm:
         if self.hats:
             F = self.flux(x, jet.u, jet.p)[..., axis]
             matrices = self._face_tests(axis, end, along=None)
-            total = total + self._test(self._on_face(F, axis), matrices)
+            total = total + against(self._on_face(F, axis), matrices)
         if self._leading is not None:
             for i in range(dim):
                 block = self._leading[:, i, :, axis]
@@ -282,7 +280,7 @@ class WeakForm:
                     continue
                 matrices = self._face_tests(axis, end, along=i)
                 field = self._on_face(jet.u @ block.T, axis)
-                total = total - self._slope(i) * self._test(field, matrices)
+                total = total - self._slope(i) * against(field, matrices)
         return self._measure(others) * total
 
     def _on_face(self, values: Tensor, axis: int) -> Tensor:

@@ -1,6 +1,7 @@
 """What solve refuses, warns of and makes right before it trains."""
 
 import copy
+import warnings
 
 import numpy as np
 import pytest
@@ -229,3 +230,54 @@ def test_large_domains_are_scaled_and_those_of_size_one_are_not() -> None:
         net = method.net(problem, torch.Generator().manual_seed(0))
         x = torch.tensor([[10.0], [25.0], [40.0]], dtype=torch.float64)
         assert net._input_transform(x).flatten().tolist() == [-1, 0, 1]
+
+
+def test_a_condition_whose_value_learns_is_refused() -> None:
+    """DeepXDE remembers values: an unknown of 1 stayed at 0.717."""
+    unknown = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
+    learns = dde.icbc.DirichletBC(
+        LINE, lambda x: unknown * torch.ones(len(x), 1), lambda x, on: on
+    )
+    with pytest.raises(ValueError, match=r"conditions\[0\], a Dirich.* that learns"):
+        solve(make([learns]), SMALL, iterations=1)
+    operator = dde.icbc.OperatorBC(
+        LINE, lambda x, y, X: y[:, :1] - unknown, lambda x, on: on
+    )
+
+    def adam(net: torch.nn.Module, data: object) -> torch.optim.Optimizer:
+        return torch.optim.Adam([*net.parameters(), unknown], 1e-2)
+
+    solve(make([operator]), SMALL, iterations=2, optimizer=adam)
+    assert unknown.item() != 0.3
+
+
+def test_a_quadrature_that_misses_the_source_says_so() -> None:
+    """A source of width 0.005 between the points: error 0.028 at a loss of 2e-15."""
+
+    def narrow(x: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
+        return torch.exp(-(((x - 0.51) / 0.005) ** 2)) / (0.005 * torch.pi**0.5)
+
+    problem = Problem(LINE, lambda x, u, p: -p, narrow, [ENDS])
+    coarse = HPVPINN([[0, 0.5, 1]], degree=5, hidden=(4,))
+    with pytest.warns(UserWarning, match="points is 15 per axis .* are off by"):
+        solve(problem, coarse, iterations=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        solve(problem, HPVPINN([[0, 0.5, 0.52, 1]], hidden=(4,)), iterations=1)
+
+
+def test_points_of_any_precision_are_predicted_at_and_arrays_refused() -> None:
+    solution = solve(make(), SMALL, iterations=1)
+    x = torch.rand(5, 1, dtype=torch.float64)
+    found = solution.predict(x.float())
+    assert found.dtype == torch.float32
+    assert torch.allclose(found.double(), solution.predict(x), atol=1e-5)
+    with pytest.raises(TypeError, match="x is of type ndarray: expected a torch.Ten"):
+        solution.predict(x.numpy())
+    with pytest.raises(ValueError, match=r"x has shape \(5, 2\): expected"):
+        solution.predict(torch.rand(5, 2))
+
+
+def test_flat_cuts_are_refused() -> None:
+    with pytest.raises(TypeError, match=r"cuts\[0\] is 0.5: expected a list"):
+        solve(make(), CPINN([0.5]), iterations=1)

@@ -290,6 +290,7 @@ def _is_notebook(path: Path) -> bool:
     from course.building.reading import Unreadable, read
 
     try:
-        return bool(read(path).cells)
+        read(path)
     except Unreadable:
         return False
+    return True

@@ -8,6 +8,7 @@ import ast
 import symtable
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from IPython.core.inputtransformer2 import TransformerManager
 from nbformat import NotebookNode
@@ -47,7 +48,7 @@ def needed(cells: list[NotebookNode], wanted: set[str]) -> list[NotebookNode]:
     names: set[str] = set()
     chosen = []
     for cell in reversed(code):
-        use = _names(parse(cell.source), modules)
+        use = _names(cell.source, modules)
         own = _exercise_of(grade_id(cell)) in wanted
         is_setup = "setup" in cell.metadata.get("tags", [])
         # What other exercises' tests bind, nobody needs.
@@ -67,7 +68,7 @@ def bound(cells: Iterable[NotebookNode]) -> set[str]:
         The names.
     """
     code = [cell for cell in cells if cell.cell_type == "code"]
-    return set().union(*(_names(parse(cell.source), set()).binds for cell in code))
+    return set().union(*(_names(cell.source, frozenset()).binds for cell in code))
 
 
 def parse(source: str) -> ast.Module:
@@ -90,23 +91,24 @@ def _exercise_of(name: str | None) -> str:
     return "-".join((name or "").split("-")[:2])
 
 
-def _modules(code: Iterable[NotebookNode]) -> set[str]:
+def _modules(code: Iterable[NotebookNode]) -> frozenset[str]:
     """Names of modules: to call one of their functions changes nothing of theirs."""
     found = set()
     for cell in code:
         for node in ast.walk(parse(cell.source)):
             if isinstance(node, ast.Import):
                 found |= {a.asname or a.name.split(".")[0] for a in node.names}
-    return found
+    return frozenset(found)
 
 
-def _names(tree: ast.Module, modules: set[str]) -> Names:
+@lru_cache(maxsize=256)
+def _names(source: str, modules: frozenset[str]) -> Names:
     found = Names(set(), set(), set())
-    _follow(tree.body, found, modules)
+    _follow(parse(source).body, found, modules)
     return found
 
 
-def _follow(statements: list[ast.stmt], found: Names, modules: set[str]) -> None:
+def _follow(statements: list[ast.stmt], found: Names, modules: frozenset[str]) -> None:
     """Take statements in order: what is set above is not looked up further up.
 
     Loops count as run at least once; of branches, none is sure.

@@ -44,6 +44,10 @@ class Place:
         """Whether a file lies in the folder of a submission, or below it."""
         return any(s.parent in where.parents for s in self.accepted)
 
+    def holds_a_submission(self, where: Path) -> bool:
+        """Whether a submission lies in a folder: the teacher's links are followed."""
+        return any(where in s.parents for s in self.accepted)
+
     def handed_in(self, where: Path) -> bool:
         """Whether the student of a file has handed in something else."""
         return any(s.parts[0] == where.parts[0] for s in self.accepted)
@@ -84,7 +88,7 @@ def why_none(path: Path, where: Path, place: Place) -> str:
     Returns:
         A sentence; empty if it may lie there: data beside a notebook, for example.
     """
-    if path.is_symlink():
+    if path.is_symlink() and not place.holds_a_submission(where):
         return "it is a link, and links are not followed"
     if path.is_dir():
         is_empty = not any(not is_hidden(p.relative_to(path)) for p in path.iterdir())

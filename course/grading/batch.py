@@ -56,6 +56,7 @@ class Batch:
     without_feedback: dict[_Key, str] = field(default_factory=dict)
     unchanged: int = 0
     _broken: dict[str, str] = field(default_factory=dict)
+    _refused: set[_Key] = field(default_factory=set)
     _execution: "Execution | None" = None
 
     @cached_property
@@ -144,6 +145,7 @@ class Batch:
             self.stamps.end()
         if execution.tampered:
             self.look_again.append(f"{student}, {slug}: {execution.tampered}")
+            self._refused.add((student, slug))  # also the points of an earlier grading
             raise Unreadable(execution.tampered)
         demand(graded, f"grade {slug} of {student}")
         self.stamps.keep(submission)
@@ -203,7 +205,8 @@ class Batch:
         """Write the table, and tell what has come of it all."""
         with opened(self.config) as gradebook:
             refused = impossible(gradebook)
-            table = write_table(gradebook, self.root / "grades.csv", refused)
+            without = {*refused, *self._refused}
+            table = write_table(gradebook, self.root / "grades.csv", without)
             self.look_again += overtaken(gradebook)
         self.look_again += [f"{', '.join(k)}: {why}" for k, why in refused.items()]
         return Graded(

@@ -22,6 +22,9 @@ LARGEST_OUTPUT = 10**6
 
 _CUT = f"\n[cut: a cell may print {LARGEST_OUTPUT} characters]\n"
 _LONGEST_FAULT = 10**4
+_GROWING = ("stream", "display_data", "execute_result", "comm_open", "comm_msg")
+_MESSAGE = 100
+"""What a message counts beside its text: empty ones fill a memory, too."""
 
 
 class Tampered(RuntimeError):
@@ -102,7 +105,7 @@ class Execution(Execute):
         if kind == "error":
             content["evalue"] = content["evalue"][:_LONGEST_FAULT]
             content["traceback"] = [t[:_LONGEST_FAULT] for t in content["traceback"]]
-        elif kind in ("stream", "display_data", "execute_result"):
+        elif kind in _GROWING:
             before = self._printed[cell_index]
             self._printed[cell_index] += _length(content)
             if before > LARGEST_OUTPUT:
@@ -146,7 +149,8 @@ def _has_failed(canary: NotebookNode) -> bool:
 
 def _length(content: dict[str, Any]) -> int:
     data = content.get("data") or {}
-    return len(content.get("text", "")) + sum(len(str(v)) for v in data.values())
+    texts = [content.get("text", ""), *map(str, data.values())]
+    return _MESSAGE + sum(map(len, texts))
 
 
 def _cut(msg: dict[str, Any], left: int) -> None:

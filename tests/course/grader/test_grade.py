@@ -90,13 +90,14 @@ KILLS = (
 )
 
 
-def start_grading(tiny: Chapter) -> subprocess.Popen:
+def start_grading(tiny: Chapter, log: Path) -> subprocess.Popen:
     """Without a sandbox: it can be waited for, and killed from inside."""
-    return subprocess.Popen(
-        [sys.executable, "-c", GRADE.format(str(tiny.folder))],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    with log.open("w") as output:
+        return subprocess.Popen(
+            [sys.executable, "-c", GRADE.format(str(tiny.folder))],
+            stdout=output,
+            stderr=output,
+        )
 
 
 def test_a_grading_that_is_stopped_is_finished_by_the_next(
@@ -108,7 +109,7 @@ def test_a_grading_that_is_stopped_is_finished_by_the_next(
     submit(tiny, "ada", tiny.work, PLUS_ONE)
     submit(tiny, "bea", tiny.work, {"ex01-1": WAITS.format(str(begun), str(go))})
     submit(tiny, "carl", tiny.source)
-    process = start_grading(tiny)
+    process = start_grading(tiny, tmp_path / "log")
     while not begun.exists():
         assert process.poll() is None, "the grading ended too early"
         time.sleep(0.05)
@@ -145,13 +146,14 @@ def test_a_grading_that_is_stopped_is_finished_by_the_next(
 
 
 def test_a_submission_that_kills_the_grader_is_named_and_skipped(
-    released: Chapter,
+    released: Chapter, tmp_path: Path
 ) -> None:
-    tiny = released
+    tiny, log = released, tmp_path / "log"
     submit(tiny, "ada", tiny.work, PLUS_ONE)
     submit(tiny, "bea", tiny.work, {"ex01-1": KILLS})
     submit(tiny, "carl", tiny.source)
-    assert start_grading(tiny).wait(timeout=120) == -signal.SIGKILL
+    assert start_grading(tiny, log).wait(timeout=300) == -signal.SIGKILL
+    assert "bea/01_tiny" in log.read_text().splitlines()[-1], "who it was"
 
     graded = grade(root=tiny.folder, progress=False)
     ((who, why),) = graded.failures.items()

@@ -107,6 +107,15 @@ def test_the_course_itself_may_lie_in_an_odd_folder(
     assert points(graded.csv) == {("ada", "01_tiny"): 3}
 
 
+def test_a_teacher_may_link_a_student_s_folder(released: Chapter) -> None:
+    submit(released, "ada", released.source)
+    folder = released.folder / "submitted"
+    (folder / "ada").rename(released.folder / "elsewhere")
+    (folder / "ada").symlink_to(released.folder / "elsewhere")
+    found, others = submissions.submissions(folder, released.folder)
+    assert [s.name for s in found] == ["ada/01_tiny"] and not others
+
+
 def zipped(path: Path, files: dict[str, bytes]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:

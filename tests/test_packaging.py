@@ -142,8 +142,9 @@ def test_a_package_loads_only_what_it_needs(package: str) -> None:
         ["-m", "ruff", "format", "--check", "."],
         ["-m", "codespell_lib", "."],
         ["-c", "from importlinter.cli import lint_imports_command as c; c()"],
+        ["-m", "mypy"],
     ],
-    ids=["lint", "format", "spelling", "imports"],
+    ids=["lint", "format", "spelling", "imports", "types"],
 )
 def test_the_house_rules(command: list[str]) -> None:
     run = subprocess.run(

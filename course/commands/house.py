@@ -59,7 +59,8 @@ def clean(options: argparse.Namespace) -> int:
     """Remove what is generated."""
     for name in ("release", "autograded", "feedback", "site/_build"):
         shutil.rmtree(FOLDER / name, ignore_errors=True)
-    for name in (".pytest_cache", ".ruff_cache", ".hypothesis", "tests/artefacts"):
+    caches = (".pytest_cache", ".ruff_cache", ".mypy_cache", ".hypothesis")
+    for name in (*caches, "tests/artefacts"):
         shutil.rmtree(ROOT / name, ignore_errors=True)
     return 0
 

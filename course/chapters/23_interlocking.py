@@ -1003,7 +1003,7 @@ def alignment(ours, theirs):
     ### BEGIN SOLUTION
     cosines = []
     for one, other in zip(ours, theirs, strict=True):
-        lengths = math.sqrt(inner(one, one) * inner(other, other))
+        lengths = math.sqrt(inner(one, one)) * math.sqrt(inner(other, other))
         cosines.append(inner(one, other) / lengths if lengths > 0 else math.nan)
     return torch.tensor(cosines)
     ### END SOLUTION
@@ -1073,7 +1073,7 @@ for seed in range(3):
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# The divisor is `math.sqrt(inner(one, one) * inner(other, other))`; where it is 0, `math.nan`.
+# The length of a list is `math.sqrt(inner(one, one))`; where the product of two is 0, `math.nan`.
 #
 # </details>
 

@@ -248,6 +248,8 @@ class WeakForm:
             The integrals, scaled to unit tests. Shape ``(tests, equations)``.
         """
         x = self.x[: self._volume_points]
+        if self.problem.source is None:
+            return x.new_zeros(self.tests, self.problem.equations)
         load = self._source(x, x.new_zeros(len(x), self.problem.components))
         return (load * self.scale[:, None]).movedim(1, -1)[self.active].detach()
 

@@ -164,6 +164,10 @@ CALLS = {
     "lobatto": lambda: (lobatto, {"bubbles": 3, "x": line}),
     "legendre": lambda: (legendre, {"degree": 3, "x": line}),
     "WeakForm": lambda: (WeakForm, {"problem": heat, "mesh": mesh}),
+    "WeakForm.load": lambda: (
+        WeakForm(zoo.poisson_1d_steep(), Mesh(zoo.poisson_1d_steep().geometry)).load,
+        {},
+    ),
     "WeakForm.to": lambda: (form.to, {"like": x}),
     "WeakForm.residual": lambda: (
         form.residual,

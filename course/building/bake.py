@@ -7,6 +7,8 @@ text, and nothing in the file tells where, when or by whom it was made.
 
 import base64
 import hashlib
+import signal
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -152,7 +154,7 @@ def execute(
     try:
         # Not client.execute(), which takes Ctrl-C for a reason to end the kernel and
         # then reports that the kernel is dead.
-        with environment(), client.setup_kernel(), _ended_at_once(client):
+        with environment(), client.setup_kernel(), _stopped_by_ctrl_c(client):
             for number, cell in enumerate(notebook.cells):
                 count = client.code_cells_executed + 1
                 client.execute_cell(cell, number, execution_count=count)
@@ -162,13 +164,34 @@ def execute(
 
 
 @contextmanager
-def _ended_at_once(client: NotebookClient) -> Iterator[None]:
-    """After Ctrl-C, leave a kernel no time to tell of all that went wrong with it."""
+def _stopped_by_ctrl_c(client: NotebookClient) -> Iterator[None]:
+    """End the kernel at Ctrl-C: it has no time to tell of all that went wrong with it.
+
+    An interrupt may get lost in code that is called from C; the kernel's end is not.
+    """
+    pressed = []
+
+    def press(*event: object) -> None:
+        pressed.append(event)
+        client.shutdown_kernel = "immediate"
+        kernel = getattr(client.km.provisioner, "process", None) if client.km else None
+        if kernel:
+            kernel.kill()
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # no signals there
+        return
+    before = signal.signal(signal.SIGINT, press)
     try:
         yield
-    except KeyboardInterrupt:
-        client.shutdown_kernel = "immediate"
-        raise
+    except Exception:
+        if not pressed:
+            raise
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed:
+        raise KeyboardInterrupt
 
 
 def write(notebook: NotebookNode, path: Path) -> None:

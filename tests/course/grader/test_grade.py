@@ -12,7 +12,7 @@ from nbgrader.api import Gradebook
 
 from course.building.bake import bake
 from course.building.environment import environment
-from course.building.syllabus import Chapter, parts
+from course.building.syllabus import Chapter
 from course.grading.grade import grade
 from course.grading.limits import Limits
 from course.grading.outcome import report
@@ -251,11 +251,6 @@ def test_no_notebook_is_passed_over_without_a_word(released: Chapter) -> None:
     assert {line for line in said if "NOT GRADED" in line} == told | {twice}
     assert not [line for line in said if "error.txt" in line]
     assert scores(graded.csv) == {"ada": 3}
-
-
-def test_every_part_of_the_course_is_graded_in_a_file_of_tests() -> None:
-    files = Path(__file__).parents[1].glob("test_grading_part*.py")
-    assert {int(file.stem[-1]) for file in files} == set(parts())
 
 
 def test_the_table_tells_a_chapter_not_handed_in_from_a_blank_one(

@@ -64,6 +64,25 @@ def small_problem(seed, batch=3, m=12, n=20):
     return A, b, torch.randn(batch, n, generator=g)
 
 
+FLOAT64 = (
+    "the answer is in single precision (float32), but this chapter computes in float64: "
+    "is there a .float(), or a dtype=torch.float32?"
+)
+
+
+def slope_along(net, loss, directions):
+    """How fast loss() changes if the network's parameters move along the directions."""
+    values, parameters = [], list(net.parameters())
+    for h in (1e-6, -1e-6):
+        with torch.no_grad():
+            for p, d in zip(parameters, directions, strict=True):
+                p.add_(d, alpha=h)
+            values.append(loss().item())
+            for p, d in zip(parameters, directions, strict=True):
+                p.sub_(d, alpha=h)
+    return (values[0] - values[1]) / 2e-6
+
+
 # %% [markdown]
 # The baseline shall be as strong as we can make it. Chapter 11 ended with a warning: a small
 # budget wants a large λ, and *coordinate descent* is hard to beat. So we run ISTA, FISTA and
@@ -244,6 +263,7 @@ A, b, x = small_problem(seed=1)
 W1, W2, theta = ista_weights(A, 0.3)
 assert W1.shape == (20, 12), "W1 maps measurements (m) to codes (n)"
 assert W2.shape == (20, 20), "W2 maps codes to codes"
+assert W1.dtype == W2.dtype == torch.float64, FLOAT64
 layer = unroll.soft_threshold(b @ W1.T + x @ W2.T, theta)
 step = unroll.ista(A, b, 0.3, iterations=1, x0=x).x
 assert torch.allclose(layer, step, rtol=0, atol=1e-12), (
@@ -290,8 +310,7 @@ for seed, (m, n) in enumerate([(12, 20), (20, 12), (15, 15), (1, 6)]):
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# With `L = torch.linalg.matrix_norm(A, 2) ** 2` return `A.T / L`, the identity minus
-# `A.T @ A / L`, and `lam / L`.
+# $L$ is `torch.linalg.matrix_norm(A, 2) ** 2`, and all three, the threshold too, contain $1/L$.
 #
 # </details>
 
@@ -348,6 +367,7 @@ L = torch.linalg.eigvalsh(A.T @ A)[-1]
 same = (A.T / L).repeat(6, 1, 1), (torch.eye(20) - A.T @ A / L).repeat(6, 1, 1)
 iterates = unrolled(b, *same, (0.3 / L).repeat(6))
 assert iterates.shape == (7, 3, 20), "6 layers visit 7 points, the start included"
+assert iterates.dtype == torch.float64, FLOAT64
 walk = unroll.ista(A, b, 0.3, iterations=6, keep_iterates=True).iterates
 assert torch.allclose(iterates, walk, rtol=0, atol=1e-12), (
     "with ISTA's constants in every layer the network must be ISTA at every depth"
@@ -388,6 +408,20 @@ for seed in range(3):
             f"the gradient of the last iterate does not reach {name} of every layer: "
             "is the chain cut somewhere?"
         )
+    b = b.clone().requires_grad_()
+    pull = torch.randn(5, 4, 20, generator=torch.Generator().manual_seed(seed))
+    x, expected = torch.zeros(4, 20), 0.0
+    for k, (w1, w2, t) in enumerate(zip(*leaves, strict=True), 1):
+        x = unroll.soft_threshold(b @ w1.T + x @ w2.T, t)
+        expected = expected + (pull[k] * x).sum()
+    leaves = [b, *leaves]
+    exact = torch.autograd.grad(expected, leaves)
+    given = torch.autograd.grad((pull * unrolled(*leaves)).sum(), leaves)
+    for name, one, other in zip(("b", "W1", "W2", "theta"), given, exact, strict=True):
+        assert torch.allclose(one, other, rtol=0, atol=1e-10), (
+            f"the gradient with respect to {name} is not that of the iterates: every "
+            "path must carry it, in full"
+        )
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -405,8 +439,7 @@ for seed in range(3):
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# The body of the loop is
-# `x = unroll.soft_threshold(b @ W1[k].T + x @ W2[k].T, theta[k])` and an append.
+# With samples as rows, $W_1^k b + W_2^k x_k$ is `b @ W1[k].T + x @ W2[k].T`.
 #
 # </details>
 
@@ -448,6 +481,7 @@ def nmse_db(x_hat, x):
 
 # %% nbgrader={"grade": true, "grade_id": "ex12-3-visible", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 _, _, x = small_problem(seed=3)
+assert nmse_db(0.9 * x, x).dtype == torch.float64, FLOAT64
 assert torch.allclose(nmse_db(0.9 * x, x), torch.tensor(-20.0)), (
     "one tenth of the length is one hundredth of the energy: minus 20 dB"
 )
@@ -495,7 +529,16 @@ for seed in range(3):
     tracked = nmse_db(leaf, x).sum()
     assert tracked.requires_grad, "no gradient comes back: stay in PyTorch's graph"
     tracked.backward()
-    assert leaf.grad.abs().sum() > 0, "no gradient comes back to the codes"
+    off = x_hat - x
+    slope = 20 / math.log(10) * off / off.square().sum(dim=(1, 2), keepdim=True)
+    assert torch.allclose(leaf.grad, slope, rtol=1e-9, atol=0), (
+        "the gradient is not that of 10 log10(error / energy): is a part of the error "
+        "detached?"
+    )
+    stacked = nmse_db(x_hat[None] + torch.zeros(2, 1, 1, 1), x)
+    assert stacked.shape == (2, 3) and torch.allclose(stacked[1], value), (
+        "any number of axes may stand in front of the batch"
+    )
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -512,8 +555,8 @@ for seed in range(3):
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# `10 * torch.log10(error / x.square().sum())` with
-# `error = (x_hat - x).square().sum(dim=(-2, -1))`.
+# The energy of the truth is one number, `x.square().sum()`; the energy of the error has one for
+# each layer.
 #
 # </details>
 
@@ -617,6 +660,7 @@ for tied, copies in ((False, 5), (True, 1)):
     net = LISTA(A, 5, 0.3, tied=tied)
     shapes = [tuple(part.shape) for part in net.layers()]
     assert shapes == [(5, 20, 12), (5, 20, 20), (5,)], "the constants of five layers"
+    assert all(part.dtype == torch.float64 for part in net.layers()), FLOAT64
     assert torch.allclose(net.iterates(b), walk, rtol=0, atol=1e-12), (
         "an untrained network must be ISTA at every depth: where do the constants start?"
     )
@@ -664,6 +708,17 @@ for seed, (m, n) in enumerate([(12, 20), (9, 9), (8, 5)]):
             step = unroll.soft_threshold(b @ W1.T + before_it @ W2.T, theta)
             assert torch.allclose(after_it, step), "iterates use layers()"
         g = torch.Generator().manual_seed(seed)
+
+        def loss(net=net, b=b, x=x):
+            return (net.iterates(b)[1:] - x).square().sum()
+
+        ways = [torch.randn(p.shape, generator=g) / 20 for p in net.parameters()]
+        slopes = torch.autograd.grad(loss(), list(net.parameters()))
+        along = sum((s * w).sum().item() for s, w in zip(slopes, ways, strict=True))
+        assert math.isclose(along, slope_along(net, loss, ways), rel_tol=1e-4), (
+            "the gradient of the parameters is not what a small change of them shows: "
+            "does layers() pass all of it on?"
+        )
         for shift in (-5.0, 0.0, 5.0):
             with torch.no_grad():
                 for p in net.parameters():
@@ -691,9 +746,8 @@ for seed, (m, n) in enumerate([(12, 20), (9, 9), (8, 5)]):
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# For the thresholds `nn.Parameter(theta.repeat(copies))` in the constructor and `.abs()` of it in
-# `layers()`: never negative, equal to $\theta$ at the start, and with a gradient everywhere
-# else. (`softplus` and `exp` do as well, if they start at their inverse.)
+# A function of $t$ that is never negative, and equal to $\theta$ if $t = \theta$ at the start, is
+# `.abs()`. (`softplus` and `exp` do as well, if $t$ starts at their inverse.)
 #
 # </details>
 
@@ -774,11 +828,14 @@ def silent_share(iterates):
 # %% nbgrader={"grade": true, "grade_id": "ex12-5-visible", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 _, _, x = small_problem(seed=5)
 shrinking = torch.stack([0 * x, 0.9 * x, 0.99 * x])
+assert deep_loss(shrinking, x).dtype == torch.float64, FLOAT64
 assert torch.allclose(deep_loss(shrinking, x), torch.tensor(-30.0)), (
     "two layers, at -20 and at -40 dB: each counts as it is in dB. The start x_0 is no "
     "layer's achievement"
 )
-assert torch.allclose(silent_share(shrinking), torch.tensor([1.0, 0.0, 0.0])), (
+share = silent_share(shrinking)
+assert share.is_floating_point(), "a share is a number from 0 to 1, of any precision"
+assert torch.allclose(share.double(), torch.tensor([1.0, 0.0, 0.0])), (
     "x_0 is all silence, the others are not: one share per iterate"
 )
 
@@ -799,6 +856,11 @@ for seed in range(3):
         "one per cent less error must be worth the same in every layer, however small "
         "the error already is: where is the logarithm taken, per layer or of a sum?"
     )
+    off = (errors - x)[1:]
+    slope = 20 / math.log(10) * off / off.square().sum(dim=(1, 2), keepdim=True) / 3
+    assert torch.allclose(leaf.grad[1:], slope, rtol=1e-9, atol=0), (
+        "the gradient with respect to some layer is not that of the mean of the dB"
+    )
     better = errors.clone()
     better[2] = x + 0.05 * other
     gain = deep_loss(errors, x) - deep_loss(better, x)
@@ -817,8 +879,17 @@ for seed in range(3):
     )
     codes = torch.zeros(3, 4, 6)
     codes[1, 0, seed], codes[1, 1, 0], codes[2, :, 1] = -1e-9, 2.0, 1.0
-    assert torch.allclose(silent_share(codes), torch.tensor([1.0, 0.5, 0.0])), (
+    share = silent_share(codes).double()
+    assert torch.allclose(share, torch.tensor([1.0, 0.5, 0.0])), (
         "a code is silent if all of its entries are exactly zero; count codes, not entries"
+    )
+    g = torch.Generator().manual_seed(seed)
+    codes = torch.randn(6, 30, 3, generator=g) * (
+        torch.rand(6, 30, 3, generator=g) < 0.2
+    )
+    counted = [sum(not any(code) for code in layer) / 30 for layer in codes.tolist()]
+    assert torch.allclose(silent_share(codes).double(), torch.tensor(counted)), (
+        "the share of silent codes is another one, counted code by code"
     )
 ### END HIDDEN TESTS
 
@@ -837,7 +908,8 @@ for seed in range(3):
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# `nmse_db(iterates[1:], x).mean()` and `(iterates == 0).all(dim=2).double().mean(dim=1)`.
+# PyTorch takes no mean of true and false: make numbers of them first, with `.double()`. The mean
+# is over the samples, axis 1.
 #
 # </details>
 
@@ -1001,6 +1073,42 @@ for goal in (0.0, 0.12):  # a walk that gets worse at once, and one that passes 
         "the network must end with the weights of the smallest number, also when it "
         "went on to worse ones: a copy is needed, for weights change in place"
     )
+
+
+def bump(w, at):
+    return math.exp(-((w - at) ** 2) / 0.01)
+
+
+walk, path = Line(), []  # forty steps by hand
+adam = torch.optim.Adam(walk.parameters(), lr=0.04)
+for k in range(41):
+    path.append(walk.w.item())
+    adam.param_groups[0]["lr"] = 0.04 * (1 + math.cos(math.pi * k / 40)) / 2
+    walk.w.grad = torch.tensor(-1.0)
+    adam.step()
+for landscape in (
+    lambda w: 1 - w + 0.8 * bump(w, 0.2) + 4 * max(w - 0.7, 0.0),  # a hill first
+    lambda w: w - 0.8 * bump(w, 0.2) - 0.5 * bump(w, 0.7),  # the deeper valley first
+):
+    across = Line()
+    history = train(
+        across,
+        lambda: (ones, ones),
+        lambda iterates, x: -iterates[-1].sum(),
+        lambda net, landscape=landscape: landscape(net.w.item()),
+        40,
+        0.04,
+        every=4,
+    )
+    expected = [landscape(w) for w in path[::4]]
+    assert torch.allclose(torch.tensor(history), torch.tensor(expected)), (
+        "a number that is worse must not disturb the walk: better ones may lie behind a "
+        "hill. Keep the best weights aside, and go on from the last ones"
+    )
+    assert math.isclose(landscape(across.w.item()), min(expected), rel_tol=1e-9), (
+        "the network must end with the best weights of the whole walk, whatever numbers "
+        "came before and after"
+    )
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -1018,10 +1126,8 @@ for goal in (0.0, 0.12):  # a walk that gets worse at once, and one that passes 
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# Loop over `range(steps + 1)`. If `step % every == 0`: append `float(measure(net))` under
-# `torch.no_grad()`, and if it is the minimum so far, set
-# `best = {name: w.clone() for name, w in net.state_dict().items()}`. If `step < steps`: draw,
-# `zero_grad`, `backward`, `optimiser.step()`, `schedule.step()`.
+# A copy of all weights is `{name: w.clone() for name, w in net.state_dict().items()}`. One loop
+# over `range(steps + 1)` has a place for every measurement, the last one too.
 #
 # </details>
 
@@ -1285,6 +1391,7 @@ with torch.no_grad():
     for p in net.parameters():
         p.add_(0.3)
 W1, W2, _ = net.layers()
+assert coupling_defect(W1, W2, A).dtype == torch.float64, FLOAT64
 assert coupling_defect(W1, W2, A).max() < 1e-12, (
     "after the parameters have moved, W2 must be that of the new W1"
 )
@@ -1306,6 +1413,17 @@ for seed in range(3):
     ), (
         "half an identity too much, in one layer, is a defect of 1/2 there and 0 elsewhere"
     )
+    g = torch.Generator().manual_seed(seed)
+    for n in (20, 3):
+        off = exact[:, :n, :n] + torch.randn(4, n, n, generator=g) / (seed + 1)
+        difference = (off - exact[:, :n, :n]).flatten(1)
+        size = (difference.square().sum(dim=1) / n).sqrt()
+        assert torch.allclose(
+            coupling_defect(W1[:, :n], off, A[:, :n]), size, rtol=1e-9
+        ), (
+            "for a random difference the defect is another number: the Frobenius norm "
+            "adds up the squares of all entries, and that of I is the root of n"
+        )
     net = LISTACP(A, 4, 0.1 * (seed + 1))
     before = A.clone()
     walk = unroll.ista(
@@ -1338,18 +1456,14 @@ for seed in range(3):
         for p in net.parameters():
             p.copy_(0.3 * torch.randn(p.shape, generator=g) - 0.2)
     assert (net.layers()[2] >= 0).all(), "thresholds must never be negative"
-    loss = (net(b) - x).square().sum()
-    big = max(net.parameters(), key=torch.numel)
-    slope = torch.autograd.grad(loss, big)[0]
-    direction = torch.randn(big.shape, generator=g)
-    values = []
-    for h in (1e-6, -1e-6):
-        with torch.no_grad():
-            big.add_(h * direction)
-            values.append((net(b) - x).square().sum().item())
-            big.sub_(h * direction)
-    measured = (values[0] - values[1]) / 2e-6
-    assert math.isclose((slope * direction).sum().item(), measured, rel_tol=1e-3), (
+
+    def loss(net=net, b=b, x=x):
+        return (net.iterates(b)[1:] - x).square().sum()
+
+    ways = [torch.randn(p.shape, generator=g) / 20 for p in net.parameters()]
+    slopes = torch.autograd.grad(loss(), list(net.parameters()))
+    along = sum((s * w).sum().item() for s, w in zip(slopes, ways, strict=True))
+    assert math.isclose(along, slope_along(net, loss, ways), rel_tol=1e-4), (
         "the gradient is not that of the network: W acts twice, in W1 and in W2, and "
         "both ways must carry gradient"
     )
@@ -1364,15 +1478,14 @@ for seed in range(3):
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# $A$ must be kept but not learned: `self.register_buffer("A", A.clone())`. For stacked matrices
-# `self.W @ self.A` multiplies layer by layer, and `torch.eye(n) - ...` broadcasts.
-# `torch.linalg.matrix_norm` takes the Frobenius norm of the last two axes.
+# $A$ must be kept but not learned: `self.register_buffer("A", A.clone())`. Between stacked
+# matrices `@` multiplies layer by layer. `torch.linalg.matrix_norm` takes the Frobenius norm of
+# the last two axes; that of $I$ is $\sqrt n$.
 #
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# `return self.W, torch.eye(self.A.shape[1]) - self.W @ self.A, self.t.abs()`, with parameters
-# made as in exercise 12.4. The norm of the identity is $\sqrt n$.
+# The second matrix is `torch.eye(self.A.shape[1]) - self.W @ self.A`, in `layers()`.
 #
 # </details>
 

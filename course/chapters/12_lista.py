@@ -41,6 +41,8 @@ generator = setup(seed=12)
 # %% [markdown]
 # ## Cold open: ten iterations, not one more
 #
+# (As in every chapter, the *cold open* shows the problem before any theory.)
+#
 # A sensor delivers a thousand signals per second, each to be turned into a sparse code, on
 # a chip that has time for **ten** iterations per signal. Chapter 11 solved such problems by
 # waiting. This time we may not wait.
@@ -84,8 +86,8 @@ def slope_along(net, loss, directions):
 
 
 # %% [markdown]
-# The baseline shall be as strong as we can make it. Chapter 11 ended with a warning: a small
-# budget wants a large λ, and *coordinate descent* is hard to beat. So we run ISTA, FISTA and
+# We make the baseline as strong as we can. Chapter 11 ended with a warning: a small
+# number of iterations needs a large λ, and *coordinate descent* is hard to beat. So we run ISTA, FISTA and
 # coordinate descent with many λ, and for **each** number of iterations keep the λ that is
 # best for it, on the very signals that are then reported. No real user could tune so well.
 
@@ -163,8 +165,9 @@ axes[1].set(xlabel="iterations or passes", ylabel="NMSE in dB (ratio)", ylim=(-3
 axes[1].legend(fontsize=8, loc="lower left", bbox_to_anchor=(0, 0.17))
 figure(
     fig,
-    caption="Ten iterations of a well-tuned solver (lines; circles: the truth) leave a "
-    "code too short and full of grass. Every curve uses the best λ for each budget.",
+    caption="Ten iterations of a well-tuned solver (lines; circles: the truth) leave large "
+    "entries too short, and small false ones everywhere. Every curve uses the best λ for "
+    "each number of iterations.",
     alt="Left: the true code has about ten non-zero entries, drawn as circles; FISTA's "
     "lines reach only part of the way to them and small false lines stand "
     "everywhere. Right: error against iterations on a log axis. After ten, ISTA is near "
@@ -174,12 +177,11 @@ for name, curve in classical.items():
     print(f"{name:18s} after ten: {curve[DEPTH]:6.1f} dB")
 
 # %% [markdown]
-# Look at what these solvers are prepared for. Their guarantees hold for *every* $b$ and every
-# starting point: for dense codes, for adversaries. Our sensor never sees those. It sees the
-# same matrix $A$ day after day, and codes that are always sparse. A solver that knew this
-# could take liberties.
+# The guarantees of these solvers hold for *every* $b$ and every starting point, also for dense
+# codes and for the worst case. Our sensor does not meet those. It sees the same matrix $A$ day
+# after day, and sparse codes only. A solver that uses this knowledge can be faster.
 #
-# How would it know? From examples. In 2010 Gregor and LeCun looked at the loop of ISTA, saw
+# How can it get the knowledge? From examples. In 2010 Gregor and LeCun read the loop of ISTA as
 # a neural network, and trained it.
 
 # %% [markdown]
@@ -604,8 +606,8 @@ print(
 # - **Untied**: each layer has its own; $K$ times as many.
 #
 # One rule must survive the freedom. A threshold below zero is no threshold: it would push
-# entries *away* from zero and fill the code with grass. An optimiser knows nothing of that, so
-# $\theta_k \ge 0$ has to hold by construction: store any real number $t_k$ and use a function
+# entries *away* from zero and fill the code with small false ones. An optimiser does not know
+# that, so $\theta_k \ge 0$ has to hold by construction: store any real number $t_k$ and use a function
 # of it that is never negative.
 
 # %% [markdown]
@@ -1260,7 +1262,7 @@ print(
 # sees to it that only few entries are ever non-zero. The network has discovered what "AMP takes
 # step 1" told us in chapter 11, and what Ablin, Moreau, Massias and Gramfort (2019) made a
 # theorem: the step may be $1/L_S$, with $L_S$ the Lipschitz constant *restricted to the support*.
-# It traded a guarantee for everyone against speed for its own kind.
+# It gave up a guarantee for every signal and gained speed for the signals of its training.
 #
 # The same for the price: high while the iterate is wrong and its errors are large, low once
 # they are small. ISTA's constant λ is a compromise between the two, with a bias that stays, as
@@ -1293,7 +1295,7 @@ with torch.no_grad():
     last_defect = (
         torch.linalg.matrix_norm(last_W2 - (torch.eye(100) - last_W1 @ A)) / 10
     )
-fig = plt.figure(figsize=(7, 2.6))
+fig = plt.figure(figsize=(7, 3.0))
 axes = fig.subplots(1, 4, gridspec_kw={"width_ratios": [1, 1, 1, 1.6]})
 pictures = {
     "W₂, layer 2": W2[1],
@@ -1301,9 +1303,11 @@ pictures = {
     "I − W₁A, layer 10": coupled[9],
 }
 for ax, (name, picture) in zip(axes, pictures.items(), strict=False):
-    ax.imshow(picture[:24, :24], vmin=-0.4, vmax=0.4, cmap="RdBu_r")
+    shown = ax.imshow(picture[:24, :24], vmin=-0.4, vmax=0.4, cmap="RdBu_r")
     ax.set_title(name, fontsize=9)
     ax.axis("off")
+bar = fig.colorbar(shown, ax=list(axes[:3]), location="bottom", shrink=0.5, pad=0.02)
+bar.set_label("value of an entry", fontsize=8)
 axes[3].plot(layer, defect, marker="o", ms=4, label="every layer's loss")
 axes[3].plot(layer, last_defect, marker="s", ms=4, label="last layer's loss")
 axes[3].set(xlabel="layer", ylabel="coupling defect", ylim=(0, 1.3))
@@ -1312,7 +1316,7 @@ figure(
     fig,
     caption="A corner of 24 × 24 entries of the learned matrices, and the size of "
     "W₂ − (I − W₁A) over the layers. Deep down the network couples them by itself.",
-    alt="Three red and blue matrix pictures: W2 of layer 2 with a red diagonal; W2 "
+    alt="Three red and blue matrix pictures with a colour bar from -0.4 to 0.4: W2 of layer 2 with a red diagonal; W2 "
     "of layer 10 and I minus W1 A of layer 10, which look alike entry by entry. On the "
     "right the defect falls from above 1 in layer 1 to about 0.1 in layer 10 for "
     "the network trained on every layer; for the other it stays above 0.4.",
@@ -1670,7 +1674,7 @@ figure(
 # parallel atoms should share a patch among them, and in what proportion. For that a step
 # $\tfrac1L D^\top$ is a poor start and a learned $W_1$ a good one.
 #
-# And coordinate descent, true to chapter 11, is not beaten after three rounds: a layer with its
+# And coordinate descent, as in chapter 11, is not beaten after three rounds: a layer with its
 # $256 \times 256$ matrix $W_2$ costs more than two of its passes. The gain is in the first layer,
 # which has no $W_2$ to pay for.
 
@@ -1938,7 +1942,7 @@ print(
 #
 # Change one thing at a time, and guess first:
 #
-# - `NET = cp`, `NET = tied`: does structure make the network sturdier?
+# - `NET = cp`, `NET = tied`: does structure make the network more robust?
 # - `NET = last`: which of its ten layers has anything to lose?
 # - Train on a *mixture*: let `draw` pick the density from 0.05 to 0.2 for every batch. What does
 #   the network lose at 0.1, and what does it gain elsewhere?
@@ -1986,7 +1990,7 @@ print("after sixty rounds it is worse than the zero code:", bool(run_on[-1] > 0)
 # network's answer, but the network does not lower it: it was trained for $x^\star$, not for the
 # Lasso. A learned code that must be trusted is handed to a solver that can be.
 #
-# **Another matrix.** The control "foreign": the network contains $A$ by heart. It is a solver
+# **Another matrix.** The control "foreign": what the network has learned belongs to $A$. It is a solver
 # for one matrix, and worse than doing nothing for another.
 #
 # **The price of learning.** Training is paid once, by multiplications too. Count a backward

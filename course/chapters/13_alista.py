@@ -114,8 +114,8 @@ print("beats the best Lasso:", history.best_db < best_lasso)
 # ## 1. What a layer does to an error
 #
 # Why may we write $W^\top (b - A x)$ at all, with one matrix in place of LISTA's two? Because of
-# the theorem of chapter 12: $W_2^k \to I - W_1^k A$ is *necessary* for recovery. It is a strict
-# master. Take a network that works (section 3 says with which $W$), with thresholds that shrink
+# the theorem of chapter 12: $W_2^k \to I - W_1^k A$ is *necessary* for recovery. Small violations
+# already cost accuracy. Take a network that works (section 3 says with which $W$), with thresholds that shrink
 # by a fifth in every layer, very sparse codes and no noise, and spoil the coupling by a
 # random matrix of spectral norm $\varepsilon$.
 
@@ -260,8 +260,8 @@ for seed, (m, n) in enumerate([(3, 5), (5, 3), (4, 4)]):
 # ## 2. Let the sure ones pass
 #
 # In the limit $\theta_k \to 0$, but on the way the threshold is needed, to keep the small
-# wrong entries out. And it takes its toll from everyone: an entry that is plainly on the
-# support comes out too small by $\theta_k$, in every layer.
+# wrong entries out. And it reduces every entry: one that is clearly on the support comes out too
+# small by $\theta_k$, in every layer.
 #
 # **Support selection** (Chen et al. 2018, section 3) exempts the few largest. Of the entries of a
 # sample the `keep` largest in magnitude pass unchanged, if they exceed the threshold at all;
@@ -742,7 +742,7 @@ print("control below 0.1:", bool(control.abs().max() < 0.1))
 # %% [markdown]
 # **This should surprise you.** Two random directions among vectors of 5000 numbers have a cosine
 # of about 0.01. From thousands of noisy samples, in every one of its sixteen layers, the
-# network was groping towards the matrix that you have just computed with one linear solve.
+# network moved towards the matrix that you have just computed with one linear solve.
 
 # %% [markdown]
 # ## 4. Two numbers a layer
@@ -1210,7 +1210,7 @@ axes[1].legend(fontsize=8, ncols=4, loc="upper left")
 figure(
     fig,
     caption="Left: with the guaranteed thresholds the errors fall at exactly the predicted "
-    "rate. Right: half of them, and false positives flood in.",
+    "rate. Right: with half of them there are many false positives.",
     alt="Two panels of error against layer on a logarithmic axis. Left, four straight "
     "lines for s = 1 to 4 lie on or just below their dotted bounds, the steeper the "
     "sparser. Right, the solid lines for s = 1, 2 and 3 leave their bounds and zigzag at a "
@@ -1223,11 +1223,12 @@ figure(
 # case. In this pair of bases the worst case is also the common case, for every crosstalk has size
 # $\mu$ or 0, so the thresholds cannot be lowered.
 #
-# Now the sobering side, the last line. For the random dictionary of our small problem the
-# guarantee ends at a single non-zero, while ALISTA recovers ten. A guarantee fears that all
-# crosstalk conspires; in a random dictionary crosstalk of size $\mu$ is rare, and it adds up like
-# noise. So thresholds far below the guaranteed ones work, *almost always*, and those are what
-# training finds. Support selection helps too: the largest entries pay nothing.
+# Now the limit of this theory, in the last line. For the random dictionary of our small problem the
+# guarantee ends at a single non-zero, while ALISTA recovers ten. A guarantee must assume that all
+# crosstalk has the largest size and the worst sign; in a random dictionary crosstalk of size $\mu$
+# is rare, and it adds up like noise. So thresholds far below the guaranteed ones work for most
+# codes, and those are what training finds. Support selection helps too: the largest entries are
+# not reduced.
 
 # %% [markdown]
 # ## 5. Three numbers in all
@@ -1690,7 +1691,7 @@ for name, (b, proposals) in cases.items():
 # Every case ends with its certificate; no proposal can prevent that. How much the proposals
 # save is another matter. And mind what is certified: the minimum of the *Lasso*, which
 # is a worse estimate of $x^\star$ than the network's own output. A safeguard is for those
-# who need the Lasso's answer, or an upper limit on the damage. It is no way to a better code.
+# who need the Lasso's answer, or an upper limit on the damage. It does not make a better code.
 
 # %% [markdown]
 # ## The library's version
@@ -2077,8 +2078,8 @@ for atoms in (64, 144, 256):
 # With 144 atoms for 64 pixels the Lasso is far ahead: it keeps correcting, where a layer trusts
 # that its crosstalk is small.
 #
-# **Ill-conditioned matrices.** $(A A^\top)^{-1}$ multiplies noise where $A$ hardly sees. There the ridge
-# is no luxury.
+# **Ill-conditioned matrices.** $(A A^\top)^{-1}$ multiplies noise in the directions that $A$ hardly
+# measures. There the ridge is needed.
 #
 # **You care about the objective.** Then train for it, or safeguard: a network that was trained to be
 # near $x^\star$ is no good Lasso solver, and the other way round.

@@ -16,6 +16,7 @@ from torch import Tensor
 
 import unroll as u
 
+CODES = 3000  # of each small dictionary
 DRAW = 200  # codes in one of the small test sets whose spread is shown
 Row = dict[str, Any]
 
@@ -39,12 +40,18 @@ def refit(A: Tensor, b: Tensor, x: Tensor) -> Tensor:
 def lasso_and_refit(
     A: Tensor, b: Tensor, x: Tensor, lams: Sequence[float], iterations: int
 ) -> dict[str, tuple[float, Tensor]]:
-    """The best Lasso and the best refitted one: lambda and codes of each."""
+    """The best Lasso and the best refitted one: lambda and codes of each.
+
+    A refit is tried down to a lambda of 0.007: below it, every support is too large.
+    """
     best: dict[str, tuple[float, float, Tensor]] = {}
     code = None
     for lam in lams:  # each starts at the last
         code = u.fista(A, b, lam, iterations=iterations, restart=True, x0=code).x
-        for name, found in (("Lasso", code), ("Lasso, refitted", refit(A, b, code))):
+        tried = {"Lasso": code}
+        if lam > 0.007:
+            tried["Lasso, refitted"] = refit(A, b, code)
+        for name, found in tried.items():
             error = u.nmse_db(found, x).item()
             if name not in best or error < best[name][0]:
                 best[name] = (error, lam, found)
@@ -136,7 +143,7 @@ def by_draws(codes: dict[str, Tensor], x: Tensor) -> Row:
 
 
 def small(seeds: Sequence[int], fit: Callable, keep: list[int]) -> Row:
-    """50 x 100: ALISTA, HyperLISTA and the lines, 4000 codes of each dictionary."""
+    """50 x 100: ALISTA, HyperLISTA and the lines, 3000 codes of each dictionary."""
     start, per_seed, triples = time.process_time(), [], []
     grid = {
         "c1": [0.02, 0.04, 0.06, 0.08, 0.11, 0.15, 0.2],
@@ -146,13 +153,13 @@ def small(seeds: Sequence[int], fit: Callable, keep: list[int]) -> Row:
     for seed in seeds:
         coding = gaussian(50, 100, seed)
         A = coding.A
-        b, x = coding.sample(4000, torch.Generator().manual_seed(2000 + seed))
-        lams = [0.064 / 2**i for i in range(8)]
+        b, x = coding.sample(CODES, torch.Generator().manual_seed(2000 + seed))
+        lams = [0.1 / 2**i for i in range(7)]
         lines = lasso_and_refit(A, b, x, lams, iterations=300)
         codes = {name: code for name, (_, code) in lines.items()}
         codes["oracle"] = refit(A, b, x)
         tuned = best_triple(
-            A, *coding.sample(1000, torch.Generator().manual_seed(3000 + seed)), grid
+            A, *coding.sample(500, torch.Generator().manual_seed(3000 + seed)), grid
         )
         triples.append(tuned)
         hyper = u.HyperLISTA(A, 16, c1=tuned["c1"], c2=tuned["c2"], c3=tuned["c3"])
@@ -163,8 +170,8 @@ def small(seeds: Sequence[int], fit: Callable, keep: list[int]) -> Row:
         per_seed.append(by_draws(codes, x))
     return _gathered(per_seed) | {
         "triples": triples,
-        "codes": 4000,
-        "draws": 4000 // DRAW,
+        "codes": CODES,
+        "draws": CODES // DRAW,
         "seconds": round(time.process_time() - start, 1),
     }
 
@@ -183,7 +190,7 @@ def standard() -> Row:
     start, coding = time.process_time(), gaussian(250, 500, 0)
     A = coding.A
     b, x = coding.sample(2000, torch.Generator().manual_seed(2001))
-    lams = (0.064, 0.04, 0.03, 0.02, 0.014, 0.01, 0.0056, 0.004, 0.0028, 0.002)
+    lams = (0.03, 0.02, 0.014, 0.01, 0.0056, 0.004, 0.0028, 0.002)
     lines = lasso_and_refit(A, b, x, lams, iterations=80)
     codes = {name: code for name, (_, code) in lines.items()}
     codes["oracle"] = refit(A, b, x)

@@ -199,7 +199,7 @@ def standard() -> Row:
     grid = {
         "c1": [0.03, 0.045, 0.06, 0.08],
         "c2": [0.0, 0.0001, 0.0003, 0.001],
-        "c3": [40.0, 60.0, 80.0, 110.0, 150.0],
+        "c3": [15.0, 25.0, 40.0, 60.0, 80.0, 110.0],
     }
     tuned = best_triple(
         A, *coding.sample(200, torch.Generator().manual_seed(3001)), grid

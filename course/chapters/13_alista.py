@@ -25,6 +25,7 @@
 
 # %% tags=["setup"]
 import math
+from functools import partial
 from itertools import product
 
 import matplotlib.pyplot as plt
@@ -943,7 +944,7 @@ print("the constraint alone is worth little: ", db["W at random, wᵢᵀaᵢ = 1
 # weight is learned, and it has no support selection. One picture of four curves cannot say which of the
 # two differences counts. For that, every weight must be tried with and without the selection. The library's
 # benchmark did this for three dictionaries, the same for all cells, each network at its best rate, with
-# 3000 test codes that no training has seen. The learned matrices got 128 000 samples, ten times as many
+# 3000 test codes that no training has seen. The learned matrices got 76 800 samples, six times as many
 # as in the cold open.
 
 # %%
@@ -967,12 +968,20 @@ for weight in ("W = A", "learned W", "analytic W"):
     numbers = claims[f"{weight}, selection"]["numbers"]
     cells = [cell(f"{weight}, {kind}") for kind in ("soft threshold", "selection")]
     print(f"{weight:15} {numbers:9,d}   {cells[0]:22}   {cells[1]}")
-warm = cell("learned W from the analytic one, soft threshold")
-print(f"learned W, started at the analytic one:  {warm}")
-print(f"best Lasso {mean(lines['Lasso']['db']):.1f}, oracle {mean(lines['oracle']['db']):.1f}")
+print(
+    f"best Lasso {mean(lines['Lasso']['db']):.1f}, oracle {mean(lines['oracle']['db']):.1f}"
+)
 
 # %% [markdown]
-# CELLS_TEXT
+# Compare the cells. With the soft threshold no weight comes near the best Lasso, the derived one no more
+# than the learned one. With the selection but a poor weight, $W = A$, the Lasso is not reached either. Each of the
+# two ideas gains several decibels alone, and more together with the other. So both deserve the credit: the
+# weight, because it leaves less crosstalk, and the selection, because the large entries are no longer
+# reduced in every layer.
+#
+# This also answers the question of the cold open. More samples do not help LISTA-CP much: six times as many
+# leave it far above the Lasso. Its weight is not what it lacks. It lacks the support selection; with it (Chen
+# et al. call that network LISTA-CPSS) the same learned matrices come much closer.
 #
 # ### Which NMSE?
 #
@@ -1398,9 +1407,10 @@ assert all(part.isfinite().all() for part in silent), "b = 0 gives NaN or infini
 assert (silent[0] == 0).all() and (silent[2] == 12).all(), (
     "b = 0 and x = 0: the residual is exactly zero, so threshold 0 and keep n"
 )
-lost = hyper_numbers(A_try, pinv_try, 0 * b_try, x_try + 1, 0.5, (0.3, 0.1, 2.0))
-assert all(part.isfinite().all() for part in lost), "b = 0 gives NaN or infinity"
-assert (lost[2] == 0).all(), "b = 0 and x not: all error is still there, so keep is 0"
+for c3 in (2.0, 0.0):
+    lost = hyper_numbers(A_try, pinv_try, 0 * b_try, x_try + 1, 0.5, (0.3, 0.1, c3))
+    assert all(part.isfinite().all() for part in lost), "b = 0 gives NaN or infinity"
+    assert (lost[2] == 0).all(), "b = 0 and x not: all error is left, so keep is 0"
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -1484,7 +1494,9 @@ print("the triple:", triple)
 # over their 45 subsets of 200 codes.
 
 # %%
-print("              mean dB   lowest and highest of 45 draws   draws ahead of the best Lasso")
+print(
+    "              mean dB   lowest and highest of 45 draws   draws ahead of the best Lasso"
+)
 for name in ("Lasso", "Lasso, refitted", "HyperLISTA", "ALISTA", "oracle"):
     row = lines[name]
     low, high = min(row["draws_lowest_db"]), max(row["draws_highest_db"])
@@ -1493,7 +1505,9 @@ for name in ("Lasso", "Lasso, refitted", "HyperLISTA", "ALISTA", "oracle"):
 print("HyperLISTA's numbers for the three dictionaries, from a grid of its own:")
 for found in claims["lines 50 x 100"]["triples"]:
     edge = ", ".join(found["on_edge_of_the_wide_grid"]) or "none"
-    print(f"  c1 {found['c1']:.3f}, c2 {found['c2']:.3f}, c3 {found['c3']:.1f}; on an edge: {edge}")
+    print(
+        f"  c1 {found['c1']:.3f}, c2 {found['c2']:.3f}, c3 {found['c3']:.1f}; on an edge: {edge}"
+    )
 
 # %% [markdown]
 # HYPER_TEXT
@@ -1798,9 +1812,12 @@ b_std, x_std = standard.sample(500, torch.Generator().manual_seed(18))
 W_std = analytic_weight(A_std)
 
 
+KEEP_STD = [round(min(0.012 * (k + 1), 0.13) * 500) for k in range(16)]
+
+
 def rebuilt(kind, name):
     """A network of the library with the numbers stored for it."""
-    net = kind(A_std)
+    net = kind(A_std, keep=KEEP_STD)
     for constant, values in rows[name]["constants"].items():
         for layer, value in zip(net.layers, values, strict=True):
             setattr(layer, constant, unroll.Positive(value))
@@ -1836,7 +1853,7 @@ nets = {
     "HyperLISTA": (hyper_std, "HyperLISTA 40", 3),
     "ALISTA": (rebuilt(unroll.ALISTA, "ALISTA 40"), "ALISTA 40", 32),
     "ALISTA-AT": (
-        rebuilt(lambda A: unroll.ALISTAAT(A, epsilon=0.3), "ALISTA-AT 40"),
+        rebuilt(partial(unroll.ALISTAAT, epsilon=0.3), "ALISTA-AT 40"),
         "ALISTA-AT 40",
         32,
     ),
@@ -1860,7 +1877,9 @@ for (name, values), colour in zip(
 ):
     axes[1].plot(values, label=name, color=colour)
 for ax, title in zip(axes, ("nothing learned", "3, 32, 48 numbers"), strict=True):
-    for (text, level), style in zip(levels.items(), ("--", "-.", (0, (5, 1)), ":"), strict=True):
+    for (text, level), style in zip(
+        levels.items(), ("--", "-.", (0, (5, 1)), ":"), strict=True
+    ):
         ax.axhline(level, color="k", lw=0.8, ls=style)
         above = text in ("best Lasso", "refitted Lasso", "Bayes-AMP")
         ax.text(0, level + (0.3 if above else -2.1), text, fontsize=7)
@@ -1887,7 +1906,9 @@ for name, (_, row, count) in nets.items():
         f"{text:>11}"
     )
 for text, level in levels.items():
-    print(f"{text:17} {bounds[names[text]]['db'][0]:6.1f} dB", end="   better than it: ")
+    print(
+        f"{text:17} {bounds[names[text]]['db'][0]:6.1f} dB", end="   better than it: "
+    )
     better = [name.split(":")[0] for name, v in learned_curves.items() if v[-1] < level]
     print(", ".join(better) or "none of the four")
 
@@ -1895,11 +1916,15 @@ for text, level in levels.items():
 # (Published: the training logs of NA-ALISTA's authors, about 20 million samples each. AMP needs
 # 25 iterations for −35 dB, see chapter 11. The measured column is read from the benchmark's file.)
 #
-# A matrix that costs one linear solve, a handful of numbers, a few thousand samples, and the error
-# lies *below every Lasso*, within a few dB of an oracle that knows the answer's support. Who puts
-# only the left panel's λ = 0.4 beside a network learns nothing about the network. (Mind the bump
-# around layer 10: a layer may do harm that later ones repair. Who reports the last layer only does
-# not see it.)
+# A matrix that costs one linear solve, a few numbers, a few thousand samples, and the error lies *below every
+# Lasso*. Whoever puts only the left panel's λ = 0.4 beside a network learns nothing about the network. But
+# look at the other two lines as well. The refitted Lasso is close to the networks; it costs an exact Lasso first,
+# hundreds of iterations. And Bayes-AMP is better than all of them, after the same 16 iterations, and almost at
+# the oracle: on this problem nobody needs a network for accuracy. It has to be told how the codes are drawn,
+# though, and its matrix must have independent entries (chapter 11 shows what happens otherwise). A network
+# learns the first from samples. (Note the bump
+# around layer 10: a layer may do harm that later ones repair. Whoever reports the last layer only does not
+# see it.)
 #
 # RidgeALISTA is a small step of the library beyond the literature. The analytic weight minimises crosstalk
 # and lets more noise through than $A$ does (you will measure it below). While the
@@ -1920,12 +1945,11 @@ b_foreign, x_foreign = foreign.sample(100, g)
 gammas, thetas = (
     torch.tensor(rows["ALISTA 40"]["constants"][c]) for c in ("gamma", "theta")
 )
-keep_std = unroll.ALISTA(A_std).keep
 
 
 def controlled(A, W, b, x):
     """Error of every layer of ALISTA with the stored numbers; diverged is 100 dB."""
-    codes = alista(A, W, b, gammas, thetas, keep_std)
+    codes = alista(A, W, b, gammas, thetas, KEEP_STD)
     return unroll.nmse_db(codes, x).nan_to_num(100.0).clamp(max=100.0)
 
 
@@ -2039,7 +2063,7 @@ for percent in percents:
 
 # %%
 densities = [0.05, 0.1, 0.15, 0.2, 0.25]
-by_density = {"ALISTA": [], "HyperLISTA": [], "Lasso, λ = 0.003": []}
+by_density = {"ALISTA": [], "HyperLISTA": [], "Lasso, λ = 0.003": []}  # NMSE in dB
 for density in densities:
     source = unroll.SparseCoding(A_std, density=density)
     b, x = source.sample(30, torch.Generator().manual_seed(23))
@@ -2068,19 +2092,22 @@ figure(
     caption="Left: ALISTA when the dictionary is not what it thinks. Right: denser codes "
     "than those it was trained on (dotted).",
     alt="Left, the error rises from -42 dB to about -23 as A is off by up to 5 percent, "
-    "while with W derived from the right A it stays at -42. Right, both networks beat the "
-    "Lasso at density 0.1; ALISTA loses to it at 0.15, HyperLISTA at 0.25.",
+    "while with W derived from the right A it stays at -42. Right, three rising curves: both "
+    "networks are below the Lasso at density 0.1, for which they were made, and not at all "
+    "other densities. ALISTA rises most steeply.",
 )
 print("two percent cost more than 8 dB:", unknown[3] > unknown[0] + 8)
-at_15 = {name: values[2] for name, values in by_density.items()}
-print("density 0.15, best first:", sorted(at_15, key=at_15.get))
+for i, density in enumerate(densities):
+    order = sorted(by_density, key=lambda name: by_density[name][i])
+    print(f"density {density:.2f}, best first:", ", ".join(order))
 
 # %% [markdown]
 # An error of $p$ percent in $A$ acts like noise of $p$ percent: no weight can remove it, and a network that
 # was trained without it does not expect it. For denser codes ALISTA degrades faster than the
-# Lasso, because its thresholds and counts were made for ten percent; HyperLISTA, which
-# looks at the sample, holds out longer. In the end everyone fails. Nothing in a network's output says so:
-# for a warning, take the duality gap.
+# Lasso, because its thresholds and counts were made for ten percent; HyperLISTA, which follows the sample,
+# degrades more slowly. But it was tuned for ten percent, too, and is not the best everywhere: see the order at
+# each density. At the highest density all three fail. Nothing in a network's output says so: for a warning,
+# take the duality gap.
 #
 # **Coherent dictionaries.** The weight can only undo what $A A^\top$ knows. In the overcomplete cosine
 # dictionary of chapter 11, $A A^\top$ is nearly a multiple of the identity (its rows are fine), so
@@ -2203,8 +2230,11 @@ quiz(
 #   other dictionaries of the same kind.
 # - With thresholds $\mu B_k$ there are no false positives, and the error falls by the factor
 #   $\mu (2s - 1)$ per layer. True, sharp, and far too pessimistic for random dictionaries.
-# - HyperLISTA estimates the error of each sample and needs three numbers, found on a grid.
-# - Both lie between the best Lasso and the oracle. Every comparison needs these two lines.
+# - HyperLISTA estimates the error of each sample and needs three numbers, found on a grid. Here the best
+#   momentum is none, so that two are left.
+# - The weight and the support selection both matter; only a table with each of them switched on and off shows it.
+# - Every comparison needs four lines: the best Lasso, the same with a refit, Bayes-AMP that knows the prior, and
+#   the oracle. On the standard problem the networks beat the first and not the third.
 # - A safeguard ends with a certificate whatever the network does: of the Lasso, not of the code.
 #
 # ## Glossary

@@ -1,6 +1,6 @@
 """The lines that every comparison of chapter 13 needs, on thousands of codes.
 
-Rows of ``claims_unroll.py``, which runs them: best Lasso, the same with its values
+Rows of ``claims.py``, which runs them: best Lasso, the same with its values
 refitted by least squares, oracle, Bayes-AMP (told the prior), HyperLISTA from a wide
 grid, ALISTA. Also how far the order of two rows depends on which 200 codes are drawn.
 """

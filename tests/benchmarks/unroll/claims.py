@@ -1,6 +1,6 @@
 """What chapters 12 and 13 claim of learned sparse codes, each cause with its control.
 
-    python tests/benchmarks/claims_unroll.py [--only ROW ...]
+    python -m tests.benchmarks.unroll.claims [--only ROW ...]
 
 Gaussian dictionaries 50 x 100 with unit columns, codes of density 0.1, SNR 40 dB,
 float32, one thread. A seed draws its own dictionary, training batches, validation set
@@ -22,12 +22,12 @@ from collections.abc import Callable
 from functools import cache, partial
 from typing import Any
 
-import claims_lines
-import record
 import torch
 from torch import Tensor
 
 import unroll as u
+from tests.benchmarks import record
+from tests.benchmarks.unroll import lines
 
 SEEDS = (0, 1, 2)
 TEST, VALIDATION, BATCH = 3000, 1000, 64
@@ -40,7 +40,7 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 @cache
 def problem(seed: int) -> u.SparseCoding:
     """The dictionary of a seed."""
-    return claims_lines.gaussian(50, 100, seed)
+    return lines.gaussian(50, 100, seed)
 
 
 @cache
@@ -223,10 +223,8 @@ def plan() -> dict[str, Callable[[], Row]]:
         net = partial(with_matrices, make)
         rows[name] = partial(searched, net, (0.01, 0.003), steps=300, batch=256)
     settings = {"rate": 0.05, "steps": 600, "batch": BATCH, "loss": every_layer}
-    rows["lines 50 x 100"] = partial(
-        claims_lines.small, SEEDS, partial(fit, **settings), KEEP
-    )
-    rows["lines 250 x 500"] = claims_lines.standard
+    rows["lines 50 x 100"] = partial(lines.small, SEEDS, partial(fit, **settings), KEEP)
+    rows["lines 250 x 500"] = lines.standard
     return rows
 
 

@@ -13,7 +13,7 @@
 # %% [markdown]
 # # 13 · Weights you can derive
 #
-# > **Claim.** The matrices of LISTA need no training, for they follow from the dictionary in closed form; with two learned numbers a layer, or three in all, the network beats the best Lasso.
+# > **Claim.** The matrices of LISTA need no training: they follow from the dictionary in closed form. With support selection and two learned numbers a layer, the network beats the best Lasso.
 
 # %% [markdown]
 # | | |
@@ -24,22 +24,22 @@
 # | **Points** | 26, in eight exercises |
 
 # %% tags=["setup"]
-import json
 import math
+from functools import partial
 from itertools import product
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import torch
 
-import course.kit
 import unroll
-from course.kit import Question, figure, quiz, setup
+from course.kit import Question, figure, quiz, setup, stored
 
 generator = setup(seed=13)
 
 # %% [markdown]
 # ## Cold open: eighty thousand numbers
+#
+# (As in every chapter, the *cold open* shows the problem before any theory.)
 #
 # Chapter 12 ended with LISTA-CP: a layer carries the residual back, not with $A$, but with a
 # matrix of its own,
@@ -51,22 +51,19 @@ generator = setup(seed=13)
 # $w_i$ for each atom $a_i$.) Sixteen such layers have $16\,(mn + 1)$ numbers. We train them for
 # the small problem of chapter 12: $A$ is $50 \times 100$ and Gaussian with columns of
 # norm 1, an entry of the code is non-zero with probability 0.1, the noise is 40 dB below the
-# signal. For comparison, the exact Lasso on the 200 test samples, at the λ that happens to be
-# best for them.
+# signal. For comparison, the exact Lasso on the 1000 test samples, at the λ that is best for
+# these very samples.
 
 # %%
 problem = unroll.SparseCoding.gaussian(50, 100, generator, density=0.1, snr_db=40.0)
 A = problem.A
-b_test, x_test = problem.sample(200, torch.Generator().manual_seed(14))
+b_test, x_test = problem.sample(1000, torch.Generator().manual_seed(14))
 
-
-def lasso_codes(lam):
-    """Solve the Lasso: where ISTA and FISTA with this lambda would end."""
-    options = {"tol": 1e-4 * lam, "iterations": 2000, "restart": True}
-    return unroll.fista(A, b_test, lam, **options).x
-
-
-lasso_path = [lasso_codes(0.001 * 2**i) for i in range(5)]
+lasso_path, start = [], None  # where ISTA and FISTA with these λ would end
+for lam in (0.064, 0.016, 0.008, 0.004, 0.002):  # each starts at the last
+    options = {"tol": 1e-3 * lam, "iterations": 600, "restart": True, "x0": start}
+    start = unroll.fista(A, b_test, lam, **options).x
+    lasso_path.append(start)
 best_lasso = min(unroll.nmse_db(codes, x_test).item() for codes in lasso_path)
 
 # %%
@@ -91,7 +88,7 @@ figure(
     caption="Left: LISTA-CP while it is trained, still far above the dashed line after "
     "twelve thousand samples. Right: how many numbers 16 layers have to learn.",
     alt="Left, the error of LISTA-CP falls from -5 dB and flattens near -18 dB, while "
-    "the best Lasso lies at about -32 dB. Right, on logarithmic axes the counts for "
+    "the best Lasso lies at about -31 dB. Right, on logarithmic axes the counts for "
     "LISTA and LISTA-CP rise as parallel lines, from about a hundred thousand at 100 "
     "atoms to tens of millions at 2000.",
 )
@@ -101,21 +98,20 @@ print(f"LISTA-CP for 250 x 500:     {16 * (250 * 500 + 1):9,d} numbers")
 print("beats the best Lasso:", history.best_db < best_lasso)
 
 # %% [markdown]
-# The training works: the error falls. It is merely in no hurry. Given more time it will get
-# better, but the numbers grow with $n^2$, and for the $250 \times 500$ problem of the
-# literature the published recipes use millions of samples. Every one of these numbers
-# is inferred from noisy examples. And yet we *know* $A$: all there is to know about the problem
-# was written down before the first sample was drawn. Do these matrices need learning at
-# all?
+# The training works, the error falls, and it stops far above the dashed line. Are there too few
+# samples, or is something else missing? Section 4 answers that. The numbers are many, too: they grow
+# with $n^2$, and for the $250 \times 500$ problem of the literature the published recipes use millions
+# of samples. Every one of these numbers is estimated from noisy examples. And yet we *know* $A$, before
+# the first sample is drawn. Do these matrices need learning at all?
 #
-# Keep this trained network. We shall find out where its matrices were heading.
+# Keep this trained network. We shall see in which direction its matrices were moving.
 
 # %% [markdown]
 # ## 1. What a layer does to an error
 #
 # Why may we write $W^\top (b - A x)$ at all, with one matrix in place of LISTA's two? Because of
-# the theorem of chapter 12: $W_2^k \to I - W_1^k A$ is *necessary* for recovery. It is a strict
-# master. Take a network that works (section 3 says with which $W$), with thresholds that shrink
+# the theorem of chapter 12: $W_2^k \to I - W_1^k A$ is *necessary* for recovery. Small violations
+# already cost accuracy. Take a network that works (section 3 says with which $W$), with thresholds that shrink
 # by a fifth in every layer, very sparse codes and no noise, and spoil the coupling by a
 # random matrix of spectral norm $\varepsilon$.
 
@@ -158,6 +154,12 @@ figure(
 # **Shapes.** `W` is `(m, n)` like `A`. Samples are rows: $W^\top r$ is `r @ W`, and $E e$ is
 # `e @ E.T`.
 
+# %% tags=["given"]
+FLOAT64 = (
+    "the answer is in single precision (float32), but this chapter computes in float64: "
+    "is there a .float(), or a dtype=torch.float32?"
+)
+
 # %% [markdown]
 # ### Exercise 13.1 · The error matrix
 # Difficulty ●○○○○ · 2 points
@@ -191,6 +193,7 @@ x_true, x_now = torch.randn(2, 3, 6, generator=g)
 b_try = x_true @ A_try.T
 v = carry(A_try, W_try, b_try, x_now)
 assert v.shape == (3, 6), "a layer maps codes to codes"
+assert v.dtype == torch.float64, FLOAT64
 assert torch.allclose(carry(A_try, W_try, b_try, x_true), x_true), (
     "at the true code there is no residual, so nothing is carried back"
 )
@@ -245,15 +248,16 @@ for seed, (m, n) in enumerate([(3, 5), (5, 3), (4, 4)]):
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# `x + (b - x @ A.T) @ W`, and the identity of size $n$ minus `W.T @ A`.
+# $x - x^\star - W^\top A \, (x - x^\star)$: take $x - x^\star$ out of it, on the right.
 #
 # </details>
+
 # %% [markdown]
 # ## 2. Let the sure ones pass
 #
 # In the limit $\theta_k \to 0$, but on the way the threshold is needed, to keep the small
-# wrong entries out. And it takes its toll from everyone: an entry that is plainly on the
-# support comes out too small by $\theta_k$, in every layer.
+# wrong entries out. And it reduces every entry: one that is clearly on the support comes out too
+# small by $\theta_k$, in every layer.
 #
 # **Support selection** (Chen et al. 2018, section 3) exempts the few largest. Of the entries of a
 # sample the `keep` largest in magnitude pass unchanged, if they exceed the threshold at all;
@@ -297,6 +301,7 @@ def support_select(v, theta, keep):
 # %% nbgrader={"grade": true, "grade_id": "ex13-2-visible", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 v = torch.tensor([[3.0, -0.5, -2.0, 1.5], [0.2, 0.1, -0.3, 4.0]])
 chosen = support_select(v, 1.0, 2)
+assert chosen.dtype == torch.float64, FLOAT64
 assert chosen[0, :3].tolist() == [3, 0, -2], (
     "the two largest entries of the first sample pass unchanged: magnitude counts, not sign"
 )
@@ -350,13 +355,14 @@ for seed in range(3):
     v = torch.randn(4, 9, generator=g, requires_grad=True)
     theta = torch.tensor(0.4, requires_grad=True)
     x = support_select(v, theta, 3)
-    slope_v, slope_theta = torch.autograd.grad(x.sum(), [v, theta])
-    assert torch.equal(slope_v, (x != 0).to(v.dtype)), (
+    pull = torch.randn(4, 9, generator=g)
+    slope_v, slope_theta = torch.autograd.grad((pull * x).sum(), [v, theta])
+    assert torch.equal(slope_v, pull * (x != 0)), (
         "who survives moves along with v, one to one, passed or not; the ranking itself "
         "has no gradient"
     )
     paid = (x != 0) & (x != v)
-    assert torch.allclose(slope_theta, -v.sign()[paid].sum()), (
+    assert torch.allclose(slope_theta, -(pull * v.sign())[paid].sum()), (
         "only those who pay the threshold feel it: a passing entry has no slope in theta"
     )
 ### END HIDDEN TESTS
@@ -377,8 +383,8 @@ for seed in range(3):
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# With `size = v.detach().abs()` and `larger` from hint 2, the mask is
-# `(larger < keep) & (size > theta)`. Both comparisons broadcast.
+# Who passes must meet both conditions: `(larger < keep) & (size > theta)`. Both comparisons
+# broadcast.
 #
 # </details>
 
@@ -457,7 +463,7 @@ def identity_and_hadamard(m):
 def coherence(W, A):
     """Largest crosstalk of W, its columns scaled to w_i^T a_i = 1.
 
-    W, A: (m, n), with every w_i^T a_i different from 0. Returns a tensor of shape ().
+    W, A: (m, n), with every w_i^T a_i different from 0. Returns a number.
     """
     ### BEGIN SOLUTION
     own = (W * A).sum(dim=0)
@@ -467,17 +473,18 @@ def coherence(W, A):
 
 
 # %% nbgrader={"grade": true, "grade_id": "ex13-3-visible", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
-assert torch.allclose(coherence(simplex(5), simplex(5)), torch.tensor(0.2)), (
+assert math.isclose(coherence(simplex(5), simplex(5)), 0.2, rel_tol=1e-6), (
     "corners of a simplex have inner products -1/5 with each other: size counts, not "
     "sign, and an atom's product with itself is no crosstalk"
 )
 pair = identity_and_hadamard(16)
-assert torch.allclose(coherence(pair, pair), torch.tensor(0.25)), (
+assert math.isclose(coherence(pair, pair), 0.25, rel_tol=1e-6), (
     "an atom of the one basis has inner products of size 1/4 with the other, 0 with its own"
 )
-assert torch.allclose(
-    coherence(pair * torch.arange(1, 33), pair), torch.tensor(0.25)
-), "the length of the columns of W is arbitrary: scale them first"
+longer = coherence(pair * torch.arange(1, 33), pair)
+assert math.isclose(longer, 0.25, rel_tol=1e-6), (
+    "the length of the columns of W is arbitrary: scale them first"
+)
 
 # %% nbgrader={"grade": true, "grade_id": "ex13-3-heldout", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 assert coherence(torch.eye(3), torch.eye(3)) == 0, "orthonormal atoms do not talk"
@@ -499,7 +506,8 @@ for seed in range(4):
         "the arguments were changed: work on new tensors"
     )
     flips = torch.randn(8, generator=g)
-    assert torch.allclose(coherence(W_try * flips, A_try), coherence(W_try, A_try)), (
+    scaled = float(coherence(W_try * flips, A_try))
+    assert math.isclose(scaled, brute, rel_tol=1e-9), (
         "scaling the columns of W, also by negative numbers, must not matter"
     )
 ### END HIDDEN TESTS
@@ -519,8 +527,7 @@ for seed in range(4):
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# `own = (W * A).sum(dim=0)` are the $w_i^\top a_i$; `(W / own).T @ A` is the scaled matrix, and
-# `fill_diagonal_(0)` clears its diagonal.
+# `(W * A).sum(dim=0)` are the $w_i^\top a_i$; `fill_diagonal_(0)` clears the diagonal of a matrix.
 #
 # </details>
 
@@ -568,6 +575,7 @@ g = torch.Generator().manual_seed(4)
 A_try = torch.randn(6, 10, generator=g)
 W = analytic_weight(A_try)
 assert W.shape == (6, 10), "one column for each atom"
+assert W.dtype == torch.float64, FLOAT64
 assert torch.allclose((W * A_try).sum(dim=0), torch.ones(10)), (
     "the constraint is violated: the multiplier of each column is still free, and the "
     "constraint says what it is"
@@ -608,6 +616,15 @@ for seed, (m, n) in enumerate([(3, 7), (6, 6), (10, 12), (20, 60)]):
     assert torch.allclose(analytic_weight(A_try[:, order]), W[:, order], atol=1e-8), (
         "renaming the atoms must rename the weights"
     )
+g = torch.Generator().manual_seed(10)
+turn = torch.linalg.qr(torch.randn(6, 6, generator=g))[0]
+hard = turn * torch.logspace(0, -3, 6) @ torch.randn(6, 9, generator=g)
+inverse = torch.linalg.pinv(hard).T
+closed = inverse / (inverse * hard).sum(dim=0)
+assert torch.allclose(analytic_weight(hard), closed, rtol=1e-6, atol=0), (
+    "some directions of this A are a thousand times weaker than others, and there the "
+    "answer is not exact: iterations or an added ridge do not get there, a solve does"
+)
 square = torch.randn(5, 5, generator=torch.Generator().manual_seed(9))
 assert torch.allclose(analytic_weight(square).T @ square, torch.eye(5), atol=1e-8), (
     "with as many equations as unknowns there need not be any crosstalk"
@@ -632,7 +649,7 @@ assert torch.allclose(analytic_weight(simplex(6)), simplex(6), atol=1e-9), (
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# `X = torch.linalg.solve(A @ A.T, A)`, and the numbers are `(X * A).sum(dim=0)`.
+# `torch.linalg.solve(G, A)` solves $G X = A$ for all columns of $X$ at once.
 #
 # </details>
 
@@ -710,7 +727,7 @@ ax.set(xlabel="layer k", ylabel="cosine", ylim=(-0.1, 1))
 ax.legend(fontsize=8, loc="center right")
 figure(
     fig,
-    caption="Where the training of the cold open was heading: the cosine between what it "
+    caption="The direction of the training of the cold open: the cosine between what it "
     "added to A and what the closed form adds, among vectors of 5000 numbers.",
     alt="Cosine against layer. The curve for the analytic weight runs between 0.6 and 0.9 "
     "over all sixteen layers; the control stays at zero.",
@@ -721,7 +738,7 @@ print("control below 0.1:", bool(control.abs().max() < 0.1))
 # %% [markdown]
 # **This should surprise you.** Two random directions among vectors of 5000 numbers have a cosine
 # of about 0.01. From thousands of noisy samples, in every one of its sixteen layers, the
-# network was groping towards the matrix that you have just computed with one linear solve.
+# network moved towards the matrix that you have just computed with one linear solve.
 
 # %% [markdown]
 # ## 4. Two numbers a layer
@@ -768,6 +785,7 @@ b_try = torch.randn(4, 6, generator=g)
 step = 1 / torch.linalg.eigvalsh(A_try @ A_try.T)[-1]
 codes = alista(A_try, A_try, b_try, step.expand(5), 0.2 * step.expand(5), [0] * 5)
 assert codes.shape == (6, 4, 9), "five layers visit six points, the start included"
+assert codes.dtype == torch.float64, FLOAT64
 assert (codes[0] == 0).all(), "the walk starts at zero"
 classical = unroll.ista(A_try, b_try, 0.2, iterations=5, keep_iterates=True).iterates
 assert torch.allclose(codes, classical), (
@@ -807,22 +825,22 @@ for seed in range(3):
     )
     assert torch.allclose(codes, alone), "samples must not influence each other"
     gamma.requires_grad_(), theta.requires_grad_()
-    last = alista(A_try, W_try, b_try, gamma, theta, [0] * 4)[-1]
-    slopes = torch.autograd.grad(last.square().sum(), [gamma, theta], allow_unused=True)
-    assert all(s is not None and (s != 0).all() for s in slopes), (
-        "the last iterate depends on the numbers of every layer; some gradient is lost"
-    )
-    moved = 1e-6 * torch.tensor([1.0, 0.0, 0.0, 0.0])
-    ahead, behind = (
-        alista(A_try, W_try, b_try, gamma + t * moved, theta, [0] * 4)[-1]
-        .square()
-        .sum()
-        for t in (1, -1)
-    )
-    assert torch.allclose(slopes[0][0], (ahead - behind) / 2e-6, rtol=1e-4), (
-        "the gradient of the first step is not what a small change of it shows: does it "
-        "flow through all later layers?"
-    )
+    for counts in ([0] * 4, keep):
+        pull = torch.randn(5, 4, 9, generator=g)
+        x, expected = torch.zeros(4, 9), 0.0
+        for k in range(4):
+            v = x + gamma[k] * (b_try - x @ A_try.T) @ W_try
+            x = unroll.support_select(v, theta[k], counts[k])
+            expected = expected + (pull[k + 1] * x).sum()
+        given = (pull * alista(A_try, W_try, b_try, gamma, theta, counts)).sum()
+        exact = torch.autograd.grad(expected, [gamma, theta])
+        slopes = torch.autograd.grad(given, [gamma, theta], allow_unused=True)
+        for name, one, other in zip(("gamma", "theta"), slopes, exact, strict=True):
+            assert one is not None, f"no gradient reaches {name}"
+            assert torch.allclose(one, other, rtol=0, atol=1e-10), (
+                f"the gradient with respect to {name} is not that of the iterates: does "
+                "all of it flow through all later layers?"
+            )
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -840,8 +858,7 @@ for seed in range(3):
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# `for step, threshold, count in zip(gamma, theta, keep)`, and the body is
-# `x = support_select(x + step * ((b - x @ A.T) @ W), threshold, count)`.
+# What is selected from is `x + gamma[k] * ((b - x @ A.T) @ W)`.
 #
 # </details>
 
@@ -908,9 +925,9 @@ figure(
     fig,
     caption="Left: four networks, trained on as few samples. Right: the 32 numbers of the "
     "best one.",
-    alt="Left, error against layer. The network with the analytic weight falls to about -38 "
-    "dB, below the line of the best Lasso at -32. LISTA-CP and the network with W = A end "
-    "near -17 and -19 dB, the one with a random feasible W stays near -4 dB. Right, learned steps "
+    alt="Left, error against layer. The network with the analytic weight falls below the line "
+    "of the best Lasso at about -31 dB. LISTA-CP and the network with W = A end "
+    "far above that line, the one with a random feasible W stays near 0 dB. Right, learned steps "
     "scatter around 1, learned thresholds fall from about 0.5 to almost 0.",
 )
 db = {name: unroll.nmse_db(codes[-1], x_test).item() for name, codes in runs.items()}
@@ -919,15 +936,52 @@ print("W = A with its own 32 numbers does:   ", db["W = A: 32"] < best_lasso)
 print("the constraint alone is worth little: ", db["W at random, wᵢᵀaᵢ = 1: 32"] > -10)
 
 # %% [markdown]
-# Thirty-two numbers, seconds of training, and no Lasso keeps up. (The learned steps alternate
-# between short and long around 1, as in the accelerated schemes of Chebyshev.) Two of the other curves are
-# controls.
-# With $W = A$ the same training, with its own 32 numbers, gets stuck: so the gain is not in
-# the numbers. A random $W$ that satisfies $w_i^\top a_i = 1$ is useless: so it is not
-# in the constraint either. It is in the crosstalk.
+# Thirty-two numbers, seconds of training, and the error is below that of the best Lasso. (The learned
+# steps alternate between short and long around 1, as in the accelerated schemes of Chebyshev.) A random
+# $W$ that satisfies $w_i^\top a_i = 1$ is useless, so the constraint alone is not the reason.
 #
-# (LISTA-CP has the patience problem, no defect: with enough samples it passes too. Start it
-# *at* the analytic weight and it has nothing left to learn but the thresholds.)
+# But what *is* the reason? The network with $W = A$ has a worse weight. LISTA-CP differs in two ways: its
+# weight is learned, and it has no support selection. One picture of four curves cannot say which of the
+# two differences counts. For that, every weight must be tried with and without the selection. The library's
+# benchmark did this for three dictionaries, the same for all cells, each network at its best rate, with
+# 3000 test codes that no training has seen. The learned matrices got 76 800 samples, six times as many
+# as in the cold open.
+
+# %%
+claims = stored("claims_unroll")["rows"]
+lines = claims["lines 50 x 100"]["methods"]
+
+
+def mean(values):
+    """The mean over the dictionaries."""
+    return sum(values) / len(values)
+
+
+def cell(name):
+    """Mean over three dictionaries, and the three."""
+    errors = claims[name]["db"]
+    return f"{mean(errors):6.1f} ({', '.join(f'{e:.0f}' for e in errors)})"
+
+
+print("NMSE in dB        numbers   soft threshold           support selection")
+for weight in ("W = A", "learned W", "analytic W"):
+    total = claims[f"{weight}, selection"]["numbers"]
+    cells = [cell(f"{weight}, {kind}") for kind in ("soft threshold", "selection")]
+    print(f"{weight:15} {total:9,d}   {cells[0]:22}   {cells[1]}")
+print(
+    f"best Lasso {mean(lines['Lasso']['db']):.1f}, oracle {mean(lines['oracle']['db']):.1f}"
+)
+
+# %% [markdown]
+# Compare the cells. Down the left column, a better weight gains about eight decibels, and no weight comes near
+# the best Lasso. Along the rows, the selection gains about ten decibels with the learned and with the derived
+# weight, but little with $W = A$, and for one of the three dictionaries it does harm there. Only the derived
+# weight *and* the selection together pass the best Lasso. So both deserve the credit, and neither is enough
+# alone.
+#
+# This also answers the question of the cold open. More samples do not help LISTA-CP much: six times as many
+# leave it far above the Lasso. Its weight is not what it lacks. It lacks the support selection; with it (Chen
+# et al. call that network LISTA-CPSS) the same learned matrices come much closer.
 #
 # ### Which NMSE?
 #
@@ -1047,6 +1101,7 @@ for s, gamma in product((1, 2, 3), (0.6, 1.0, 1.3)):
     x_true = torch.zeros(1, m + 1)
     x_true[0, :s] = 1.0
     theta, bounds = guarantee(1 / m, s, s, 6, gamma)
+    assert theta.dtype == bounds.dtype == torch.float64, FLOAT64
     codes = walk(corners, x_true @ corners.T, theta * slack, gamma)
     errors = (codes - x_true).abs().sum(dim=2)[:, 0]
     assert (codes[:, :, s:] == 0).all(), (
@@ -1080,6 +1135,36 @@ for s, gamma in product((1, 2, 3), (0.6, 1.0)):
     assert torch.allclose(errors, bounds, rtol=1e-4), (
         "noise costs an entry of the support twice: directly, and by the higher threshold"
     )
+# One layer from the worst error that a bound of 0.7 allows, when everything pulls the s
+# entries towards zero: their own errors, their crosstalk, the noise and the threshold.
+for mu, s, gamma, delta in product(
+    (0.07, 0.3), (1, 2, 4), (0.5, 1.0, 1.3, 1.9), (0.0, 0.03)
+):
+    way = 1.0 if gamma > 1 else -1.0  # a step that is too long needs errors outwards
+    gram = (1 - way * mu) * torch.eye(s) + way * mu
+    atoms = torch.linalg.cholesky(gram).T
+    start = torch.full((1, s), 5.0 + way * 0.7 / s)
+    noise = torch.linalg.solve(atoms.T, torch.full((s, 1), -delta))[:, 0]
+    measured = torch.full((1, s), 5.0) @ atoms.T + noise
+    theta, bounds = guarantee(mu, s, 0.7, 1, gamma, delta)
+    off = gamma * (mu * 0.7 + delta)  # what an entry off the support hears at worst
+    assert math.isclose(theta[0], off, rel_tol=1e-9), (
+        "the threshold is not the least that excludes every false positive"
+    )
+    options = {"iterations": 1, "step_size": gamma, "x0": start}
+    worst = (unroll.ista(atoms, measured, off / gamma, **options).x - 5).abs().sum()
+    assert math.isclose(bounds[1], worst, rel_tol=1e-9), (
+        f"mu = {mu}, s = {s}, gamma = {gamma}, delta = {delta}: the worst error after a "
+        f"layer is {worst:.4f}, and the bound is {bounds[1]:.4f}. A step that is too long "
+        "leaves gamma - 1 of an entry's own error; and a bound may rise"
+    )
+    theta, bounds = guarantee(mu, s, 0.7, 5, gamma, delta)
+    for k in range(5):
+        one = guarantee(mu, s, bounds[k].item(), 1, gamma, delta)
+        assert math.isclose(one[0][0], theta[k], rel_tol=1e-9), "theta follows from B"
+        assert math.isclose(one[1][1], bounds[k + 1], rel_tol=1e-9), (
+            "every layer treats the bound before it in the same way, also if bounds rise"
+        )
 pair = identity_and_hadamard(64)
 for seed, s in enumerate((1, 2, 3, 4)):
     g = torch.Generator().manual_seed(seed)
@@ -1113,8 +1198,7 @@ for seed, s in enumerate((1, 2, 3, 4)):
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# $\theta_k = \gamma (\mu B_k + \delta)$, and
-# $B_{k+1} = |1 - \gamma| B_k + \gamma \mu (s - 1) B_k + s \gamma \delta + s \theta_k$.
+# $\theta_k = \gamma (\mu B_k + \delta)$, and in the double sum each $|e_j|$ appears $s - 1$ times.
 #
 # </details>
 
@@ -1151,7 +1235,7 @@ for s, colour in zip((1, 2, 3, 4), ("C0", "C1", "C2", "C3"), strict=True):
             below = (errors <= bounds + 1e-9).all()
             print(f"s = {s}: rate within 2 % of {2 * s - 1}/8: {bool(close)};", end=" ")
             print("errors within the bound:", bool(below))
-most = math.ceil((1 + 1 / coherence(W, A).item()) / 2) - 1
+most = math.ceil((1 + 1 / float(coherence(W, A))) / 2) - 1
 print("random dictionary of 50 x 100: guaranteed up to s =", most)
 for ax, title in zip(axes, ("thresholds of the theory", "half of them"), strict=True):
     ax.set(title=title, xlabel="layer", ylabel="largest ‖x − x*‖₁", ylim=(1e-8, 1e3))
@@ -1159,7 +1243,7 @@ axes[1].legend(fontsize=8, ncols=4, loc="upper left")
 figure(
     fig,
     caption="Left: with the guaranteed thresholds the errors fall at exactly the predicted "
-    "rate. Right: half of them, and false positives flood in.",
+    "rate. Right: with half of them there are many false positives.",
     alt="Two panels of error against layer on a logarithmic axis. Left, four straight "
     "lines for s = 1 to 4 lie on or just below their dotted bounds, the steeper the "
     "sparser. Right, the solid lines for s = 1, 2 and 3 leave their bounds and zigzag at a "
@@ -1172,11 +1256,12 @@ figure(
 # case. In this pair of bases the worst case is also the common case, for every crosstalk has size
 # $\mu$ or 0, so the thresholds cannot be lowered.
 #
-# Now the sobering side, the last line. For the random dictionary of our small problem the
-# guarantee ends at a single non-zero, while ALISTA recovers ten. A guarantee fears that all
-# crosstalk conspires; in a random dictionary crosstalk of size $\mu$ is rare, and it adds up like
-# noise. So thresholds far below the guaranteed ones work, *almost always*, and those are what
-# training finds. Support selection helps too: the largest entries pay nothing.
+# Now the limit of this theory, in the last line. For the random dictionary of our small problem the
+# guarantee ends at a single non-zero, while ALISTA recovers ten. A guarantee must assume that all
+# crosstalk has the largest size and the worst sign; in a random dictionary crosstalk of size $\mu$
+# is rare, and it adds up like noise. So thresholds far below the guaranteed ones work for most
+# codes, and those are what training finds. Support selection helps too: the largest entries are
+# not reduced.
 
 # %% [markdown]
 # ## 5. Three numbers in all
@@ -1211,8 +1296,9 @@ figure(
 #
 # Write `hyper_numbers(A, pinv, b, x, mu, c)`, which returns $\theta_k$, $\beta_k$ and
 # $\mathrm{keep}_k$ of every sample at the code `x`, each of shape `(batch, 1)`, the last one of
-# dtype `int64`. `pinv` is $A^+$, shape `(n, m)`, and `c` is the triple. A residual of exactly zero
-# must give threshold 0 and `keep` $n$; nothing may come out as NaN, not even for $b = 0$.
+# dtype `int64`. `pinv` is $A^+$, shape `(n, m)`, and `c` is the triple of numbers $\ge 0$. A residual
+# of exactly zero must give threshold 0 and `keep` $n$, whatever $c_3$ is; nothing may come out as
+# NaN, not even for $b = 0$.
 
 
 # %% nbgrader={"grade": false, "grade_id": "ex13-7", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -1224,13 +1310,14 @@ def hyper_numbers(A, pinv, b, x, mu, c):
     """
     ### BEGIN SOLUTION
     c1, c2, c3 = c
-    tiny = torch.finfo(b.dtype).tiny
+    n = A.shape[1]
     error = ((b - x @ A.T) @ pinv.T).abs().sum(dim=1, keepdim=True)
     whole = (b @ pinv.T).abs().sum(dim=1, keepdim=True)
     beta = c2 * (x != 0).sum(dim=1, keepdim=True)
-    gone = ((whole + tiny) / (error + tiny)).log()
-    keep = (c3 * gone).floor().clamp(0, A.shape[1]).long()
-    return c1 * mu * error, beta, keep
+    exact = error == 0
+    gone = (whole / error.masked_fill(exact, 1.0)).log()  # log 0 is minus infinity
+    keep = (c3 * gone).floor().nan_to_num(0.0).clamp(0, n).masked_fill(exact, n)
+    return c1 * mu * error, beta, keep.long()
     ### END SOLUTION
 
 
@@ -1247,12 +1334,14 @@ A_try, pinv_try, b_try, x_try = hyper_case(1)
 theta, beta, keep = hyper_numbers(A_try, pinv_try, b_try, x_try, 0.5, (0.2, 0.1, 3.0))
 assert theta.shape == beta.shape == keep.shape == (5, 1), "one number for each sample"
 assert keep.dtype == torch.int64, "keep is a count"
+assert theta.dtype == torch.float64, FLOAT64
 size = (pinv_try @ (b_try[2] - A_try @ x_try[2])).abs().sum()
 assert torch.allclose(theta[2, 0], 0.2 * 0.5 * size), (
     "the threshold is c1 mu times the estimated l1 error of this very sample: residual "
     "first, then the pseudo-inverse, then the sum of magnitudes"
 )
-assert torch.allclose(beta[:, 0], 0.1 * (x_try != 0).sum(dim=1)), (
+counted = 0.1 * (x_try != 0).sum(dim=1).double()
+assert torch.allclose(beta[:, 0].double(), counted, rtol=1e-6), (
     "momentum counts non-zeros; their sizes do not matter"
 )
 at_zero = hyper_numbers(A_try, pinv_try, b_try, 0 * x_try, 0.5, (0.2, 0.1, 3.0))
@@ -1280,6 +1369,10 @@ for seed in range(3):
                 "keep is c3 times the natural logarithm of the part of the error that is "
                 "gone, rounded down, never negative, never more than n"
             )
+            used = c[1] * sum(value != 0 for value in x_try[i].tolist())
+            assert math.isclose(beta[i, 0], used, rel_tol=1e-6), (
+                "the momentum is c2 times the number of non-zeros of this sample"
+            )
         bigger = hyper_numbers(A_try, pinv_try, 7 * b_try, 7 * x_try, mu, c)
         assert torch.allclose(bigger[0], 7 * theta), (
             "a louder sample, a higher threshold"
@@ -1296,10 +1389,28 @@ for seed in range(3):
             "if all but a known part of the error is gone, keep follows from the "
             "definition: which logarithm, and where is it cut off?"
         )
+    x_whole = x_try.sign()
+    integers = torch.arange(96.0).reshape(8, 12) % 7 - 3
+    solved = x_whole @ integers.T  # without rounding, so that the residual is exactly 0
+    solved[0], x_mixed = solved[0] + 1, x_whole
+    for c3 in (1e-3, 0.5, 40.0):
+        parts = hyper_numbers(
+            integers, torch.linalg.pinv(integers), solved, x_mixed, 0.5, (0.3, 0.1, c3)
+        )
+        assert (parts[0][1:] == 0).all() and (parts[2][1:] == 12).all(), (
+            f"c3 = {c3}: a residual of exactly zero must give threshold 0 and keep n, "
+            "however small c3 is"
+        )
+        assert parts[0][0] > 0, "the first sample has a residual, and so a threshold"
 silent = hyper_numbers(A_try, pinv_try, 0 * b_try, 0 * x_try, 0.5, (0.3, 0.1, 2.0))
 assert all(part.isfinite().all() for part in silent), "b = 0 gives NaN or infinity"
-assert (silent[2].clamp(0, 12) == silent[2]).all(), "b = 0: keep leaves 0..n"
-assert (silent[0] == 0).all(), "where there is nothing, the threshold is zero"
+assert (silent[0] == 0).all() and (silent[2] == 12).all(), (
+    "b = 0 and x = 0: the residual is exactly zero, so threshold 0 and keep n"
+)
+for c3 in (2.0, 0.0):
+    lost = hyper_numbers(A_try, pinv_try, 0 * b_try, x_try + 1, 0.5, (0.3, 0.1, c3))
+    assert all(part.isfinite().all() for part in lost), "b = 0 gives NaN or infinity"
+    assert (lost[2] == 0).all(), "b = 0 and x not: all error is left, so keep is 0"
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -1311,18 +1422,19 @@ assert (silent[0] == 0).all(), "where there is nothing, the threshold is zero"
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# Against $0/0$ add the smallest positive number, `torch.finfo(b.dtype).tiny`, to both sums before
-# you divide. A count of non-zeros is the sum of `x != 0`.
+# The quotient needs care where the residual is zero: replace that denominator by 1 before you
+# divide, and the result afterwards. A count of non-zeros is the sum of `x != 0`.
 #
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# `keep = (c3 * ((whole + tiny) / (error + tiny)).log()).floor().clamp(0, n).long()`.
+# `masked_fill(error == 0, n)` replaces the entries for which the condition holds; `.floor()`,
+# `.clamp(0, n)` and `.long()` make a count of a number.
 #
 # </details>
 
 # %% [markdown]
-# Three numbers need no gradient. Try a grid: 100 triples on 100 samples, the best one wins.
+# Three numbers need no gradient. Try a grid: 168 triples on 200 samples, the best one wins.
 
 
 # %%
@@ -1339,15 +1451,15 @@ def hyperlista(A, W, b, c, depth=16):
     return torch.stack(codes)
 
 
-b_grid, x_grid = problem.sample(100, torch.Generator().manual_seed(15))
-grid = {"c1": [0.04, 0.06, 0.08, 0.1, 0.13], "c2": [0, 0.01, 0.02, 0.03]}
-grid["c3"] = [2, 3, 4, 6, 8]
+b_grid, x_grid = problem.sample(200, torch.Generator().manual_seed(15))
+grid = {"c1": [0.02, 0.04, 0.06, 0.08, 0.11, 0.15, 0.2], "c2": [0, 0.01, 0.02, 0.03]}
+grid["c3"] = [1, 2, 4, 6, 9, 14]
 errors = torch.tensor(
     [
         unroll.nmse_db(hyperlista(A, W, b_grid, c)[-1], x_grid).item()
         for c in product(*grid.values())
     ]
-).reshape(5, 4, 5)
+).reshape(7, 4, 6)
 best = torch.unravel_index(errors.nan_to_num(99).argmin(), errors.shape)
 triple = tuple(values[i] for values, i in zip(grid.values(), best, strict=True))
 
@@ -1355,7 +1467,7 @@ triple = tuple(values[i] for values, i in zip(grid.values(), best, strict=True))
 fig, axes = plt.subplots(1, 2, figsize=(7, 3.2), width_ratios=[1, 1.25])
 picture = axes[0].imshow(errors[:, :, best[2]], vmin=-36, vmax=0, cmap="viridis")
 axes[0].grid(visible=False)
-axes[0].set_yticks(range(5), grid["c1"])
+axes[0].set_yticks(range(7), grid["c1"])
 axes[0].set_xticks(range(4), grid["c2"])
 axes[0].set(xlabel="c₂, momentum", ylabel="c₁, threshold", title=f"c₃ = {triple[2]}")
 fig.colorbar(picture, ax=axes[0], label="NMSE in dB (ratio)")
@@ -1370,23 +1482,44 @@ figure(
     fig,
     caption="Left: a slice of the grid, through the best triple. Right: that triple on the "
     "test samples, for 24 layers though it was found for 16.",
-    alt="Left, a coloured table of error over c1 and c2, darkest in its interior. Right, "
-    "HyperLISTA falls to about -35 dB at layer 16 and stays there, below the line of "
-    "the best Lasso at -32 and above ALISTA's -38.",
+    alt="Left, a coloured table of error over c1 and c2, low in its interior and high at the "
+    "smallest and largest c1. Right, both fall; ALISTA ends below the line of the best Lasso after "
+    "16 layers, HyperLISTA is at the line there and below it after 24.",
 )
 print("the triple:", triple)
-print(
-    "three numbers beat the best Lasso:",
-    unroll.nmse_db(hyper[16], x_test).item() < best_lasso,
-)
 
 # %% [markdown]
-# **This should surprise you more.** No gradient was computed and hardly anything was trained, yet
-# three numbers beat the Lasso at the λ that was best for these very samples, after 16 iterations
-# instead of hundreds. How can that be, since FISTA and this network do about the same things? The
-# Lasso itself is the limit: its minimiser is biased by λ in every entry, at the end as at the
-# beginning. A threshold that falls with the error has no bias left in the end, and is
-# still high when it must be.
+# A test set of a few hundred codes is too small to rank these methods: the ratio of sums is decided by
+# the few densest codes. So here are 3000 codes for each of three dictionaries, and, as a warning, the range
+# over their 45 subsets of 200 codes.
+
+# %%
+print(
+    "              mean dB   lowest and highest of 45 draws   draws ahead of the best Lasso"
+)
+for name in ("Lasso", "Lasso, refitted", "HyperLISTA", "ALISTA", "oracle"):
+    row = lines[name]
+    low, high = min(row["draws_lowest_db"]), max(row["draws_highest_db"])
+    ahead = sum(row["draws_ahead_of_lasso"])
+    print(f"{name:16}{mean(row['db']):6.1f}{low:12.0f} to {high:.0f}{ahead:20d}")
+print("HyperLISTA's numbers for the three dictionaries, from a grid of its own:")
+for found in claims["lines 50 x 100"]["triples"]:
+    edge = ", ".join(found["on_edge_of_the_wide_grid"]) or "none"
+    print(
+        f"  c1 {found['c1']:.3f}, c2 {found['c2']:.3f}, c3 {found['c3']:.1f}; on an edge: {edge}"
+    )
+
+# %% [markdown]
+# With 3000 codes the order is clear: for each of the three dictionaries both networks are ahead of the best
+# Lasso, HyperLISTA with its three numbers at least as far as ALISTA with 32. With 200 codes it is not: the
+# draws of one method differ by ten decibels and more, and in several of them the Lasso is ahead. The refit, so
+# useful in chapter 11, gains little at this small size. The triples lie inside their grids, so that no wider
+# grid is needed, and all three use momentum.
+#
+# **This should surprise you more.** How can three numbers, without any gradient, do better than the Lasso at
+# its best λ, and after 16 iterations instead of hundreds? The Lasso itself is the limit: its minimiser is biased
+# by λ in every entry, at the end as at the beginning. A threshold that falls with the error has no bias left
+# in the end, and is still high when it must be.
 #
 # **Adaptive variants** fill the space between 3 numbers and many. ALISTA-AT divides the threshold of
 # an entry by one plus its size (a soft support selection). AGLISTA adds gates that enlarge and
@@ -1472,6 +1605,7 @@ def lasso_case(seed, batch=4, m=10, n=16, lam=0.1):
 
 A_try, b_try, exact = lasso_case(1)
 x, steps = safeguarded(A_try, b_try, 0.1, exact[None], 1e-8, 10)
+assert x.dtype == torch.float64, FLOAT64
 assert steps == 1 and torch.allclose(x, exact), (
     "a perfect proposal must be taken at once, and then there is nothing left to do"
 )
@@ -1527,7 +1661,7 @@ for seed in range(3):
         [1.0, 0.5, 0.2, 0.1, 0.05, 0.02]
     ).reshape(6, 1, 1)
     rough[2, 1], rough[4, 3] = math.nan, math.inf
-    for limit in (1, 3, 6, 7):
+    for limit in (1, 3, 6, 7, 9, 30):
         x, steps = safeguarded(A_try, b_try, 0.1, rough, 1e-14, limit)
         assert steps == limit, (
             "no more steps than the limit, counted with the proposals"
@@ -1542,9 +1676,10 @@ for seed in range(3):
                 )
                 safe = torch.where((F_new < F_safe)[:, None], rough[k], safe)
             code = safe
-        assert torch.allclose(x, code), (
-            "after some steps the code is another one: proposals are used in order, one "
-            "per step, the ISTA step starts from the last code that was kept"
+        assert torch.allclose(x, code, rtol=0, atol=1e-10), (
+            f"after {limit} steps (six proposals) the code is another one: proposals are "
+            "used in order, one per step, the ISTA step starts from the last code that was "
+            "kept; after the proposals come plain ISTA steps of length 1 / L"
         )
     x, steps = safeguarded(A_try, b_try, 0.1, rough, 1e-7, 100_000)
     gap = duality_gap(A_try, b_try, x, 0.1)
@@ -1574,9 +1709,7 @@ for seed in range(3):
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# `better = lasso(A, b, proposals[k], lam) < lasso(A, b, safe, lam)`, then
-# `x = torch.where(better[:, None], proposals[k], safe)`; the condition is
-# `steps < limit and (duality_gap(A, b, x, lam) > tol).any()`.
+# `better = lasso(A, b, proposals[k], lam) < lasso(A, b, safe, lam)`.
 #
 # </details>
 
@@ -1613,7 +1746,7 @@ for name, (b, proposals) in cases.items():
 # Every case ends with its certificate; no proposal can prevent that. How much the proposals
 # save is another matter. And mind what is certified: the minimum of the *Lasso*, which
 # is a worse estimate of $x^\star$ than the network's own output. A safeguard is for those
-# who need the Lasso's answer, or an upper limit on the damage. It is no way to a better code.
+# who need the Lasso's answer, or an upper limit on the damage. It does not make a better code.
 
 # %% [markdown]
 # ## The library's version
@@ -1663,32 +1796,37 @@ for name, b in (("as trained", b_usual), ("codes twice as dense", b_dense)):
 #
 # Papers on learned sparse coding compare with ISTA and FISTA at a λ that nobody tuned. Here is the
 # picture that should be drawn instead, for the standard problem: $250 \times 500$, density 0.1, SNR
-# 40 dB, 16 layers. Two lines belong into it. The **best Lasso** is the exact minimiser at the λ
-# that is best for these very samples: no method that solves the Lasso comes lower. The **oracle** is
-# told the support and solves least squares on it; with $\rho = k/m = 0.2$ it reaches
-# $-40 + 10 \log_{10} \frac{\rho}{1 - \rho} = -46$ dB, and nothing that has to find the support
-# will do better.
+# 40 dB, 16 layers. Four lines belong in it.
 #
-# The networks were trained once by the library's benchmark, and its file of results stores what they
-# learned: for ALISTA 32 numbers. That is the *whole* network, so we can rebuild it here. We draw the
-# benchmark's dictionary from its seed, derive $W$, fill the numbers in, and run it.
+# - The **best Lasso** is the exact minimiser at the λ that is best for these very samples: no method that
+#   solves the Lasso comes lower.
+# - The **refitted Lasso** is chapter 11's cure for its bias: least squares on the support that the Lasso
+#   finds, at the λ that is best for *this*.
+# - **Bayes-AMP** is chapter 11's AMP with the posterior mean in place of the soft threshold. It is told
+#   the density and the variance of the non-zeros, and nothing is learned.
+# - The **oracle** is told the support and solves least squares on it; with $\rho = k/m = 0.2$ it reaches
+#   $-40 + 10 \log_{10} \frac{\rho}{1 - \rho} = -46$ dB.
+#
+# The lines come from the benchmark, for 2000 codes. The networks were trained once by another benchmark, and
+# its file of results stores what they learned: for ALISTA 32 numbers. That is the *whole* network, so we can
+# rebuild it here. We draw the benchmark's dictionary from its seed, derive $W$, fill the numbers in, and run it.
 
 # %%
-repository = Path(course.kit.__file__).parents[2]
-stored = json.loads(
-    (repository / "tests" / "benchmarks" / "results" / "lista.json").read_text()
-)
-rows = stored["rows"]
-g = torch.Generator().manual_seed(stored["setting"]["seeds"]["dictionary"])
+benchmark = stored("lista")
+rows = benchmark["rows"]
+g = torch.Generator().manual_seed(benchmark["setting"]["seeds"]["dictionary"])
 A_std = unroll.SparseCoding.gaussian(250, 500, g, dtype=torch.float32).A.double()
 standard = unroll.SparseCoding(A_std, density=0.1, snr_db=40.0)
-b_std, x_std = standard.sample(100, torch.Generator().manual_seed(18))
+b_std, x_std = standard.sample(500, torch.Generator().manual_seed(18))
 W_std = analytic_weight(A_std)
+
+
+KEEP_STD = [round(min(0.012 * (k + 1), 0.13) * 500) for k in range(16)]
 
 
 def rebuilt(kind, name):
     """A network of the library with the numbers stored for it."""
-    net = kind(A_std)
+    net = kind(A_std, keep=KEEP_STD)
     for constant, values in rows[name]["constants"].items():
         for layer, value in zip(net.layers, values, strict=True):
             setattr(layer, constant, unroll.Positive(value))
@@ -1700,16 +1838,15 @@ def curve(codes):
     return unroll.nmse_db(codes.detach(), x_std)
 
 
-lasso_std = math.inf
-x_lasso = None
-for lam in (0.016, 0.008, 0.0056, 0.004, 0.0028, 0.002):  # each starts at the last
-    options = {"iterations": 80, "restart": True, "x0": x_lasso}
-    x_lasso = unroll.fista(A_std, b_std, lam, **options).x
-    lasso_std = min(lasso_std, unroll.nmse_db(x_lasso, x_std).item())
-told = torch.zeros_like(x_std)
-for i, support in enumerate(x_std != 0):
-    told[i, support] = torch.linalg.lstsq(A_std[:, support], b_std[i]).solution
-oracle = unroll.nmse_db(told, x_std).item()
+bounds = claims["lines 250 x 500"]["methods"]
+names = {
+    "best Lasso": "Lasso",
+    "refitted Lasso": "Lasso, refitted",
+    "Bayes-AMP": "Bayes-AMP, 16 iterations",
+    "oracle": "oracle",
+}
+levels = {text: bounds[name]["db"][0] for text, name in names.items()}
+lasso_std, oracle = levels["best Lasso"], levels["oracle"]
 
 # %%
 options = {"iterations": 16, "keep_iterates": True}  # 0.15 is FISTA's best after 16
@@ -1725,7 +1862,7 @@ nets = {
     "HyperLISTA": (hyper_std, "HyperLISTA 40", 3),
     "ALISTA": (rebuilt(unroll.ALISTA, "ALISTA 40"), "ALISTA 40", 32),
     "ALISTA-AT": (
-        rebuilt(lambda A: unroll.ALISTAAT(A, epsilon=0.3), "ALISTA-AT 40"),
+        rebuilt(partial(unroll.ALISTAAT, epsilon=0.3), "ALISTA-AT 40"),
         "ALISTA-AT 40",
         32,
     ),
@@ -1749,22 +1886,25 @@ for (name, values), colour in zip(
 ):
     axes[1].plot(values, label=name, color=colour)
 for ax, title in zip(axes, ("nothing learned", "3, 32, 48 numbers"), strict=True):
-    ax.axhline(lasso_std, color="k", lw=0.8, ls="--")
-    ax.axhline(oracle, color="k", lw=0.8, ls=":")
-    ax.text(0, lasso_std - 2.1, "best Lasso", fontsize=8)
-    ax.text(0, oracle - 2.1, "oracle", fontsize=8)
+    for (text, level), style in zip(
+        levels.items(), ("--", "-.", (0, (5, 1)), ":"), strict=True
+    ):
+        ax.axhline(level, color="k", lw=0.8, ls=style)
+        above = text in ("best Lasso", "refitted Lasso", "Bayes-AMP")
+        ax.text(0, level + (0.3 if above else -2.1), text, fontsize=7)
     ax.set(title=title, xlabel="iteration or layer", ylabel="NMSE in dB (ratio)")
     ax.set(ylim=(-50, 2), xticks=range(0, 17, 4))
 axes[0].legend(fontsize=8, loc="center left", bbox_to_anchor=(0.0, 0.45))
 axes[1].legend(fontsize=8, loc="upper right")
 figure(
     fig,
-    caption="The standard problem, 100 fresh samples. What 16 iterations reach without "
+    caption="The standard problem, 500 fresh samples. What 16 iterations reach without "
     "learning (left) and with a derived matrix and a few numbers (right).",
-    alt="Two panels of error against layer, with lines for the best Lasso near -36 dB and "
-    "the oracle near -46. Left, ISTA and FISTA with lambda 0.4 end at -6 and -8 dB, "
-    "tuned FISTA near -11, AMP near -29. Right, HyperLISTA ends near -39, ALISTA and "
-    "ALISTA-AT near -42, RidgeALISTA near -44, all between the two lines.",
+    alt="Two panels of error against layer, with four lines: best Lasso near -37 dB, refitted "
+    "Lasso near -40, Bayes-AMP just above -46 and the oracle at -46. Left, ISTA and FISTA with "
+    "lambda 0.4 end at -6 and -8 dB, tuned FISTA near -11, AMP near -29. Right, HyperLISTA ends "
+    "near -39, ALISTA and ALISTA-AT near -42, RidgeALISTA near -44: all below the best Lasso, "
+    "all above Bayes-AMP.",
 )
 print("                numbers   training samples   NMSE, 10 000 samples   published")
 for name, (_, row, count) in nets.items():
@@ -1775,19 +1915,33 @@ for name, (_, row, count) in nets.items():
         f"{name:14} {count:8d} {cells['samples']:18,d} {cells['ratio_db']:19.1f} dB "
         f"{text:>11}"
     )
-for name, values in learned_curves.items():
-    between = oracle < values[-1] < lasso_std
-    print(f"{name.split(':')[0]} ends between the best Lasso and the oracle: {between}")
+wide = claims["lines 250 x 500"]["triples"][0]
+wide_db = bounds["HyperLISTA"]["db"][0]
+print(
+    f"HyperLISTA from a wider grid: {wide_db:.1f} dB, with momentum c2 = {wide['c2']:g}"
+)
+for text, level in levels.items():
+    print(
+        f"{text:17} {bounds[names[text]]['db'][0]:6.1f} dB", end="   better than it: "
+    )
+    better = [name.split(":")[0] for name, v in learned_curves.items() if v[-1] < level]
+    print(", ".join(better) or "none of the four")
 
 # %% [markdown]
 # (Published: the training logs of NA-ALISTA's authors, about 20 million samples each. AMP needs
-# 25 iterations for −35 dB, see chapter 11. The measured column is read from the benchmark's file.)
+# 25 iterations for −35 dB, see chapter 11. The measured column is read from the benchmark's file. The three
+# numbers of this HyperLISTA lie on the edges of the small grid that found them. A wider grid does better, and
+# takes no momentum: at this size two numbers are enough.)
 #
-# A matrix that costs one linear solve, a handful of numbers, a few thousand samples, and the error
-# lies *below every Lasso*, within a few dB of an oracle that knows the answer's support. Who puts
-# only the left panel's λ = 0.4 beside a network learns nothing about the network. (Mind the bump
-# around layer 10: a layer may do harm that later ones repair. Who reports the last layer only does
-# not see it.)
+# A matrix that costs one linear solve, a few numbers, a few thousand samples, and the error lies *below every
+# Lasso*. Whoever puts only the left panel's λ = 0.4 beside a network learns nothing about the network. But
+# look at the other two lines as well. The refitted Lasso is close to the networks; it costs an exact Lasso first,
+# hundreds of iterations. And Bayes-AMP is better than all of them, after the same 16 iterations, and almost at
+# the oracle: on this problem nobody needs a network for accuracy. It has to be told how the codes are drawn,
+# though, and its matrix must have independent entries (chapter 11 shows what happens otherwise). A network
+# learns the first from samples. (Note the bump
+# around layer 10: a layer may do harm that later ones repair. Whoever reports the last layer only does not
+# see it.)
 #
 # RidgeALISTA is a small step of the library beyond the literature. The analytic weight minimises crosstalk
 # and lets more noise through than $A$ does (you will measure it below). While the
@@ -1808,12 +1962,11 @@ b_foreign, x_foreign = foreign.sample(100, g)
 gammas, thetas = (
     torch.tensor(rows["ALISTA 40"]["constants"][c]) for c in ("gamma", "theta")
 )
-keep_std = unroll.ALISTA(A_std).keep
 
 
 def controlled(A, W, b, x):
     """Error of every layer of ALISTA with the stored numbers; diverged is 100 dB."""
-    codes = alista(A, W, b, gammas, thetas, keep_std)
+    codes = alista(A, W, b, gammas, thetas, KEEP_STD)
     return unroll.nmse_db(codes, x).nan_to_num(100.0).clamp(max=100.0)
 
 
@@ -1874,7 +2027,7 @@ candidates = {
 
 def best_of_grid(A, V, b, x):
     """Least error that a small grid of triples finds, mean of the samples' dB."""
-    mu = coherence(V, A).item()
+    mu = float(coherence(V, A))
     grid = product([share / mu for share in SHARES], MOMENTA, TRUST)
     errors = [
         unroll.nmse_db(hyperlista(A, V, b, c)[-1], x, "sample").item() for c in grid
@@ -1927,7 +2080,7 @@ for percent in percents:
 
 # %%
 densities = [0.05, 0.1, 0.15, 0.2, 0.25]
-by_density = {"ALISTA": [], "HyperLISTA": [], "Lasso, λ = 0.003": []}
+by_density = {"ALISTA": [], "HyperLISTA": [], "Lasso, λ = 0.003": []}  # NMSE in dB
 for density in densities:
     source = unroll.SparseCoding(A_std, density=density)
     b, x = source.sample(30, torch.Generator().manual_seed(23))
@@ -1956,19 +2109,22 @@ figure(
     caption="Left: ALISTA when the dictionary is not what it thinks. Right: denser codes "
     "than those it was trained on (dotted).",
     alt="Left, the error rises from -42 dB to about -23 as A is off by up to 5 percent, "
-    "while with W derived from the right A it stays at -42. Right, both networks beat the "
-    "Lasso at density 0.1; ALISTA loses to it at 0.15, HyperLISTA at 0.25.",
+    "while with W derived from the right A it stays at -42. Right, three rising curves: both "
+    "networks are below the Lasso at density 0.1, for which they were made, and not at all "
+    "other densities. At 0.25 all three are above -11 dB.",
 )
 print("two percent cost more than 8 dB:", unknown[3] > unknown[0] + 8)
-at_15 = {name: values[2] for name, values in by_density.items()}
-print("density 0.15, best first:", sorted(at_15, key=at_15.get))
+for i, density in enumerate(densities):
+    order = sorted(by_density, key=lambda name: by_density[name][i])
+    print(f"density {density:.2f}, best first:", ", ".join(order))
 
 # %% [markdown]
 # An error of $p$ percent in $A$ acts like noise of $p$ percent: no weight can remove it, and a network that
 # was trained without it does not expect it. For denser codes ALISTA degrades faster than the
-# Lasso, because its thresholds and counts were made for ten percent; HyperLISTA, which
-# looks at the sample, holds out longer. In the end everyone fails. Nothing in a network's output says so:
-# for a warning, take the duality gap.
+# Lasso, because its thresholds and counts were made for ten percent. HyperLISTA, which follows the sample, is
+# still ahead at fifteen percent. But its three numbers were tuned for ten percent, too, and none of the three
+# methods is the best everywhere: see the order at each density. At the highest density all of them fail. Nothing
+# in a network's output says so: for a warning, take the duality gap.
 #
 # **Coherent dictionaries.** The weight can only undo what $A A^\top$ knows. In the overcomplete cosine
 # dictionary of chapter 11, $A A^\top$ is nearly a multiple of the identity (its rows are fine), so
@@ -2000,8 +2156,8 @@ for atoms in (64, 144, 256):
 # With 144 atoms for 64 pixels the Lasso is far ahead: it keeps correcting, where a layer trusts
 # that its crosstalk is small.
 #
-# **Ill-conditioned matrices.** $(A A^\top)^{-1}$ multiplies noise where $A$ hardly sees. There the ridge
-# is no luxury.
+# **Ill-conditioned matrices.** $(A A^\top)^{-1}$ multiplies noise in the directions that $A$ hardly
+# measures. There the ridge is needed.
 #
 # **You care about the objective.** Then train for it, or safeguard: a network that was trained to be
 # near $x^\star$ is no good Lasso solver, and the other way round.
@@ -2092,7 +2248,9 @@ quiz(
 # - With thresholds $\mu B_k$ there are no false positives, and the error falls by the factor
 #   $\mu (2s - 1)$ per layer. True, sharp, and far too pessimistic for random dictionaries.
 # - HyperLISTA estimates the error of each sample and needs three numbers, found on a grid.
-# - Both lie between the best Lasso and the oracle. Every comparison needs these two lines.
+# - The weight and the support selection both matter; only a table with each of them switched on and off shows it.
+# - Every comparison needs four lines: the best Lasso, the same with a refit, Bayes-AMP that knows the prior, and
+#   the oracle. On the standard problem the networks beat the first and not the third.
 # - A safeguard ends with a certificate whatever the network does: of the Lasso, not of the code.
 #
 # ## Glossary

@@ -818,6 +818,235 @@ def lipschitz(A):
         z = x + (t_last - 1) / t * (x - x_last)
     return x @ D.T + mean""",
     ),
+    # values, properties and data that only an exact comparison tells apart
+    Mutant(
+        "ex11-1",
+        "flattens: the shape of v is lost",
+        """def soft_threshold(v, theta):
+    flat, theta = torch.broadcast_tensors(v, torch.as_tensor(theta))
+    flat, theta = flat.reshape(-1), theta.reshape(-1)
+    return flat.sign() * (flat.abs() - theta).clamp(min=0)""",
+    ),
+    Mutant(
+        "ex11-1",
+        "one threshold per sample only: a row of thresholds is taken for a column",
+        """def soft_threshold(v, theta):
+    theta = torch.as_tensor(theta)
+    if theta.ndim == 1:
+        theta = theta[: len(v), None]
+    return v.sign() * (v.abs() - theta).clamp(min=0)""",
+    ),
+    Mutant(
+        "ex11-1",
+        "works in single precision",
+        """def soft_threshold(v, theta):
+    v, theta = v.float(), torch.as_tensor(theta).float()
+    return v.sign() * (v.abs() - theta).clamp(min=0)""",
+    ),
+    Mutant(
+        "ex11-2",
+        "L by ten steps of the power method: close, and too small",
+        """def gradient(A, b, x):
+    return (x @ A.T - b) @ A
+
+def lipschitz(A):
+    d = torch.ones(A.shape[1])
+    for _ in range(10):
+        d = A.T @ (A @ d)
+        d = d / d.norm()
+    return (A @ d).norm() ** 2""",
+    ),
+    Mutant(
+        "ex11-2",
+        "gradient scaled to length one: the direction is right",
+        """def gradient(A, b, x):
+    slope = (x @ A.T - b) @ A
+    return slope / slope.norm(dim=1, keepdim=True)
+
+def lipschitz(A):
+    return torch.linalg.matrix_norm(A, 2) ** 2""",
+    ),
+    Mutant(
+        "ex11-3",
+        "cuts the caller's step to 1 / L",
+        """def ista_step(A, b, x, lam, step):
+    step = min(float(step), float(1 / lipschitz(A)))
+    return soft_threshold(x - step * gradient(A, b, x), step * lam)""",
+    ),
+    Mutant(
+        "ex11-3",
+        "halves the step until F falls: a line search nobody asked for",
+        """def ista_step(A, b, x, lam, step):
+    y = soft_threshold(x - step * gradient(A, b, x), step * lam)
+    while (lasso(A, b, y, lam) > lasso(A, b, x, lam) + 1e-9).any():
+        step = step / 2
+        y = soft_threshold(x - step * gradient(A, b, x), step * lam)
+    return y""",
+    ),
+    Mutant(
+        "ex11-3",
+        "stays at x where F would rise",
+        """def ista_step(A, b, x, lam, step):
+    y = soft_threshold(x - step * gradient(A, b, x), step * lam)
+    worse = lasso(A, b, y, lam) > lasso(A, b, x, lam)
+    return torch.where(worse[:, None], x, y)""",
+    ),
+    Mutant(
+        "ex11-4",
+        "first step 1 / L, all others nearly twice as long",
+        """def ista(A, b, lam, iterations, measure):
+    L = lipschitz(A)
+    x = torch.zeros(b.shape[0], A.shape[1])
+    history = [measure(x)]
+    for k in range(iterations):
+        x = ista_step(A, b, x, lam, (1.9 if k else 1.0) / L)
+        history.append(measure(x))
+    return x, torch.stack(history)""",
+    ),
+    Mutant(
+        "ex11-4",
+        "L guessed two per cent too small: the step is a little too long",
+        """def ista(A, b, lam, iterations, measure):
+    step = 1.02 / lipschitz(A)
+    x = torch.zeros(b.shape[0], A.shape[1])
+    history = [measure(x)]
+    for _ in range(iterations):
+        x = ista_step(A, b, x, lam, step)
+        history.append(measure(x))
+    return x, torch.stack(history)""",
+    ),
+    Mutant(
+        "ex11-4",
+        "momentum sneaked in: arrives at the same minimum, sooner",
+        """def ista(A, b, lam, iterations, measure):
+    step = 1 / lipschitz(A)
+    x = last = torch.zeros(b.shape[0], A.shape[1])
+    history = [measure(x)]
+    for _ in range(iterations):
+        y = ista_step(A, b, x + 0.3 * (x - last), lam, step)
+        better = lasso(A, b, y, lam) <= lasso(A, b, x, lam)
+        y = torch.where(better[:, None], y, ista_step(A, b, x, lam, step))
+        last, x = x, y
+        history.append(measure(x))
+    return x, torch.stack(history)""",
+    ),
+    Mutant(
+        "ex11-5",
+        "momentum for the support only: zeros stay put",
+        """def fista(A, b, lam, iterations, measure):
+    step = 1 / lipschitz(A)
+    x = z = torch.zeros(b.shape[0], A.shape[1])
+    t, history = 1.0, [measure(x)]
+    for _ in range(iterations):
+        x_last, x = x, ista_step(A, b, z, lam, step)
+        t_last, t = t, (1 + math.sqrt(1 + 4 * t**2)) / 2
+        z = torch.where(x == 0, x, x + (t_last - 1) / t * (x - x_last))
+        history.append(measure(x))
+    return x, torch.stack(history)""",
+    ),
+    Mutant(
+        "ex11-5",
+        "monotone: a point with a larger F is thrown away",
+        """def fista(A, b, lam, iterations, measure):
+    step = 1 / lipschitz(A)
+    x = z = torch.zeros(b.shape[0], A.shape[1])
+    t, history = 1.0, [measure(x)]
+    for _ in range(iterations):
+        y = ista_step(A, b, z, lam, step)
+        worse = lasso(A, b, y, lam) > lasso(A, b, x, lam)
+        x_last, x = x, torch.where(worse[:, None], x, y)
+        t_last, t = t, (1 + math.sqrt(1 + 4 * t**2)) / 2
+        z = x + t_last / t * (y - x) + (t_last - 1) / t * (x - x_last)
+        history.append(measure(x))
+    return x, torch.stack(history)""",
+    ),
+    Mutant(
+        "ex11-5",
+        "restarts the momentum as soon as F rises",
+        """def fista(A, b, lam, iterations, measure):
+    step = 1 / lipschitz(A)
+    x = z = torch.zeros(b.shape[0], A.shape[1])
+    t, history = 1.0, [measure(x)]
+    for _ in range(iterations):
+        x_last, x = x, ista_step(A, b, z, lam, step)
+        if (lasso(A, b, x, lam) > lasso(A, b, x_last, lam)).any():
+            t = 1.0
+        t_last, t = t, (1 + math.sqrt(1 + 4 * t**2)) / 2
+        z = x + (t_last - 1) / t * (x - x_last)
+        history.append(measure(x))
+    return x, torch.stack(history)""",
+    ),
+    Mutant(
+        "ex11-5",
+        "a larger threshold at first, as in continuation",
+        """def fista(A, b, lam, iterations, measure):
+    step = 1 / lipschitz(A)
+    x = z = torch.zeros(b.shape[0], A.shape[1])
+    t, history = 1.0, [measure(x)]
+    for k in range(iterations):
+        x_last, x = x, ista_step(A, b, z, lam * (1 + 0.5 / (k + 1) ** 2), step)
+        t_last, t = t, (1 + math.sqrt(1 + 4 * t**2)) / 2
+        z = x + (t_last - 1) / t * (x - x_last)
+        history.append(measure(x))
+    return x, torch.stack(history)""",
+    ),
+    Mutant(
+        "ex11-6",
+        "all factors one half forgotten: twice the gap",
+        """def duality_gap(A, b, x, lam):
+    r = b - x @ A.T
+    s = (lam / (r @ A).abs().amax(dim=1, keepdim=True)).clamp(max=1)
+    primal = r.square().sum(dim=1) + 2 * lam * x.abs().sum(dim=1)
+    dual = b.square().sum(dim=1) - (s * r - b).square().sum(dim=1)
+    return primal - dual""",
+    ),
+    Mutant(
+        "ex11-6",
+        "a shorter dual point than needed: still a bound, not the one of the text",
+        """def duality_gap(A, b, x, lam):
+    r = b - x @ A.T
+    s = (lam / (1.01 * (r @ A).abs().amax(dim=1, keepdim=True) - 0.01 * lam)).clamp(max=1)
+    dual = 0.5 * b.square().sum(dim=1) - 0.5 * (s * r - b).square().sum(dim=1)
+    return lasso(A, b, x, lam) - dual""",
+    ),
+    Mutant(
+        "ex11-6",
+        "zero where the residual is zero: nothing to bound",
+        """def duality_gap(A, b, x, lam):
+    r = b - x @ A.T
+    s = (lam / (r @ A).abs().amax(dim=1, keepdim=True)).clamp(max=1)
+    dual = 0.5 * b.square().sum(dim=1) - 0.5 * (s * r - b).square().sum(dim=1)
+    return torch.where((r == 0).all(dim=1), 0.0, lasso(A, b, x, lam) - dual)""",
+    ),
+    Mutant(
+        "ex11-7",
+        "step close to 2 / L: arrives at the same fit",
+        """def restore(D, patches, known, lam, iterations):
+    mask = known.to(patches.dtype)
+    mean = (mask * patches).sum(1, keepdim=True) / mask.sum(1, keepdim=True)
+    b = mask * (patches - mean)
+    step = 1.9 / lipschitz(D)
+    x = torch.zeros(len(patches), D.shape[1])
+    for _ in range(iterations):
+        slope = (mask * (x @ D.T) - b) @ D
+        x = soft_threshold(x - step * slope, step * lam)
+    return x @ D.T + mean""",
+    ),
+    Mutant(
+        "ex11-7",
+        "momentum of a constant 0.9",
+        """def restore(D, patches, known, lam, iterations):
+    mask = known.to(patches.dtype)
+    mean = (mask * patches).sum(1, keepdim=True) / mask.sum(1, keepdim=True)
+    b = mask * (patches - mean)
+    step = 1 / lipschitz(D)
+    x = z = torch.zeros(len(patches), D.shape[1])
+    for _ in range(iterations):
+        slope = (mask * (z @ D.T) - b) @ D
+        x_last, x = x, soft_threshold(z - step * slope, step * lam)
+        z = x + 0.9 * (x - x_last)
+    return x @ D.T + mean""",
+    ),
 ]
 
 ALTERNATIVES = [
@@ -838,6 +1067,11 @@ ALTERNATIVES = [
     zero = torch.zeros_like(v)
     left = torch.where(v < -theta, v + theta, zero)
     return torch.where(v > theta, v - theta, left)""",
+    ),
+    Alternative(
+        "ex11-1",
+        "a switch in single precision, 0 or 1, times the moved value",
+        SOFT + "return (v.abs() > theta).float() * (v - theta * v.sign())",
     ),
     Alternative(
         "ex11-2",

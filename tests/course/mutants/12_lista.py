@@ -657,6 +657,174 @@ return torch.linalg.matrix_norm(difference) / A.shape[1]"""
             defect="""return torch.linalg.matrix_norm(W2 + W1 @ A) / A.shape[1] ** 0.5"""
         ),
     ),
+    # values, gradients and properties that only an exact comparison tells apart
+    Mutant(
+        "ex12-1",
+        "L by ten steps of the power method: close, and too small",
+        """def ista_weights(A, lam):
+    d = torch.ones(A.shape[1])
+    for _ in range(10):
+        d = A.T @ (A @ d)
+        d = d / d.norm()
+    L = (A @ d).norm() ** 2
+    return A.T / L, torch.eye(A.shape[1]) - A.T @ A / L, lam / L""",
+    ),
+    Mutant(
+        "ex12-1",
+        "works in single precision",
+        """def ista_weights(A, lam):
+    A = A.float()
+    L = torch.linalg.matrix_norm(A, 2) ** 2
+    return A.T / L, torch.eye(A.shape[1], dtype=A.dtype) - A.T @ A / L, lam / L""",
+    ),
+    Mutant(
+        "ex12-2",
+        "half of the gradient: averages the state's path with a detached copy",
+        UNROLLED
+        + """h = x @ W2[k].T
+        h = 0.5 * (h + h.detach())
+        x = unroll.soft_threshold(b @ W1[k].T + h, theta[k])
+        iterates.append(x)
+    return torch.stack(iterates)""",
+    ),
+    Mutant(
+        "ex12-2",
+        "hands out detached iterates, all but the last",
+        UNROLLED
+        + """x = unroll.soft_threshold(b @ W1[k].T + x @ W2[k].T, theta[k])
+        iterates.append(x)
+    return torch.stack([x.detach() for x in iterates[:-1]] + iterates[-1:])""",
+    ),
+    Mutant(
+        "ex12-3",
+        "half of the gradient: one factor of the square is detached",
+        NMSE
+        + """difference = x_hat - x
+    error = (difference * difference.detach()).sum(dim=(-2, -1))
+    return 10 * torch.log10(error / x.square().sum())""",
+    ),
+    Mutant(
+        "ex12-3",
+        "a small number against the logarithm of zero bends small errors",
+        NMSE
+        + """error = (x_hat - x).square().sum(dim=(-2, -1)) / x.square().sum()
+    return 10 * torch.log10(error + 1e-4)""",
+    ),
+    Mutant(
+        "ex12-4",
+        "layers pass on half of the gradient",
+        lista(
+            layers=LAYERS.replace(
+                "W1 = self.W1.expand",
+                "W1 = (0.5 * (self.W1 + self.W1.detach())).expand",
+            )
+        ),
+    ),
+    Mutant(
+        "ex12-4",
+        "the threshold is right, its gradient twice too large",
+        lista(
+            layers=LAYERS.replace(
+                "self.t.abs()", "(2 * self.t.abs() - self.t.abs().detach())"
+            )
+        ),
+    ),
+    Mutant(
+        "ex12-5",
+        "all layers are measured, the last one alone has a gradient",
+        losses(
+            "return nmse_db(torch.cat([iterates[1:-1].detach(), iterates[-1:]]), x).mean()"
+        ),
+    ),
+    Mutant(
+        "ex12-5",
+        "the value in dB, the gradient of the plain ratio",
+        losses(
+            """ratio = (iterates[1:] - x).square().sum() / x.square().sum()
+    return nmse_db(iterates[1:], x).mean().detach() + ratio - ratio.detach()"""
+        ),
+    ),
+    Mutant(
+        "ex12-5",
+        "almost silent counts as silent",
+        losses(share="return (iterates.abs() < 1e-6).all(dim=2).double().mean(dim=1)"),
+    ),
+    Mutant(
+        "ex12-6",
+        "goes back to the best weights after every worse number",
+        training(
+            (
+                "net.state_dict().items()}\n        if step < steps",
+                "net.state_dict().items()}\n            else:\n"
+                "                net.load_state_dict(best)\n        if step < steps",
+            )
+        ),
+    ),
+    Mutant(
+        "ex12-6",
+        "stops at the first number that is worse and repeats it",
+        training(
+            (
+                "        if step < steps:\n",
+                """        if len(history) > 1 and history[-1] > history[-2]:
+            history += [history[-1]] * (1 + steps // every - len(history))
+            break
+        if step < steps:
+""",
+            )
+        ),
+    ),
+    Mutant(
+        "ex12-6",
+        "keeps the first local minimum: compares with the number before only",
+        training(
+            (
+                "if history[-1] == min(history):",
+                "if best is None or history[-1] < history[-2]:",
+            )
+        ),
+    ),
+    Mutant(
+        "ex12-7",
+        "defect: the largest singular value",
+        coupled(
+            defect="""D = W2 - (torch.eye(A.shape[1]) - W1 @ A)
+return torch.linalg.matrix_norm(D, 2)"""
+        ),
+    ),
+    Mutant(
+        "ex12-7",
+        "defect: the largest entry",
+        coupled(
+            defect="""D = W2 - (torch.eye(A.shape[1]) - W1 @ A)
+return D.abs().amax(dim=(1, 2))"""
+        ),
+    ),
+    Mutant(
+        "ex12-7",
+        "defect: the diagonal alone",
+        coupled(
+            defect="""D = W2 - (torch.eye(A.shape[1]) - W1 @ A)
+return D.diagonal(dim1=1, dim2=2).square().mean(dim=1).sqrt()"""
+        ),
+    ),
+    Mutant(
+        "ex12-7",
+        "defect: the mean size of an entry times the root of n",
+        coupled(
+            defect="""D = W2 - (torch.eye(A.shape[1]) - W1 @ A)
+return D.abs().sum(dim=(1, 2)) / A.shape[1]"""
+        ),
+    ),
+    Mutant(
+        "ex12-7",
+        "half of the gradient through W2",
+        coupled(
+            layers=CP_LAYERS.replace(
+                "self.W @ self.A", "0.5 * (self.W + self.W.detach()) @ self.A"
+            )
+        ),
+    ),
 ]
 
 ALTERNATIVES = [
@@ -769,6 +937,11 @@ return W1, W2, t.exp()""",
             " - torch.log10(x.square().sum()))",
             "return 1 - iterates.ne(0).any(dim=-1).to(torch.float64).mean(dim=-1)",
         ),
+    ),
+    Alternative(
+        "ex12-5",
+        "shares in single precision, the commonest spelling",
+        losses(share="return (iterates == 0).all(dim=2).float().mean(dim=1)"),
     ),
     Alternative(
         "ex12-6",

@@ -79,14 +79,15 @@ def _hyper(**changed: str) -> str:
         "whole": "(b @ pinv.T).abs().sum(dim=1, keepdim=True)",
         "theta": "c1 * mu * error",
         "beta": "c2 * (x != 0).sum(dim=1, keepdim=True)",
-        "gone": "((whole + tiny) / (error + tiny)).log()",
-        "keep": "(c3 * gone).floor().clamp(0, A.shape[1]).long()",
+        "exact": "error == 0",
+        "gone": "(whole / error.masked_fill(exact, 1.0)).log()",
+        "count": "(c3 * gone).floor().nan_to_num(0.0).clamp(0, A.shape[1]).long()",
+        "keep": "count.masked_fill(exact, A.shape[1])",
     }
     body = "\n".join(f"    {name} = {code}" for name, code in (lines | changed).items())
     return f"""
 def hyper_numbers(A, pinv, b, x, mu, c):
     c1, c2, c3 = c
-    tiny = torch.finfo(b.dtype).tiny
 {body}
     return theta, beta, keep
 """
@@ -428,27 +429,27 @@ def analytic_weight(A):
     Mutant(
         "ex13-7",
         "takes the logarithm to base ten",
-        _hyper(gone="((whole + tiny) / (error + tiny)).log10()"),
+        _hyper(gone="(whole / error.masked_fill(exact, 1.0)).log10()"),
     ),
     Mutant(
         "ex13-7",
         "turns the ratio around",
-        _hyper(gone="((error + tiny) / (whole + tiny)).log()"),
+        _hyper(gone="(error.masked_fill(exact, 1.0) / whole).log()"),
     ),
     Mutant(
         "ex13-7",
         "rounds keep to the nearest",
-        _hyper(keep="(c3 * gone).round().clamp(0, A.shape[1]).long()"),
+        _hyper(count="(c3 * gone).round().nan_to_num(0.0).clamp(0, A.shape[1]).long()"),
     ),
     Mutant(
         "ex13-7",
         "lets keep be negative",
-        _hyper(keep="(c3 * gone).floor().clamp(max=A.shape[1]).long()"),
+        _hyper(count="(c3 * gone).floor().clamp(-99, A.shape[1]).long()"),
     ),
     Mutant(
         "ex13-7",
         "lets keep exceed the atoms",
-        _hyper(keep="(c3 * gone).floor().clamp(min=0).long()"),
+        _hyper(count="(c3 * gone).floor().clamp(0, 99).long()"),
     ),
     Mutant(
         "ex13-7",
@@ -518,6 +519,163 @@ def analytic_weight(A):
         "takes every ISTA step from zero",
         _safeguarded(origin="zero"),
     ),
+    # values, gradients and properties that only an exact comparison tells apart
+    Mutant(
+        "ex13-1",
+        "E as a map of rows: right for symmetric products only",
+        CARRY
+        + """
+def error_matrix(A, W):
+    return torch.eye(A.shape[1]) - A.T @ W
+""",
+    ),
+    Mutant(
+        "ex13-2",
+        "a passing entry is a constant: no gradient in v either",
+        """
+def support_select(v, theta, keep):
+    size = v.detach().abs()
+    larger = (size[:, None, :] > size[:, :, None]).sum(dim=2)
+    passes = (larger < keep) & (size > theta)
+    return torch.where(passes, v.detach(), unroll.soft_threshold(v, theta))
+""",
+    ),
+    Mutant(
+        "ex13-2",
+        "a passing entry is thresholded and gets its threshold back, with a gradient",
+        """
+def support_select(v, theta, keep):
+    size = v.detach().abs()
+    larger = (size[:, None, :] > size[:, :, None]).sum(dim=2)
+    passes = (larger < keep) & (size > theta)
+    theta = torch.as_tensor(theta)
+    soft = unroll.soft_threshold(v, theta)
+    return soft + passes * v.detach().sign() * theta.detach()
+""",
+    ),
+    Mutant(
+        "ex13-3",
+        "pairs i < j only, as if the products were symmetric",
+        _coherence("return ((W / own).T @ A).triu(1).abs().max()"),
+    ),
+    Mutant(
+        "ex13-3",
+        "the mean of the two crosstalks of a pair",
+        _coherence("C = (W / own).T @ A; C = (C + C.T) / 2; return C[off].abs().max()"),
+    ),
+    Mutant(
+        "ex13-4",
+        "projected gradient steps in place of a solve",
+        """
+def analytic_weight(A):
+    G, step = A @ A.T, 1 / torch.linalg.matrix_norm(A, 2) ** 2
+    W = A / A.square().sum(dim=0)
+    for _ in range(3000):
+        W = W - step * (G @ W)
+        W = W + A * (1 - (W * A).sum(dim=0)) / A.square().sum(dim=0)
+    return W
+""",
+    ),
+    Mutant(
+        "ex13-4",
+        "a small ridge against singular matrices, also where none is needed",
+        _weight(
+            "W = torch.linalg.solve(A @ A.T + 1e-9 * torch.eye(len(A)), A); "
+            "return W / (W * A).sum(dim=0)"
+        ),
+    ),
+    Mutant(
+        "ex13-5",
+        "half of the gradient: the residual is averaged with a detached copy",
+        _alista(
+            "r = (b - x @ A.T) @ W; r = (r + r.detach()) / 2; "
+            "x = support_select(x + gamma[k] * r, theta[k], keep[k])"
+        ),
+    ),
+    Mutant(
+        "ex13-5",
+        "all iterates but the last are detached",
+        _alista(
+            "x = support_select(x + gamma[k] * ((b - x @ A.T) @ W), theta[k], keep[k])"
+        ).replace(
+            "torch.stack(codes)", "torch.stack([c.detach() for c in codes[:-1]] + [x])"
+        ),
+    ),
+    Mutant(
+        "ex13-6",
+        "charges too long a step with 1 + gamma",
+        _guarantee(
+            THRESHOLD,
+            BOUND.replace("abs(1 - gamma)", "(1 - gamma if gamma <= 1 else 1 + gamma)"),
+        ),
+    ),
+    Mutant(
+        "ex13-6",
+        "an own error is gone once the step reaches one",
+        _guarantee(THRESHOLD, BOUND.replace("abs(1 - gamma)", "max(1 - gamma, 0)")),
+    ),
+    Mutant(
+        "ex13-6",
+        "bounds never rise: the smaller of the old and the new",
+        _guarantee(THRESHOLD, f"min(B, {BOUND})"),
+    ),
+    Mutant(
+        "ex13-7",
+        "a tiny number in the quotient: keep stays small if c3 is small",
+        _hyper(
+            gone="((whole + 2.3e-308) / (error + 2.3e-308)).log()",
+            keep="count",
+        ),
+    ),
+    Mutant(
+        "ex13-7",
+        "trusts nobody where b is zero",
+        _hyper(keep="count.masked_fill(exact & (whole > 0), A.shape[1])"),
+    ),
+    Mutant(
+        "ex13-7",
+        "counts entries above a small limit instead of non-zeros",
+        _hyper(beta="c2 * (x.abs() > 0.3).sum(dim=1, keepdim=True)"),
+    ),
+    Mutant(
+        "ex13-8",
+        "momentum as soon as the proposals are used up",
+        """
+def safeguarded(A, b, lam, proposals, tol, limit):
+    step = 1 / torch.linalg.matrix_norm(A, 2) ** 2
+    x = z = torch.zeros(b.shape[0], A.shape[1])
+    steps, t = 0, 1.0
+    while steps < limit and (duality_gap(A, b, x, lam) > tol).any():
+        safe = ista_step(A, b, z, lam, step)
+        if steps < len(proposals):
+            proposal = proposals[steps]
+            better = lasso(A, b, proposal, lam) < lasso(A, b, safe, lam)
+            x = z = torch.where(better[:, None], proposal, safe)
+        else:
+            t_last, t = t, (1 + math.sqrt(1 + 4 * t**2)) / 2
+            z = safe + (t_last - 1) / t * (safe - x)
+            x = safe
+        steps += 1
+    return x, steps
+""",
+    ),
+    Mutant(
+        "ex13-8",
+        "steps of almost 2 / L once the proposals are used up",
+        _safeguarded().replace(
+            "lam, step)\n        if",
+            "lam, step if steps < len(proposals) else 1.9 * step)\n        if",
+        ),
+    ),
+    Mutant(
+        "ex13-8",
+        "samples that have their certificate stand still",
+        _safeguarded().replace(
+            "        x, steps = safe, steps + 1",
+            """        done = (duality_gap(A, b, x, lam) <= 1e-3)[:, None]
+        x, steps = torch.where(done, x, safe), steps + 1""",
+        ),
+    ),
 ]
 
 ALTERNATIVES = [
@@ -566,6 +724,21 @@ def support_select(v, theta, keep):
     passes = (size >= cut) & (keep > 0) & (size > theta)
     return v * passes + unroll.soft_threshold(v, theta) * ~passes
 """,
+    ),
+    Alternative(
+        "ex13-3",
+        "a plain Python number, pair by pair",
+        """
+def coherence(W, A):
+    n = A.shape[1]
+    C = (W / (W * A).sum(0)).T @ A
+    return max(abs(C[i, j].item()) for i in range(n) for j in range(n) if i != j)
+""",
+    ),
+    Alternative(
+        "ex13-7",
+        "counts in single precision, the commonest spelling",
+        _hyper(beta="c2 * (x != 0).float().sum(dim=1, keepdim=True)"),
     ),
     Alternative(
         "ex13-3",
@@ -679,10 +852,9 @@ def hyper_numbers(A, pinv, b, x, mu, c):
 
     error, whole, n = size(b - x @ A.T), size(b), A.shape[1]
     quotient = whole / error.clamp(min=1e-300)
-    quotient = torch.where((error == 0) & (whole == 0), 1.0, quotient)
     gone = c[2] * torch.log(quotient.clamp(min=1.0, max=1e300))
-    count = torch.count_nonzero(x, dim=1)[:, None]
-    return c[0] * mu * error, c[1] * count, gone.clamp(max=n).to(torch.int64)
+    keep = torch.where(error == 0, n, gone.clamp(max=n).to(torch.int64))
+    return c[0] * mu * error, c[1] * torch.count_nonzero(x, dim=1)[:, None], keep
 """,
     ),
     Alternative(

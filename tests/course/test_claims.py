@@ -1,0 +1,143 @@
+"""What chapters 12 and 13 say of stored runs is what was measured."""
+
+from statistics import mean
+
+import pytest
+import torch
+
+import unroll
+from course.kit import stored
+from tests.benchmarks.unroll.lines import bayes_amp, refit
+
+RECORD = stored("claims_unroll")
+ROWS, SEEDS = RECORD["rows"], len(RECORD["setting"]["seeds"])
+SEARCHED = [name for name, row in ROWS.items() if "rates" in row]
+SMALL = ROWS["lines 50 x 100"]["methods"]
+STANDARD = ROWS["lines 250 x 500"]["methods"]
+NETWORKS = ("HyperLISTA 40", "ALISTA 40", "ALISTA-AT 40", "RidgeALISTA 40")
+
+
+def cell(weight: str, kind: str) -> list[float]:
+    return ROWS[f"{weight}, {kind}"]["db"]
+
+
+@pytest.mark.parametrize("name", SEARCHED)
+def test_each_side_is_at_the_rate_that_its_validation_set_prefers(name: str) -> None:
+    row = ROWS[name]
+    assert len(row["rates"]) >= 2
+    errors = {rate: mean(runs["validation_db"]) for rate, runs in row["rates"].items()}
+    assert row["best_rate"] == min(errors, key=errors.get)
+    assert row["db"] == row["rates"][row["best_rate"]]["db"]
+    assert all(len(runs["db"]) == SEEDS for runs in row["rates"].values())
+
+
+def test_the_last_error_alone_leaves_layers_idle_at_a_high_rate_only() -> None:
+    """Chapter 12, section 4."""
+    every, last = (
+        ROWS["ten layers: LISTA"],
+        ROWS["ten layers: LISTA, last layer's loss"],
+    )
+    assert min(last["rates"]["0.01"]["layers_that_do_nothing"]) > 1
+    assert max(last["rates"][last["best_rate"]]["layers_that_do_nothing"]) == 0
+    for row in (every, last):
+        for runs in row["rates"].values():
+            assert min(runs["fewest_layers_with_gradient"]) == 10
+    assert max(every["db"]) < min(last["db"]) - 3, "each at its best rate"
+
+
+def test_little_of_the_freedom_is_needed() -> None:
+    """Chapter 12, section 5."""
+    db = {
+        name: mean(ROWS[f"ten layers: {name}"]["db"])
+        for name in ("LISTA", "LISTA, tied", "LISTA-CP", "W = A", "analytic W")
+    }
+    assert db["LISTA"] < db["LISTA-CP"] < db["LISTA"] + 1
+    assert db["LISTA, tied"] < db["LISTA"] / 2
+    assert db["W = A"] < db["LISTA"] + 4
+    assert db["analytic W"] < db["LISTA"] - 4
+    assert ROWS["ten layers: W = A"]["numbers"] == 20
+    assert ROWS["ten layers: LISTA"]["numbers"] == 150_010
+
+
+def test_tied_networks_leave_the_answer_sooner_or_later() -> None:
+    """Chapter 12, "When it fails"."""
+    rates = ROWS["ten layers: LISTA, tied"]["rates"]
+    for run in rates["0.005"]["run_on_db"]:
+        assert run["20"] > run["10"] + 2
+    for run in rates["0.01"]["run_on_db"]:
+        assert abs(run["20"] - run["10"]) < 1
+        assert run["110"] > 0
+
+
+def test_weight_and_selection_both_count_for_every_dictionary() -> None:
+    """Chapter 13, section 4."""
+    for k in range(SEEDS):
+        lasso = SMALL["Lasso"]["db"][k]
+        for kind in ("soft threshold", "selection"):
+            assert cell("analytic W", kind)[k] < cell("W = A", kind)[k] - 6
+        for weight in ("learned W", "analytic W"):
+            gain = cell(weight, "soft threshold")[k] - cell(weight, "selection")[k]
+            assert gain > 8
+        for weight in ("W = A", "learned W", "analytic W"):
+            assert cell(weight, "soft threshold")[k] > lasso + 3
+        assert cell("analytic W", "selection")[k] < lasso
+        assert cell("W = A", "selection")[k] > lasso
+    poor = zip(cell("W = A", "soft threshold"), cell("W = A", "selection"), strict=True)
+    assert sum(selected > soft for soft, selected in poor) == 1, "harm for one of three"
+
+
+def test_bayes_amp_is_ahead_of_every_network_and_behind_the_oracle() -> None:
+    """Chapter 13, the signature result."""
+    networks = stored("lista")["rows"]
+    bayes = STANDARD["Bayes-AMP, 16 iterations"]["db"][0]
+    assert STANDARD["oracle"]["db"][0] < bayes
+    for name in NETWORKS:
+        assert bayes < networks[name]["ratio_db"] < STANDARD["Lasso"]["db"][0]
+    assert STANDARD["Lasso, refitted"]["db"][0] < STANDARD["Lasso"]["db"][0] - 3
+
+
+def test_both_networks_are_ahead_of_the_lasso_and_small_test_sets_hide_it() -> None:
+    """Chapter 13, section 5."""
+    for k in range(SEEDS):
+        hyper, alista = SMALL["HyperLISTA"]["db"][k], SMALL["ALISTA"]["db"][k]
+        assert hyper < alista < SMALL["Lasso"]["db"][k]
+        row = SMALL["ALISTA"]
+        assert row["draws_highest_db"][k] - row["draws_lowest_db"][k] > 10
+    draws = ROWS["lines 50 x 100"]["draws"] * SEEDS
+    for name in ("HyperLISTA", "ALISTA"):
+        assert sum(SMALL[name]["draws_ahead_of_lasso"]) < draws
+    for found in ROWS["lines 50 x 100"]["triples"]:
+        assert not found["on_edge_of_the_wide_grid"]
+        assert found["c2"] > 0
+
+
+def test_bayes_amp_has_the_slope_of_the_posterior_mean() -> None:
+    """One iteration from zero: the Onsager term is the mean derivative, by autograd."""
+    g = torch.Generator().manual_seed(0)
+    coding = unroll.SparseCoding.gaussian(20, 40, g, dtype=torch.float64)
+    b, _ = coding.sample(3, g)
+    noise = b.square().sum(dim=1, keepdim=True) / 20
+    v = (b @ coding.A).requires_grad_()
+    spike = 0.9 * torch.exp(-v.square() / (2 * noise)) / noise.sqrt()
+    slab = 0.1 * torch.exp(-v.square() / (2 * (1 + noise))) / (1 + noise).sqrt()
+    x = slab / (slab + spike) * v / (1 + noise)
+    (slope,) = torch.autograd.grad(x.sum(), v)
+    code, walk = bayes_amp(coding.A, b, 0.1, 2)
+    assert torch.allclose(walk[0], x, atol=1e-12)
+    r = b - x @ coding.A.T + slope.sum(dim=1, keepdim=True) / 20 * b
+    noise = r.square().sum(dim=1, keepdim=True) / 20
+    v = x + r @ coding.A
+    spike = 0.9 * torch.exp(-v.square() / (2 * noise)) / noise.sqrt()
+    slab = 0.1 * torch.exp(-v.square() / (2 * (1 + noise))) / (1 + noise).sqrt()
+    assert torch.allclose(code, slab / (slab + spike) * v / (1 + noise), atol=1e-12)
+
+
+def test_a_refit_keeps_the_support_and_leaves_no_slope_on_it() -> None:
+    g = torch.Generator().manual_seed(1)
+    A, b = torch.randn(8, 12, generator=g), torch.randn(4, 8, generator=g)
+    x = torch.zeros(4, 12)
+    x[1:, 3], x[2:, 7], x[3, :3] = 1.0, -2.0, 0.5
+    found = refit(A.double(), b.double(), x.double())
+    assert torch.equal(found != 0, x != 0)
+    slope = (b.double() - found @ A.double().T) @ A.double()
+    assert slope[x != 0].abs().max() < 1e-12

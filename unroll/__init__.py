@@ -34,7 +34,7 @@ from unroll.networks import (
 from unroll.problems import SparseCoding, dct_dictionary, image_patches
 from unroll.prox import soft_threshold, support_select
 from unroll.safeguard import SafeguardedSolver, SafeguardResult, safeguard
-from unroll.solvers import LassoResult, amp, fista, ista
+from unroll.solvers import LassoResult, active_set, amp, fista, ista
 from unroll.training import History, LassoCost, Recipe, train
 from unroll.weights import (
     analytic_weight,
@@ -54,6 +54,7 @@ __all__ = [
     "image_patches",
     # solvers
     "LassoResult",
+    "active_set",
     "amp",
     "fista",
     "ista",

@@ -14,6 +14,7 @@ A, b, x = (torch.rand(shape, generator=generator) for shape in ((m, n), (3, m), 
 keep = torch.tensor([[1], [2], [0]])
 problem = u.SparseCoding(A, density=0.5, snr_db=20.0)
 lasso = {"A": A, "b": b, "lam": 0.1, "x0": x, "iterations": 6, "keep_iterates": True}
+lasso_of = {"A": A, "b": b, "keep_iterates": True}
 counts = torch.tensor([[0], [1], [2]])
 unit = A / A.norm(dim=0)
 seed = torch.Generator().manual_seed(0)
@@ -51,6 +52,7 @@ CALLS = {
     "dct_dictionary": lambda: (u.dct_dictionary, {"size": 2, "atoms": 9}),
     "image_patches": lambda: (u.image_patches, {"size": 2, "count": 3}),
     "LassoResult": lambda: (u.ista, lasso | {"lam": torch.rand(3)}),
+    "active_set": lambda: (u.active_set, lasso_of | {"lam": torch.rand(3)}),
     "amp": lambda: (u.amp, {"A": unit, "b": b, "iterations": 6, "keep_iterates": True}),
     "fista": lambda: (u.fista, lasso),
     "ista": lambda: (u.ista, lasso),

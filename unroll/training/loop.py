@@ -39,8 +39,8 @@ from unroll.training.troubles import (
 
 __all__ = ["train"]
 
-_KEPT = ("step", "samples", "leaks", "rollbacks", "losses", "checks")
-_KEPT += ("best", "best_step", "best_value")
+_COUNTS = ("step", "samples", "leaks", "rollbacks", "losses", "checks")
+_KEPT = (*_COUNTS, "best", "best_step", "best_value")
 
 
 def train(

@@ -23,6 +23,7 @@ from collections.abc import Callable
 
 import celer
 import numpy as np
+import spams
 import torch
 from sklearn.decomposition import sparse_encode
 from sklearn.exceptions import ConvergenceWarning
@@ -30,7 +31,7 @@ from sklearn.linear_model import Lasso
 from threadpoolctl import threadpool_limits
 
 from tests.benchmarks import record
-from unroll import SparseCoding, fista
+from unroll import SparseCoding, active_set, fista
 
 GAP, SEED = 1e-6, 0
 LAMS = (0.1, 0.02, 0.003)  # the last is about the best for recovery at 40 dB
@@ -84,9 +85,22 @@ def by_celer(A: np.ndarray, b: np.ndarray, lam: float, tol: float) -> np.ndarray
     return np.stack([one.fit(A, row).coef_ for row in b])
 
 
+def by_active_set(A: np.ndarray, b: np.ndarray, lam: float, tol: float) -> np.ndarray:
+    """unroll.active_set, one batch"""
+    A, b = torch.from_numpy(A), torch.from_numpy(b)
+    return active_set(A, b, lam, tol=tol).x.numpy()
+
+
+def by_spams(A: np.ndarray, b: np.ndarray, lam: float, tol: float) -> np.ndarray:
+    """SPAMS lasso: LARS, which needs no tolerance"""
+    x = spams.lasso(np.asfortranarray(b.T), D=A, lambda1=lam, mode=2, numThreads=1)
+    return np.ascontiguousarray(x.todense().T)
+
+
 def methods() -> dict[str, Solver]:
     """Return the methods by name; the docstrings are their descriptions."""
-    found = [by_fista, by_sparse_encode, by_gram_lasso, by_lasso_loop, by_celer]
+    found = [by_fista, by_active_set, by_spams, by_sparse_encode, by_gram_lasso]
+    found += [by_lasso_loop, by_celer]
     if torch.cuda.is_available():
         found.append(by_fista_gpu)
     return {solve.__name__.removeprefix("by_"): solve for solve in found}
@@ -98,7 +112,7 @@ def tolerance(solve: Solver, A: np.ndarray, b: np.ndarray, lam: float) -> float:
     A peer's tolerance is relative to ||b||^2, so the search starts below that, and goes
     up on the first 100 problems before it comes down, if it must, on all of them.
     """
-    if solve in (by_fista, by_fista_gpu, by_sparse_encode):
+    if solve in (by_fista, by_fista_gpu, by_active_set, by_spams, by_sparse_encode):
         return GAP
     tol, few = GAP / (b**2).sum(axis=1).max() / 4, b[:100]
     while largest_gap(A, few, lam, solve(A, few, lam, 2 * tol)) <= GAP:
@@ -130,7 +144,7 @@ def compare(lam: float, problems: int, repetitions: int) -> dict[str, dict]:
             "method": methods()[name].__doc__,
             "median_seconds": round(statistics.median(seconds[name]), 4),
             "seconds": seconds[name],
-            "tol": None if name == "sparse_encode" else tols[name],
+            "tol": None if name in ("sparse_encode", "spams") else tols[name],
             "largest_gap": gaps[name],
         }
         for name in tols
@@ -155,7 +169,7 @@ def main() -> None:
                 f"lam {lam:<6} {name:14} {one['median_seconds']:8.3f} s  "
                 f"{ratio:6.2f} x fista  largest gap {one['largest_gap']:.1e}"
             )
-    versions = ("torch", "numpy", "scikit-learn", "celer")
+    versions = ("torch", "numpy", "scikit-learn", "celer", "spams-bin")
     setting = {"problems": problems, "shape": [250, 500], "density": 0.1, "snr_db": 40}
     setting |= {"gap": GAP, "seed": SEED, "dtype": "float64", "clock": "CPU"}
     if not quick:

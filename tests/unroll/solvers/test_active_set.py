@@ -1,0 +1,138 @@
+import pytest
+import torch
+
+from unroll import SparseCoding, active_set, fista
+from unroll.solvers.active_set import _Gram
+
+
+def problem(seed=0, batch=30, m=40, n=80, density=0.1):
+    generator = torch.Generator().manual_seed(seed)
+    coding = SparseCoding.gaussian(m, n, generator, density=density)
+    return coding.A, coding.sample(batch, generator)[0]
+
+
+def duality_gap(A, b, x, lam):
+    """Primal minus dual objective at the scaled residual, from the textbook."""
+    r = b - x @ A.T
+    scale = (lam / (r @ A).abs().amax(dim=1)).clamp(max=1)[:, None]
+    primal = 0.5 * r.square().sum(dim=1) + lam * x.abs().sum(dim=1)
+    dual = 0.5 * (b.square().sum(dim=1) - (b - scale * r).square().sum(dim=1))
+    return primal - dual
+
+
+@pytest.mark.parametrize("lam", [0.5, 0.1, 0.02, 0.003])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_solves_and_certifies(lam, seed):
+    A, b = problem(seed)
+    result = active_set(A, b, lam, tol=1e-10)
+    assert result.converged.all() and (result.gap <= 1e-10).all()
+    assert (duality_gap(A, b, result.x, lam) <= 1e-9).all()
+    exact = fista(A, b, lam, tol=1e-11, restart=True)
+    torch.testing.assert_close(result.x, exact.x, rtol=0, atol=2e-4)
+    assert (result.objective[-1] - exact.objective[-1]).abs().max() <= 2e-10
+
+
+def test_few_guesses_suffice():
+    """A tenth of FISTA's iterations, and to a gap that rounding alone limits."""
+    A, b = problem(m=100, n=200)
+    result = active_set(A, b, 0.05, tol=1e-13)
+    assert result.converged.all()
+    assert (
+        result.iterations < fista(A, b, 0.05, tol=1e-13, restart=True).iterations / 10
+    )
+
+
+def test_a_batch_is_a_loop_and_each_sample_has_its_weight():
+    A, b = problem()
+    lam = torch.linspace(0.01, 3.0, 30)
+    whole = active_set(A, b, lam, tol=1e-9)
+    assert torch.equal(whole.lam, lam) and whole.converged.all()
+    for i in (0, 13, 29):
+        one = active_set(A, b[i : i + 1], lam[i].item(), tol=1e-9)
+        torch.testing.assert_close(whole.x[i], one.x[0], rtol=0, atol=1e-7)
+
+
+def test_a_zero_solution_takes_no_guess():
+    A, b = problem()
+    result = active_set(A, b, 100.0)
+    assert result.iterations == 0 and not result.x.any() and result.converged.all()
+    result = active_set(A, 0 * b, 0.1)
+    assert not result.x.any() and not result.gap.any()
+
+
+@pytest.mark.parametrize("kind", ["equal", "tall", "scaled", "zero column", "rank"])
+def test_awkward_dictionaries_are_solved_all_the_same(kind):
+    A, b = problem()
+    if kind == "equal":
+        A[:, 5] = A[:, 4]
+        b[:, :] += A[:, 4]
+    if kind == "tall":
+        A, b = problem(m=60, n=25)
+    if kind == "scaled":
+        A = A * torch.linspace(0.3, 5.0, 80)
+    if kind == "zero column":
+        A[:, 3] = 0
+    if kind == "rank":
+        A[30:] = A[:10]
+        b = torch.randn(30, 80, generator=torch.Generator().manual_seed(1)) @ A.T
+    result = active_set(A, b, 0.05, tol=1e-7)
+    assert result.converged.all()
+    assert (duality_gap(A, b, result.x, 0.05) <= 2e-7).all()
+
+
+def test_dense_codes_cycle_and_fista_finishes_them():
+    A, b = problem(m=12, n=40, density=0.5, batch=30)
+    result = active_set(A, b, 0.01, tol=1e-8, keep_iterates=True)
+    assert torch.equal(result.iterates[-1], result.x)
+    assert len(result.iterates) == result.iterations + 1
+    assert result.converged.all() and result.iterations > 30
+    assert result.objective.shape == (result.iterations + 1, 30)
+    assert (duality_gap(A, b, result.x, 0.01) <= 1e-7).all()
+
+
+def test_the_history_is_that_of_the_objective():
+    A, b = problem()
+    result = active_set(A, b, 0.1, keep_iterates=True)
+    assert torch.equal(result.iterates[-1], result.x) and not result.iterates[0].any()
+    assert len(result.iterates) == result.iterations + 1
+    zero = 0.5 * b.square().sum(dim=1)
+    r = b - result.x @ A.T
+    last = 0.5 * r.square().sum(dim=1) + 0.1 * result.x.abs().sum(dim=1)
+    torch.testing.assert_close(result.objective[0], zero, rtol=1e-12, atol=0)
+    torch.testing.assert_close(result.objective[-1], last, rtol=1e-12, atol=0)
+
+
+def test_padded_blocks_are_the_blocks():
+    A, b = problem()
+    active = torch.rand(30, 80, generator=torch.Generator().manual_seed(3)) < 0.2
+    active[0], active[1, 1:], active[1, 0] = False, False, True
+    z = _Gram(A).solve(b @ A, active)
+    assert not z[~active].any()
+    for i in (1, 7, 29):
+        S = active[i]
+        own = torch.linalg.solve(A[:, S].T @ A[:, S], A[:, S].T @ b[i])
+        torch.testing.assert_close(z[i, S], own, rtol=0, atol=1e-9)
+
+
+def test_float32_follows_and_says_where_it_ends():
+    A, b = problem()
+    result = active_set(A.float(), b.float(), 0.1, tol=1e-4)
+    assert result.x.dtype == torch.float32 and result.converged.all()
+    with pytest.warns(UserWarning, match="rounding ends"):
+        assert not active_set(A.float(), b.float(), 0.1, tol=1e-9).converged.all()
+
+
+@pytest.mark.parametrize(
+    ("options", "shown"),
+    [
+        (dict(lam=0.0), "lam is 0: expected a positive weight, or fista"),
+        (dict(lam=-1.0), r"lam is -1\.0"),
+        (dict(tol=0.0), r"tol is 0\.0: expected a positive number"),
+        (dict(b=torch.ones(2, 7)), "b has 7 columns but A has 40 rows"),
+    ],
+)
+def test_refuses_by_name(options, shown):
+    A, b = problem()
+    options = {k: v.double() if torch.is_tensor(v) else v for k, v in options.items()}
+    with pytest.raises(ValueError, match=shown):
+        active_set(**{"A": A, "b": b, "lam": 0.1} | options)

@@ -226,6 +226,11 @@ for n in (19, 39, 59, 119):
     x, U = finite_differences(lambda x: -torch.exp(x), n, left=1.0, right=math.e)
     errors.append((U - torch.exp(x)).abs().max())
     h.append(1 / (n + 1))
+    between = (2 * U[1:-1] - U[:-2] - U[2:]) * (n + 1) ** 2
+    assert torch.allclose(between, -torch.exp(x[1:-1])), (
+        "U must fulfil the n equations above: the source counts at the node itself, and "
+        "its neighbours do not share it"
+    )
 orders = observed_orders(torch.tensor(h), torch.stack(errors))
 assert orders.shape == (3,), "one order per pair of neighbours"
 assert (orders - 2).abs().max() < 0.02, "the method must be of second order"
@@ -370,7 +375,7 @@ for seed, d in enumerate((1, 2, 3)):
     parts = [derivatives(net, x[i : i + 1])[2] for i in range(6)]
     assert torch.allclose(torch.cat(parts), second), "points must not influence others"
     weight = net[0].weight
-    parts = {"gradient": gradient, "second derivatives": second}
+    parts = {"values": value, "gradient": gradient, "second derivatives": second}
     slopes = {}
     for name, part in parts.items():
         assert part.requires_grad, f"{name}: cut off from the parameters"
@@ -381,7 +386,7 @@ for seed, d in enumerate((1, 2, 3)):
     sums = []
     for change in (h, -2 * h):
         weight.data[0, 0] += change
-        sums.append([part.square().sum().item() for part in derivatives(net, x)[1:]])
+        sums.append([part.square().sum().item() for part in derivatives(net, x)])
     for slope, up, down in zip(slopes.values(), *sums, strict=True):
         expected = torch.tensor((up - down) / (2 * h))
         assert torch.allclose(slope[0, 0], expected, rtol=1e-4, atol=1e-5), (
@@ -797,7 +802,8 @@ print("relative error below 0.1 per cent:", pinn_error < 1e-3)
 #
 # Burgers' equation on $-1 \le x \le 1$, $0 \le t \le 1$, with $u(x, 0) = -\sin \pi x$ and
 # $u(\pm 1, t) = 0$. Write `constrain(x, y)`, which turns a network's output $y$ into a function that
-# fulfils all three conditions and can still be anything else.
+# fulfils all three conditions and can still be anything else. The equation contains $u_t$ and
+# $u_{xx}$, so the factor before $y$ must be smooth: no `abs`, no `minimum`, no `clamp`.
 
 
 # %% nbgrader={"grade": false, "grade_id": "ex31-5", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -823,7 +829,7 @@ for y in (-5.0, 0.0, 5.0):
     assert u.abs().max() < 1e-12, "at both ends u must be zero, at all times"
 x = scattered(20, seed=5, low=(-0.9, 0.1), high=(0.9, 1.0))
 free = constrain(x, torch.ones(20, 1)) - constrain(x, torch.zeros(20, 1))
-assert free.abs().min() > 1e-3, "inside, the network must be free to move u"
+assert (free != 0).all(), "inside, the network must be free to move u"
 
 # %% nbgrader={"grade": true, "grade_id": "ex31-5-heldout", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 u = constrain(torch.tensor([[0.5, 0.0]]), torch.tensor([[123.0]]))
@@ -850,6 +856,19 @@ for t in (0.0, 0.2, 0.7, 1.0):
         assert constrain(edge, y * torch.ones(2, 1)).abs().max() < 1e-10, (
             "both ends, at every time and for every network"
         )
+biggest = B.abs().max()
+step = 1e-3
+along, across = torch.arange(-1, 1, step), torch.arange(0, 1, step)
+lines = [torch.stack([along, torch.full_like(along, t)], 1) for t in (0.05, 0.4, 0.9)]
+lines += [
+    torch.stack([torch.full_like(across, x), across], 1) for x in (-0.8, 0.1, 0.5)
+]
+for points in lines:
+    slopes = influence(points)[:, 0].diff() / step / biggest
+    assert slopes.diff().abs().max() < 0.3, (
+        "B has a kink: its slope jumps from one point to the next, so u_t or u_xx does "
+        "not exist there, whatever the network does"
+    )
 small = 1e-4
 near = {
     "t = 0": torch.tensor([[-0.5, small], [0.0, small], [0.7, small]]),
@@ -857,7 +876,7 @@ near = {
     "x = 1": torch.tensor([[1 - small, 0.3], [1 - small, 1.0]]),
 }
 for side, x in near.items():
-    ratio = influence(x).abs() / small
+    ratio = influence(x).abs() / small / biggest
     assert ratio.min() > 0.02, (
         f"near {side}: B vanishes faster than the distance, so the slope of u there is "
         "fixed for every network"
@@ -873,7 +892,7 @@ moved = constrain(x, leaf)
 assert moved.requires_grad, "no gradient comes back to the network"
 truth = pinn.cole_hopf(grid, 0.05)
 needed = (truth - constrain(grid, torch.zeros(len(grid), 1))) / influence(grid)
-assert needed.abs().max() < 200, (
+assert (needed.abs() * biggest).max() < 200, (
     "to represent the solution, the network would have to blow up near the boundary"
 )
 ### END HIDDEN TESTS
@@ -1320,6 +1339,10 @@ for eps, a, b in (
             exact_bound = abs(shift) + (b - a) ** 2 / 8 * bend
             assert bound < 1.001 * exact_bound + 1e-9, (
                 "correct but too generous: the two ends do not add up, the larger counts"
+            )
+            assert bound > 0.999 * exact_bound, (
+                "the residual counts by its largest value: its mean, or the root of its "
+                "mean square, is smaller and bounds no error at a point"
             )
     tilted = error_bound(lambda x: x, zero, eps, a, b, a - 0.2, b + 0.5)
     assert abs(tilted - 0.5) < 1e-9, "a straight line with wrong ends: the larger error"

@@ -31,6 +31,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import course.kit
 import pinn
@@ -467,10 +468,14 @@ assert abs(scaled[1] - best_step(J)[1]) < 1e-12, "the rate has no unit"
 assert abs(scaled[0] * 9 - best_step(J)[0]) < 1e-12, (
     "the step has: one over sigma squared"
 )
+for unit in (1.0, 1e-8, 1e8):  # the third value is zero up to round-off
+    deficient = unit * torch.diag(torch.tensor([2.0, 1.0, 1e-13]))
+    step, rate = best_step(deficient)
+    assert abs(rate - 0.6) < 1e-12 and abs(step * unit**2 - 0.4) < 1e-12, (
+        "zero singular values do not slow anything: they do not move at all; and what "
+        "counts as zero depends on the largest one, not on the unit of J"
+    )
 deficient = torch.diag(torch.tensor([2.0, 1.0, 0.0]))
-assert abs(best_step(deficient)[1] - 0.6) < 1e-12, (
-    "zero singular values do not slow anything: they do not move at all"
-)
 still = descend(deficient, torch.tensor([0.0, 0.0, 5.0]), 0.1, 10**6)
 assert torch.allclose(still, torch.tensor([0.0, 0.0, 5.0])), "never changes"
 grows = descend(torch.eye(1), torch.ones(1), 3.0, 4)
@@ -1267,6 +1272,35 @@ for seed, n in enumerate((2, 5, 9)):
         s, y = alpha * d, A @ (alpha * d)
         H, x = update(H, s, y, -alpha * torch.dot(s, grad)), x + s
     assert x.norm() < 1e-6, "with exact line searches, a quadratic ends after n steps"
+
+
+class Work(TorchDispatchMode):
+    """Adds up multiplications: n^3 for a product of matrices, or for any inverse."""
+
+    done = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        out = function(*args, **(kwargs or {}))
+        name = function.overloadpacket.__name__
+        sizes = [a.numel() for a in args if isinstance(a, torch.Tensor)]
+        if name in ("mm", "addmm", "bmm", "baddbmm"):
+            self.done += sizes[-2] * args[-1].shape[-1]
+        elif name.startswith(("linalg_", "_linalg", "inverse", "cholesky", "lu_")):
+            self.done += round(max(sizes) ** 1.5)
+        else:
+            self.done += max(sizes, default=0)
+        return out
+
+
+n = 300
+g = torch.Generator().manual_seed(9)
+s, bend = torch.randn(n, generator=g), 0.5 + torch.rand(n, generator=g)
+with Work() as work:
+    update(torch.eye(n), s, bend * s, torch.dot(s, s))
+assert work.done < 60 * n**2, (
+    f"{work.done / n**2:.0f} n^2 multiplications for n = {n}: a product of two (n, n) "
+    "matrices, or an inverse, is of order n^3; multiply the formula out"
+)
 ### END HIDDEN TESTS
 
 # %% [markdown]

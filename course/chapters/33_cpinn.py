@@ -24,10 +24,8 @@
 # | **Points** | 23, in seven exercises |
 
 # %% tags=["setup"]
-import json
 import math
 import sys
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -35,9 +33,8 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-import course.kit
 import pinn
-from course.kit import Question, figure, quiz, setup
+from course.kit import Question, figure, quiz, setup, stored
 
 generator = setup(seed=33)
 
@@ -45,6 +42,8 @@ import deepxde as dde  # after pinn, which chooses its backend and keeps it quie
 
 # %% [markdown]
 # ## Cold open: two perfect halves
+#
+# (A *cold open* is a scene before the title of a film: first something that goes wrong.)
 #
 # The rod of chapter 31 again: heat $s(x)$ is produced along it, its ends are kept at zero, and
 #
@@ -170,10 +169,9 @@ for seed, (left, right, losses) in enumerate(runs, start=1):
     with torch.no_grad():
         misfit = (left(x_cut) - right(x_cut)).abs().item()
         wrong = (left(x_cut) - exact(x_cut)).abs().item()
-    print(
-        f"seed {seed}: loss below 1e-4: {losses[-1] < 1e-4},",
-        f"same value to 1 %: {misfit < 0.01}, off by more than 0.3: {wrong > 0.3}",
-    )
+    small = "below 1e-4" if losses[-1] < 1e-4 else f"{losses[-1]:.0e}"
+    meet = "below 0.01" if misfit < 0.01 else f"{misfit:.2f}"
+    print(f"seed {seed}: loss {small}, at the cut: apart {meet}, wrong by {wrong:.1f}")
 
 # %% [markdown]
 # Nothing was missed by the training: every item on the list is fulfilled. Every seed is right
@@ -443,7 +441,10 @@ figure(
     alt="A falling straight line of kink against value at the cut. Three marks, one per "
     "seed, lie on it far apart; a star on it, at zero kink, is the truth.",
 )
-print("trained networks off the line by less than 0.2:", max(off_line) < 0.2)
+off = max(off_line)
+print(
+    "trained networks off the line by", "less than 0.2" if off < 0.2 else f"{off:.1f}"
+)
 
 # %% [markdown]
 # What is the missing condition? Put a small volume across the interface, from $c - \varepsilon$ to
@@ -1040,10 +1041,8 @@ print(f"heat produced along the rod: {gauss(0, 1)[1] @ heat(gauss(0, 1)[0]):.1f}
 for seed, (left, right, _) in enumerate(runs, start=1):
     D, jumps = balances([rod, rod], [left, right], [0.0, CUT, 1.0])
     lost = (D.sum() - jumps.sum()).item()
-    print(
-        f"seed {seed}: each half conserves to 1 %: {bool(D.abs().max() < 0.1)},",
-        f"all of it gains or loses more than 10 %: {abs(lost) > 1.0}",
-    )
+    half = "below 0.1" if D.abs().max() < 0.1 else f"{D.abs().max():.1f}"
+    print(f"seed {seed}: defect of each half {half}, of the whole {lost:.0f}")
 
 # %% [markdown]
 # Here is the surprise in one line: **every part conserves, and the whole does not.** A local
@@ -1595,8 +1594,7 @@ for name, network in (("loop", one_by_one), ("batched", batched)):
     with Count() as count:
         network(layers, lower, upper, x, index)
     counts[name] = count.operations
-more = counts["loop"] > 100 * counts["batched"]
-print("64 subdomains: the loop over points takes over 100 times the operations:", more)
+print("tensor operations for 64 subdomains and 640 points:", counts)
 
 # %% [markdown]
 # Fewer operations are not yet less time, for padding is computed too; the gain is largest for many
@@ -1619,8 +1617,9 @@ x = inside(0, 1, 50)
 
 
 def equal(one, other):
-    """Whether two tensors agree to 1e-9."""
-    return bool((torch.as_tensor(one) - torch.as_tensor(other)).abs().max() < 1e-9)
+    """How far two tensors are apart, in words."""
+    apart = (torch.as_tensor(one) - torch.as_tensor(other)).abs().max().item()
+    return "equal to 1e-9" if apart < 1e-9 else f"{apart:.0e} apart"
 
 
 group = net.groups[0]
@@ -1655,8 +1654,8 @@ for name, kind, couple in (
     )
     mine = [torch.cat(terms[key]).detach() for key in ("residual", "coupling")]
     theirs = [block.detach() for block in blocks[:2]]
-    same = all(equal(*pair) for pair in zip(mine, theirs, strict=True))
-    print(f"{name}, residual and coupling:", same)
+    said = {equal(*pair) for pair in zip(mine, theirs, strict=True)}
+    print(f"{name}, residual and coupling:", *said)
 D, jumps = balances([problem] * 3, pieces, edges)
 print(
     "largest jump:", equal(jumps.abs().max(), pinn.flux_jump(problem, net, partition))
@@ -1709,9 +1708,11 @@ found = {
 }
 
 # %%
-print("method                 error below 5 %   mass defect below 0.5")
+print("method                 error        mass defect")
 for name, run in found.items():
-    print(f"{name:22s} {run.error() < 0.05!s:17} {run.mass_defect() < 0.5}")
+    error, defect = run.error(), run.mass_defect()
+    verdict = "below 5 %" if error < 0.05 else "above 5 %"
+    print(f"{name:22s} {verdict:12s} {'below 0.5' if defect < 0.5 else 'above 0.5'}")
 best = min(found, key=lambda name: found[name].error())
 print("smallest error:", best)
 
@@ -1874,16 +1875,21 @@ for count in (20, 200):
 # must be and with the published mixture, and its file of results says how they ended.
 
 # %%
-repository = Path(course.kit.__file__).parents[2]
-results = repository / "tests" / "benchmarks" / "results" / "pinn.json"
-rows = json.loads(results.read_text())["rows"]
-print("600 s of CPU each      error   jump of the flux   mass defect")
+rows = stored("pinn")["rows"]
+print("600 s of CPU each      error   jump of the flux   mass defect   seeds")
 for name, text in (("", "u_x on both sides"), ("_wrong_flux", "u_xx on one side")):
-    end = rows[f"cpinn_burgers{name}_600s"]["median"]
+    row = rows[f"cpinn_burgers{name}_600s"]
+    end = row["median"]
     print(
         f"{text:18s} {end['error']:9.0e} {end['flux_jump']:18.0e} "
-        f"{end['mass_defect']:13.0e}"
+        f"{end['mass_defect']:13.0e} {len(row['runs']):7d}"
     )
+
+# %% [markdown]
+# Each row is a single run, so take the powers of ten and not the digits. And the harm is small here,
+# much smaller than in the standing shock of section 5. The reason: only the viscous part of the flux is
+# wrong, it carries the factor $\nu = 0.003$, and all three cuts lie beside the shock, where $u_x$ and
+# $u_{xx}$ are moderate. A wrong condition is felt as strongly as the wrong term is large *at the cut*.
 
 # %% [markdown]
 # ## An experiment to change
@@ -1968,8 +1974,8 @@ figure(
 middle = sweep.median(dim=1).values
 best = PARTS[int(middle.argmin())]
 print("best number of subdomains:", best)
-worse = bool(middle[-1] > 10 * middle.min() and middle[0] > 10 * middle.min())
-print("one and sixteen are worse by more than a factor ten:", worse)
+gap = min(middle[0], middle[-1]) / middle.min()
+print("one and sixteen are worse by a factor", "above 10" if gap > 10 else f"{gap:.0f}")
 
 # %% [markdown]
 # Cutting helps, as each network has fewer ripples to draw, until the networks become too small and
@@ -2014,10 +2020,8 @@ figure(
     "and the jump of the viscous flux has a notch; from there both fall together, "
     "by about one order of magnitude for every 0.05.",
 )
-ratio = value_jump.max() / value_jump[0]
-print(
-    "on the shock the same mistake is heard a million times louder:", bool(ratio > 1e6)
-)
+louder = (value_jump.max() / value_jump[0]).log10()
+print(f"on the shock the same mistake is heard 10^{louder:.0f} times louder")
 
 # %% [markdown]
 # *On* the shock, every tiny shift is a large misfit: the interface terms drown the residuals, and

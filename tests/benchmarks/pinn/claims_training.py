@@ -5,18 +5,14 @@ exercise that is named. Three questions: which part of an error is learned first
 and which is more accurate in the end; which points serve a steep solution at an equal
 number of points and steps; where the weights of section 3 end.
 
-    python tests/benchmarks/claims_training.py
+    python -m tests.benchmarks.pinn.claims_training
 """
 
 import json
 import statistics
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
-
-sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from course.building.syllabus import chapter
 from tests.benchmarks import record

@@ -1,9 +1,9 @@
 """What chapter 32 claims of its own experiments, over several seeds.
 
 The code that runs is the chapter's: its given cells and its own answers, up to the
-exercise that is named. Three questions: which part of an error is learned first in time,
-and which is more accurate in the end; which points serve a steep solution at an equal
-number of points and steps; where the weights of section 3 end.
+exercise that is named. Three questions: which part of an error is learned first in
+time, and which is more accurate in the end; which points serve a steep solution at an
+equal number of points and steps; where the weights of section 3 end.
 
     python -m tests.benchmarks.pinn.claims_training
 """

@@ -2020,7 +2020,7 @@ figure(
     "and the jump of the viscous flux has a notch; from there both fall together, "
     "by about one order of magnitude for every 0.05.",
 )
-louder = (value_jump.max() / value_jump[0]).log10()
+louder = (value_jump.max() / value_jump[0]).log10().item()
 print(f"on the shock the same mistake is heard 10^{louder:.0f} times louder")
 
 # %% [markdown]

@@ -351,19 +351,19 @@ print(f"PINN, line at the end: {pinn_end['line']:.0f}")
 
 runs = stored("claims_training")["rows"]["order"].values()
 print(
-    f"\n{len(runs)} starts, a longer stored run:    median error left   half right after"
+    f"\n{len(runs)} starts, a longer stored run:   median error left   half right after"
 )
 for task in ("fit", "equation"):
-    for name in ("line", wave, ripple):
+    for name in (wave, ripple):
         rows = [run[f"{task}, {name}"] for run in runs]
         left = statistics.median(row["left"] for row in rows)
-        after = [
-            row["half_right_at"] for row in rows if row["half_right_at"] is not None
-        ]
+        after = [r["half_right_at"] for r in rows if r["half_right_at"] is not None]
         steps = f"{statistics.median(after):4.0f} steps" if after else "   never"
         print(
-            f"  {task:9s} {name:16s} {left:18.3f}   {steps} ({len(after)} of {len(rows)})"
+            f"  {task:9s} {name:16s} {left:17.3f}   {steps} ({len(after)} of {len(rows)})"
         )
+lines = [run["equation, line"]["left"] for run in runs]
+print(f"  equation  line {statistics.median(lines):30.3f}")
 first = sum(
     run[f"equation, {wave}"]["half_right_at"]
     <= run[f"equation, {ripple}"]["half_right_at"]
@@ -1139,8 +1139,8 @@ candidates = midpoints(1000)
 
 # %%
 g = torch.Generator().manual_seed(4)
-x_missing = torch.rand(140, 1, generator=g)
-x_missing = x_missing[(x_missing[:, 0] - PLACE).abs() > 0.06][:120]
+x_missing = torch.rand(160, 1, generator=g)
+x_missing = x_missing[(x_missing[:, 0] - PLACE).abs() > 0.1][:120]
 blind = step_network(seed=2)
 blind_loss = levenberg(blind, lambda u: equation(u, x_missing, step_source), 150)
 

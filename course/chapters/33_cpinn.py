@@ -1619,7 +1619,7 @@ x = inside(0, 1, 50)
 def equal(one, other):
     """How far two tensors are apart, in words."""
     apart = (torch.as_tensor(one) - torch.as_tensor(other)).abs().max().item()
-    return "equal to 1e-9" if apart < 1e-9 else f"{apart:.0e} apart"
+    return "equal to 1e-6" if apart < 1e-6 else f"{apart:.0e} apart"
 
 
 group = net.groups[0]

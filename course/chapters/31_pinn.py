@@ -24,18 +24,15 @@
 # | **Points** | 22, in seven exercises |
 
 # %% tags=["setup"]
-import json
 import math
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from torch import nn
 
-import course.kit
 import pinn
-from course.kit import Question, figure, quiz, setup
+from course.kit import Question, figure, quiz, setup, stored
 
 generator = setup(seed=31)
 
@@ -43,6 +40,9 @@ import deepxde as dde  # after pinn, which chooses its backend and keeps it quie
 
 # %% [markdown]
 # ## Cold open: seven thermometers
+#
+# (A *cold open* is a scene before the title of a film. Here: something that goes wrong, before any
+# theory.)
 #
 # A rod of length 1 is heated here and cooled there; we know how much, the function $s(x)$. Both
 # ends are kept at zero. When nothing changes any more, heat that is produced must flow away, and
@@ -131,7 +131,7 @@ figure(
     "Right: the heat produced is a wave between -65 and 85; what the network's curve "
     "carries off starts negative and soon leaves the picture on both sides.",
 )
-print("worst misfit at a thermometer below 1e-9:", worst < 1e-9)
+print(f"worst misfit at a thermometer: {'below 1e-9' if worst < 1e-9 else worst}")
 print(f"relative error along the rod: {relative_error(fitted, exact, line):.1f}")
 
 # %% [markdown]
@@ -226,6 +226,11 @@ for n in (19, 39, 59, 119):
     x, U = finite_differences(lambda x: -torch.exp(x), n, left=1.0, right=math.e)
     errors.append((U - torch.exp(x)).abs().max())
     h.append(1 / (n + 1))
+    between = (2 * U[1:-1] - U[:-2] - U[2:]) * (n + 1) ** 2
+    assert torch.allclose(between, -torch.exp(x[1:-1])), (
+        "U must fulfil the n equations above: the source counts at the node itself, and "
+        "its neighbours do not share it"
+    )
 orders = observed_orders(torch.tensor(h), torch.stack(errors))
 assert orders.shape == (3,), "one order per pair of neighbours"
 assert (orders - 2).abs().max() < 0.02, "the method must be of second order"
@@ -370,7 +375,7 @@ for seed, d in enumerate((1, 2, 3)):
     parts = [derivatives(net, x[i : i + 1])[2] for i in range(6)]
     assert torch.allclose(torch.cat(parts), second), "points must not influence others"
     weight = net[0].weight
-    parts = {"gradient": gradient, "second derivatives": second}
+    parts = {"values": value, "gradient": gradient, "second derivatives": second}
     slopes = {}
     for name, part in parts.items():
         assert part.requires_grad, f"{name}: cut off from the parameters"
@@ -381,7 +386,7 @@ for seed, d in enumerate((1, 2, 3)):
     sums = []
     for change in (h, -2 * h):
         weight.data[0, 0] += change
-        sums.append([part.square().sum().item() for part in derivatives(net, x)[1:]])
+        sums.append([part.square().sum().item() for part in derivatives(net, x)])
     for slope, up, down in zip(slopes.values(), *sums, strict=True):
         expected = torch.tensor((up - down) / (2 * h))
         assert torch.allclose(slope[0, 0], expected, rtol=1e-4, atol=1e-5), (
@@ -449,11 +454,11 @@ figure(
     caption="The second derivative of a network: a quotient can have about eight digits, "
     "autograd has them all.",
     alt="Error of the difference quotient against the step on log axes, a V: it falls with "
-    "slope 2 until about 1e-8 at a step of 1e-4 and then rises again through round-off. "
+    "slope 2 until about 2e-8 at a step of 4e-4 and then rises again through round-off. "
     "The error of autograd is a flat line near 1e-16.",
 )
-print("autograd exact to 13 digits:", bool(auto < 1e-13))
-print("no step gives the quotient ten digits:", bool(wrong.min() > 1e-10))
+print(f"best step of the quotient: {-wrong.min().log10():.0f} digits right")
+print("autograd: 13 digits or more" if auto < 1e-13 else f"autograd: only {auto:.0e}")
 
 # %% [markdown]
 # Mind what this does *not* say. Autograd gives the exact derivative of $u_\theta$. How far
@@ -593,9 +598,10 @@ assert abs(slope[0, 0].item() - (sums[0] - sums[1]) / 2e-5) < 1e-5, (
 #    + \sum_k \omega_k\, \frac1{M_k} \sum_{j=1}^{M_k} \big( u_\theta(z_j) - g_k(z_j) \big)^2 . $$
 #
 # An initial value is a condition like any other: time is one more coordinate, and $t = 0$ one side
-# of the domain. That is the whole **vanilla PINN** (Lagaris, Likas and Fotiadis 1998; Raissi,
-# Perdikaris and Karniadakis 2019): physics as a penalty. It is least squares; nothing else is
-# new, and nothing guarantees that the terms agree on what is important.
+# of the domain. That is the whole **vanilla PINN**: physics as a penalty. Dissanayake and Phan-Thien
+# trained networks by such a loss in 1994; Raissi, Perdikaris and Karniadakis (2019) gave it its name
+# and its success. It is least squares; nothing guarantees that the terms agree on what is
+# important.
 
 # %% [markdown]
 # ### Exercise 31.4 · Loss terms
@@ -767,15 +773,13 @@ terms = loss_terms(
     [(torch.tensor([[0.0], [1.0]]), torch.zeros(2))],
 )
 weighted = (torch.tensor([0.01, 1.0]) * terms).sum().item()
-print(
-    "the squares add up to the weighted terms:", abs(weighted / losses[-1] - 1) < 1e-6
-)
-print("relative error below 0.1 per cent:", pinn_error < 1e-3)
+print(f"sum of squares over sum of weighted terms: {losses[-1] / weighted:.3f}")
+print("relative error:", "below 0.02 %" if pinn_error < 2e-4 else "above 0.02 %")
 
 # %% [markdown]
 # No data inside, no mesh, and better than the thermometers by three orders of magnitude. Section 1
-# reaches the same error with a few hundred unknown numbers, and here there are 481. Hold that
-# thought until the signature result.
+# reaches the same error with a few hundred unknown numbers, and here there are 481. The signature
+# result comes back to this.
 #
 # A weight had to be chosen above, since the loss compares things of different size. One way out is
 # to make the conditions hold **by construction**. Write
@@ -784,7 +788,7 @@ print("relative error below 0.1 per cent:", pinn_error < 1e-3)
 #
 # where $g$ takes the prescribed values and $B$ is zero where they are prescribed, and *only* there.
 # Then whatever the network says, the conditions hold, and their terms drop out of the loss. This is
-# a *hard constraint*; the penalty is called a *soft* one.
+# a *hard constraint* (Lagaris, Likas and Fotiadis 1998); the penalty is called a *soft* one.
 #
 # There is a subtlety. Suppose $u$ is the solution. The network has to represent
 # $N = (u - g) / B$. Near the boundary $u - g$ goes to zero, in general proportionally to the distance.
@@ -797,7 +801,8 @@ print("relative error below 0.1 per cent:", pinn_error < 1e-3)
 #
 # Burgers' equation on $-1 \le x \le 1$, $0 \le t \le 1$, with $u(x, 0) = -\sin \pi x$ and
 # $u(\pm 1, t) = 0$. Write `constrain(x, y)`, which turns a network's output $y$ into a function that
-# fulfils all three conditions and can still be anything else.
+# fulfils all three conditions and can still be anything else. The equation contains $u_t$ and
+# $u_{xx}$, so the factor before $y$ must be smooth: no `abs`, no `minimum`, no `clamp`.
 
 
 # %% nbgrader={"grade": false, "grade_id": "ex31-5", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -823,7 +828,7 @@ for y in (-5.0, 0.0, 5.0):
     assert u.abs().max() < 1e-12, "at both ends u must be zero, at all times"
 x = scattered(20, seed=5, low=(-0.9, 0.1), high=(0.9, 1.0))
 free = constrain(x, torch.ones(20, 1)) - constrain(x, torch.zeros(20, 1))
-assert free.abs().min() > 1e-3, "inside, the network must be free to move u"
+assert (free != 0).all(), "inside, the network must be free to move u"
 
 # %% nbgrader={"grade": true, "grade_id": "ex31-5-heldout", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 u = constrain(torch.tensor([[0.5, 0.0]]), torch.tensor([[123.0]]))
@@ -850,6 +855,19 @@ for t in (0.0, 0.2, 0.7, 1.0):
         assert constrain(edge, y * torch.ones(2, 1)).abs().max() < 1e-10, (
             "both ends, at every time and for every network"
         )
+biggest = B.abs().max()
+step = 1e-3
+along, across = torch.arange(-1, 1, step), torch.arange(0, 1, step)
+lines = [torch.stack([along, torch.full_like(along, t)], 1) for t in (0.05, 0.4, 0.9)]
+lines += [
+    torch.stack([torch.full_like(across, x), across], 1) for x in (-0.8, 0.1, 0.5)
+]
+for points in lines:
+    slopes = influence(points)[:, 0].diff() / step / biggest
+    assert slopes.diff().abs().max() < 0.3, (
+        "B has a kink: its slope jumps from one point to the next, so u_t or u_xx does "
+        "not exist there, whatever the network does"
+    )
 small = 1e-4
 near = {
     "t = 0": torch.tensor([[-0.5, small], [0.0, small], [0.7, small]]),
@@ -857,7 +875,7 @@ near = {
     "x = 1": torch.tensor([[1 - small, 0.3], [1 - small, 1.0]]),
 }
 for side, x in near.items():
-    ratio = influence(x).abs() / small
+    ratio = influence(x).abs() / small / biggest
     assert ratio.min() > 0.02, (
         f"near {side}: B vanishes faster than the distance, so the slope of u there is "
         "fixed for every network"
@@ -873,7 +891,7 @@ moved = constrain(x, leaf)
 assert moved.requires_grad, "no gradient comes back to the network"
 truth = pinn.cole_hopf(grid, 0.05)
 needed = (truth - constrain(grid, torch.zeros(len(grid), 1))) / influence(grid)
-assert needed.abs().max() < 200, (
+assert (needed.abs() * biggest).max() < 200, (
     "to represent the solution, the network would have to blow up near the boundary"
 )
 ### END HIDDEN TESTS
@@ -929,9 +947,8 @@ figure(
 #
 # Conditions are written in NumPy, the equation in PyTorch. `dde.grad.jacobian(y, x, i, j)` is
 # $\partial y_i / \partial x_j$ at every point, a column; `hessian` is the second derivative. They do
-# your sum trick, and remember what they have computed. Since `pinn` was imported first, DeepXDE
-# computes in float64, which matters (in its default float32, L-BFGS gives up early on this
-# very equation). We take $\nu = 0.02$.
+# your sum trick, and remember what they have computed. DeepXDE's default is float32; since `pinn`
+# was imported first, it computes in float64 here. We take $\nu = 0.02$.
 
 # %%
 NU = 0.02
@@ -989,11 +1006,10 @@ same = burgers_residual(by_hand, x, NU)
 x.requires_grad_()
 theirs = pde(x, by_hand(x))
 dde.grad.clear()
-print("pde(x, y) equals our residual:", bool((same - theirs).abs().max() < 1e-12))
-print(
-    "the sum of the losses has fallen:",
-    sum(state.loss_train) < sum(history.loss_train[0]),
-)
+apart = (same - theirs).abs().max().item()
+print("pde(x, y) and our residual:", "equal" if apart < 1e-12 else f"{apart:.0e} apart")
+print(f"sum of the losses, first: {sum(history.loss_train[0]):.1f}")
+print(f"sum of the losses, last:  {sum(state.loss_train):.1f}")
 
 # %% [markdown]
 # Look at the equation's own term: it *rises* at first. A nearly flat network, as it is before
@@ -1205,8 +1221,8 @@ figure(
     "solution lie on every line. Right: in the plane of x and t, a red half and a blue half, "
     "the border between them growing sharp as t increases.",
 )
-print("relative error below 1 per cent:", solution.error() < 1e-2)
-print("loss below 1e-4:", bool(solution.history.loss[-1] < 1e-4))
+print("relative error:", "below 0.1 %" if solution.error() < 1e-3 else "above 0.1 %")
+print(f"loss:           {solution.history.loss[-1]:.0e}")
 
 # %% [markdown]
 # The wave steepens because its left half moves to the right and its right half to the left; they
@@ -1321,6 +1337,10 @@ for eps, a, b in (
             assert bound < 1.001 * exact_bound + 1e-9, (
                 "correct but too generous: the two ends do not add up, the larger counts"
             )
+            assert bound > 0.999 * exact_bound, (
+                "the residual counts by its largest value: its mean, or the root of its "
+                "mean square, is smaller and bounds no error at a point"
+            )
     tilted = error_bound(lambda x: x, zero, eps, a, b, a - 0.2, b + 0.5)
     assert abs(tilted - 0.5) < 1e-9, "a straight line with wrong ends: the larger error"
     left = error_bound(lambda x: x, zero, eps, a, b, a + 0.4, b)
@@ -1350,16 +1370,17 @@ assert isinstance(error_bound(exact, source, 1.0, 0.0, 1.0, 0.0, 0.0), float), "
 
 # %% [markdown]
 # First the good news. For the rod, with $\varepsilon = 1$, the bound holds and says something. (We take
-# a maximum over 2001 points for the maximum over all: a careful guess, not a proof.) It is far
-# above the true error, since a residual that changes its sign does much less than the parabola.
+# a maximum over 2001 points for the maximum over all: a careful guess, not a proof.) It is hundreds
+# of times larger than the true error, since a residual that changes its sign does much less than
+# the parabola.
 # Then the other side: keep the residual at 0.1 everywhere, and let $\varepsilon$ vary.
 
 # %%
 bound = error_bound(rod, source, 1.0, 0.0, 1.0, 0.0, 0.0)
 with torch.no_grad():
     worst = (rod(line) - exact(line)).abs().max().item()
-print("the bound holds for our PINN:", worst <= bound)
-print("it is below a tenth of the temperature:", bound < 0.13)
+print(f"largest error of our PINN: {worst:.0e}")
+print(f"its certificate:           {bound:.0e}")
 
 fig, axes = plt.subplots(1, 2, figsize=(7, 2.9))
 for k, eps in enumerate((1.0, 0.1, 0.01)):
@@ -1384,10 +1405,47 @@ figure(
 )
 
 # %% [markdown]
-# The residual has a *unit*, and the certificate divides by $\varepsilon$. For Burgers' equation with a
-# small viscosity, the constant is not even of the form $1 / \nu$: perturbations are amplified
-# where characteristics come together. A loss of $10^{-6}$ says nothing until somebody has said what
-# it is multiplied by.
+# The residual has a *unit*, and the certificate divides by $\varepsilon$. A loss of $10^{-6}$ says
+# nothing until somebody has said what it is multiplied by.
+#
+# And for Burgers' equation? Solve it by finite differences, once as it is and once with a tiny
+# constant residual $r$ on its right-hand side, so that $u_t + u u_x - \nu u_{xx} = r$. Compare at
+# $t = 1$.
+
+
+# %%
+def burgers_by_differences(n, nu, r=0.0, end=1.0):
+    """Central fluxes on n cells, Heun's method. Returns centres, u at the end, steps."""
+    h = 2 / n
+    x = -1 + h * (torch.arange(n) + 0.5)
+    u = -torch.sin(math.pi * x)
+    steps = math.ceil(end / min(0.4 * h**2 / nu, 0.5 * h))
+    dt = end / steps
+
+    def change(u):
+        padded = torch.cat([-u[:1], u, -u[-1:]])  # odd about the ends: u = 0 there
+        F = (padded[1:] ** 2 + padded[:-1] ** 2) / 4 - nu * padded.diff() / h
+        return r - F.diff() / h
+
+    for _ in range(steps):
+        first = u + dt * change(u)
+        u = (u + first + dt * change(first)) / 2
+    return x, u, steps
+
+
+print("    nu   largest error / r   times nu   mean error / r")
+for nu in (0.08, 0.04, 0.02):
+    right, moved = (burgers_by_differences(400, nu, r)[1] for r in (0.0, 1e-4))
+    e = (moved - right).abs() / 1e-4
+    print(f"{nu:6.2f}{e.max():15.1f}{nu * e.max():15.2f}{e.mean():14.2f}")
+
+# %% [markdown]
+# The largest error grows like $0.15 / \nu$. The reason: the residual pushes the shock a little to
+# the side. A steep curve that is shifted a little is wrong by a lot, but only on a width of about
+# $\nu$. The *mean* error does not know $\nu$: it is at most the mean residual times the duration.
+# That is a theorem. Burgers' equation is a contraction in $L^1$: two solutions never move apart in
+# the mean of $|u - v|$ (Kruzhkov 1970). So how dangerous a residual is depends on the equation *and*
+# on how the error is measured.
 #
 # ## The library's version
 #
@@ -1401,12 +1459,14 @@ value, gradient, second = derivatives(net, x)
 
 
 def equal(one, other):
-    """Whether two tensors agree to 1e-10."""
-    return bool((one - other).abs().max() < 1e-10)
+    """How far two tensors are apart, in words."""
+    apart = (one - other).abs().max().item()
+    return "equal to 1e-10" if apart < 1e-10 else f"{apart:.0e} apart"
 
 
-print("derivatives, without autograd:", equal(jet.p[:, 0], gradient), end=" ")
-print(equal(torch.diagonal(jet.H[:, 0], dim1=1, dim2=2), second))
+print("first derivatives, without autograd:", equal(jet.p[:, 0], gradient))
+bends = torch.diagonal(jet.H[:, 0], dim1=1, dim2=2)
+print("second derivatives, without autograd:", equal(bends, second))
 zoo = pinn.zoo.burgers(NU)
 print("flux:", equal(zoo.flux(x, jet.u, jet.p), burgers_flux(x, jet.u, jet.p, NU)))
 strong = burgers.strong_residual(x, jet)
@@ -1443,8 +1503,8 @@ print("second derivatives that Burgers' equation reads:", burgers.wanted.second)
 #
 # Three questions in one picture. **Is it right?** The rod and Burgers' equation, against their
 # solutions. **What does it cost?** The same two problems by finite differences: for the rod
-# the table of section 1; for Burgers' equation the simplest scheme that conserves, central fluxes
-# and Heun's method, below. We count multiplications, in the most favourable way for the network:
+# the table of section 1; for Burgers' equation the scheme of section 7, central fluxes and Heun's
+# method. We count multiplications, in the most favourable way for the network:
 # an evaluation of loss and gradient takes $3 \cdot c \cdot P$ of them per point, $P$ being the number
 # of parameters and $c$ that of the values and derivatives carried along; an iteration
 # with $m$ residuals takes $m^2 P$ more for the rod (Levenberg-Marquardt), and $4 P^2$ for Burgers'
@@ -1453,27 +1513,7 @@ print("second derivatives that Burgers' equation reads:", burgers.wanted.second)
 # **Would we notice if it lied?** Two *negative controls* for the rod: the loss **without its boundary
 # term**, and the **wrong sign of the source**. Same network, same points, same optimiser.
 
-
 # %%
-def burgers_by_differences(n, nu, end=1.0):
-    """Central fluxes on n cells, Heun's method. Returns centres, u at the end, steps."""
-    h = 2 / n
-    x = -1 + h * (torch.arange(n) + 0.5)
-    u = -torch.sin(math.pi * x)
-    steps = math.ceil(end / min(0.4 * h**2 / nu, 0.5 * h))
-    dt = end / steps
-
-    def change(u):
-        padded = torch.cat([-u[:1], u, -u[-1:]])  # odd about the ends: u = 0 there
-        F = (padded[1:] ** 2 + padded[:-1] ** 2) / 4 - nu * padded.diff() / h
-        return -F.diff() / h
-
-    for _ in range(steps):
-        first = u + dt * change(u)
-        u = (u + first + dt * change(first)) / 2
-    return x, u, steps
-
-
 shock = []
 for n in (50, 100, 200, 400):
     x, u, steps = burgers_by_differences(n, NU)
@@ -1543,11 +1583,9 @@ def classical_work(pairs, error):
 
 rod_work = classical_work(list(zip(5 * counts, fd_errors, strict=True)), pinn_error)
 burgers_work = classical_work(shock, burgers_error)
-print("the same error by finite differences takes")
-print("  for the rod, a thousandth of the work or less: ", end="")
-print(bool(rod_work < costs["rod"] / 1000))
-print("  for Burgers, a hundredth of the work or less:  ", end="")
-print(bool(burgers_work < costs["Burgers"] / 100))
+print("for the same error, a PINN takes about 10^k times the work, k =")
+print(f"  for the rod {math.log10(costs['rod'] / rod_work):.0f}", end=", ")
+print(f"for Burgers {math.log10(costs['Burgers'] / burgers_work):.0f}")
 
 # %% [markdown]
 # **The losses of the liars are no larger than that of the honest run.** Without boundary term there are
@@ -1566,11 +1604,8 @@ print(bool(burgers_work < costs["Burgers"] / 100))
 # longer runs have reached, from its stored benchmark.
 
 # %%
-repository = Path(course.kit.__file__).parents[2]
-stored = json.loads(
-    (repository / "tests" / "benchmarks" / "results" / "pinn.json").read_text()
-)["rows"]
-yardstick, long_run = stored["fem_steep_2d"], stored["burgers_900s"]
+rows = stored("pinn")["rows"]
+yardstick, long_run = rows["fem_steep_2d"], rows["burgers_900s"]
 unknowns = long_run["runs"]["0"]["parameters"]
 found = {
     "steep Poisson in 2-D, finite elements": (
@@ -1651,10 +1686,10 @@ figure(
     "where the truth is half way up. Right: the residual swings between -175 and 135, but "
     "passes through zero at each of the eight marked points.",
 )
-print("loss below 1e-15:", curve[-1] < 1e-15)
-print("relative error above 25 per cent:", relative_error(fooled, exact, line) > 0.25)
+print(f"loss:           {'below 1e-15' if curve[-1] < 1e-15 else 'not yet zero'}")
+print(f"relative error: {relative_error(fooled, exact, line):.1f}")
 bound = error_bound(fooled, source, 1.0, 0.0, 1.0, 0.0, 0.0)
-print("the certificate, which looks between the points, is alarmed:", bound > 1)
+print(f"certificate, which looks between the points: {bound:.0f}")
 
 # %% [markdown]
 # A network with 481 parameters fulfils eight equations in countless ways. Finite differences
@@ -1771,6 +1806,9 @@ quiz(
 #
 # ## Readings
 #
+# - **Dissanayake and Phan-Thien (1994)**, *Neural-network-based approximations for solving partial
+#   differential equations*, Commun. Numer. Methods Eng. 10(3). The loss of section 4, with three
+#   inputs and a handful of neurons.
 # - **Lagaris, Likas and Fotiadis (1998)**, *Artificial neural networks for solving ordinary and
 #   partial differential equations*, IEEE Trans. Neural Netw. 9(5). Look for the trial solutions:
 #   hard constraints, twenty years before the name PINN.

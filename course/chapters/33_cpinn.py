@@ -24,9 +24,8 @@
 # | **Points** | 23, in seven exercises |
 
 # %% tags=["setup"]
-import json
 import math
-from pathlib import Path
+import sys
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -34,9 +33,8 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-import course.kit
 import pinn
-from course.kit import Question, figure, quiz, setup
+from course.kit import Question, figure, quiz, setup, stored
 
 generator = setup(seed=33)
 
@@ -44,6 +42,8 @@ import deepxde as dde  # after pinn, which chooses its backend and keeps it quie
 
 # %% [markdown]
 # ## Cold open: two perfect halves
+#
+# (A *cold open* is a scene before the title of a film: first something that goes wrong.)
 #
 # The rod of chapter 31 again: heat $s(x)$ is produced along it, its ends are kept at zero, and
 #
@@ -169,10 +169,9 @@ for seed, (left, right, losses) in enumerate(runs, start=1):
     with torch.no_grad():
         misfit = (left(x_cut) - right(x_cut)).abs().item()
         wrong = (left(x_cut) - exact(x_cut)).abs().item()
-    print(
-        f"seed {seed}: loss below 1e-4: {losses[-1] < 1e-4},",
-        f"same value to 1 %: {misfit < 0.01}, off by more than 0.3: {wrong > 0.3}",
-    )
+    small = "below 1e-4" if losses[-1] < 1e-4 else f"{losses[-1]:.0e}"
+    meet = "below 0.01" if misfit < 0.01 else f"{misfit:.2f}"
+    print(f"seed {seed}: loss {small}, at the cut: apart {meet}, wrong by {wrong:.1f}")
 
 # %% [markdown]
 # Nothing was missed by the training: every item on the list is fulfilled. Every seed is right
@@ -442,7 +441,10 @@ figure(
     alt="A falling straight line of kink against value at the cut. Three marks, one per "
     "seed, lie on it far apart; a star on it, at zero kink, is the truth.",
 )
-print("trained networks off the line by less than 0.2:", max(off_line) < 0.2)
+off = max(off_line)
+print(
+    "trained networks off the line by", "less than 0.2" if off < 0.2 else f"{off:.1f}"
+)
 
 # %% [markdown]
 # What is the missing condition? Put a small volume across the interface, from $c - \varepsilon$ to
@@ -809,6 +811,16 @@ nearly = {
 assert conserving(nearly, still, mirrored) == "nearly C", (
     "what is lost in one box and gained in another is wrong twice"
 )
+tilted = {  # u = x: outflow f(b) - f(0), so 0, 0, 1 and three times 0.7
+    "wrong in one box": lambda u, ux, uxx: u * (u - 1) * (u - 2) / 6,
+    "wrong in all": lambda u, ux, uxx: 0.7 * (1 - (1 - u) * (1 - u / 2) * (1 - u / 3)),
+}
+boxes = [(0.0, b, 0.0, 1.0) for b in (1.0, 2.0, 3.0)]
+judged = conserving(tilted, lambda x: x[:, :1] + 0 * x[:, 1:], boxes)
+assert judged == "wrong in all", (
+    "outflows 0, 0 and 1 against three times 0.7: the worst box counts, not the mean, "
+    "the sum or the mean square over the boxes"
+)
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -944,12 +956,17 @@ def reaction(x, u):
 parts = [
     (law(diffusion(2.0), reaction), lambda x: x**2, 0.0, 0.3),
     (
-        law(lambda x, u, p: u[..., None] ** 2 / 2 - 0.1 * p, reaction),
+        law(lambda x, u, p: u[..., None] ** 2 / 2 - 0.1 * p, lambda x, u: 3 * x - u),
         torch.sin,
         0.3,
         0.5,
     ),
-    (law(lambda x, u, p: (1 + x)[..., None] * p, reaction), lambda x: x**3, 0.5, 1.0),
+    (
+        law(lambda x, u, p: (1 + x)[..., None] * p, lambda x, u: 2 * u + 1),
+        lambda x: x**3,
+        0.5,
+        1.0,
+    ),
 ]
 laws, pieces = [p[0] for p in parts], [p[1] for p in parts]
 edges = [0.0, 0.3, 0.5, 1.0]
@@ -962,14 +979,14 @@ F = [
 ]
 made = [
     0.3**2 / 2 + 0.3**5 / 5,
-    (0.25 - 0.09) / 2 + 0.1 - (math.sin(1.0) - math.sin(0.6)) / 4,
-    (1 - 0.25) / 2 + (1 - 0.5**7) / 7,
+    3 * (0.25 - 0.09) / 2 + math.cos(0.5) - math.cos(0.3),
+    2 * (1 - 0.5**4) / 4 + 0.5,
 ]
 for q in range(3):
     wanted = F[q](edges[q + 1]) - F[q](edges[q]) - made[q]
     assert abs(D[q].item() - wanted) < 1e-9, (
         f"defect of subdomain {q}, worked out by hand: its own flux at its own ends, less "
-        "the integral of its source, which may depend on u"
+        "the integral of its own source, which may depend on u"
     )
 for q in range(2):
     wanted = F[q](edges[q + 1]) - F[q + 1](edges[q + 1])
@@ -1024,10 +1041,8 @@ print(f"heat produced along the rod: {gauss(0, 1)[1] @ heat(gauss(0, 1)[0]):.1f}
 for seed, (left, right, _) in enumerate(runs, start=1):
     D, jumps = balances([rod, rod], [left, right], [0.0, CUT, 1.0])
     lost = (D.sum() - jumps.sum()).item()
-    print(
-        f"seed {seed}: each half conserves to 1 %: {bool(D.abs().max() < 0.1)},",
-        f"all of it gains or loses more than 10 %: {abs(lost) > 1.0}",
-    )
+    half = "below 0.1" if D.abs().max() < 0.1 else f"{D.abs().max():.1f}"
+    print(f"seed {seed}: defect of each half {half}, of the whole {lost:.0f}")
 
 # %% [markdown]
 # Here is the surprise in one line: **every part conserves, and the whole does not.** A local
@@ -1508,7 +1523,28 @@ for W in weights:
     assert reached == [False, True, False, False], (
         "points of one subdomain move the weights of that subdomain, and no others"
     )
-operations = []
+
+
+def lines_run(function, *arguments):
+    """How many lines of the cell that defines a function are run in a call."""
+    count, before = 0, sys.gettrace()
+
+    def trace(frame, event, _):
+        nonlocal count
+        if frame.f_code.co_filename != function.__code__.co_filename:
+            return None
+        count += event == "line"
+        return trace
+
+    sys.settrace(trace)
+    try:
+        function(*arguments)
+    finally:
+        sys.settrace(before)
+    return count
+
+
+operations, lines = [], []
 for Q, N in ((3, 20), (60, 900)):
     layers, lower, upper = random_stack(Q, 1)
     x = torch.rand(N, 1, generator=torch.Generator().manual_seed(4))
@@ -1516,9 +1552,14 @@ for Q, N in ((3, 20), (60, 900)):
     with Count() as count:
         batched(layers, lower, upper, x, index)
     operations.append(count.operations)
+    lines.append(lines_run(batched, layers, lower, upper, x, index))
 assert operations[1] <= operations[0] + 5, (
     f"{operations[0]} tensor operations for 3 subdomains but {operations[1]} for 60: "
     "there is a loop over subdomains or points"
+)
+assert lines[1] <= lines[0] + 20, (
+    f"{lines[0]} lines of your code are run for 20 points but {lines[1]} for 900: there "
+    "is a loop over subdomains or points, be it one of plain Python"
 )
 ### END HIDDEN TESTS
 
@@ -1553,8 +1594,7 @@ for name, network in (("loop", one_by_one), ("batched", batched)):
     with Count() as count:
         network(layers, lower, upper, x, index)
     counts[name] = count.operations
-more = counts["loop"] > 100 * counts["batched"]
-print("64 subdomains: the loop over points takes over 100 times the operations:", more)
+print("tensor operations for 64 subdomains and 640 points:", counts)
 
 # %% [markdown]
 # Fewer operations are not yet less time, for padding is computed too; the gain is largest for many
@@ -1577,8 +1617,9 @@ x = inside(0, 1, 50)
 
 
 def equal(one, other):
-    """Whether two tensors agree to 1e-9."""
-    return bool((torch.as_tensor(one) - torch.as_tensor(other)).abs().max() < 1e-9)
+    """How far two tensors are apart, in words."""
+    apart = (torch.as_tensor(one) - torch.as_tensor(other)).abs().max().item()
+    return "equal to 1e-6" if apart < 1e-6 else f"{apart:.0e} apart"
 
 
 group = net.groups[0]
@@ -1613,8 +1654,8 @@ for name, kind, couple in (
     )
     mine = [torch.cat(terms[key]).detach() for key in ("residual", "coupling")]
     theirs = [block.detach() for block in blocks[:2]]
-    same = all(equal(*pair) for pair in zip(mine, theirs, strict=True))
-    print(f"{name}, residual and coupling:", same)
+    said = {equal(*pair) for pair in zip(mine, theirs, strict=True)}
+    print(f"{name}, residual and coupling:", *said)
 D, jumps = balances([problem] * 3, pieces, edges)
 print(
     "largest jump:", equal(jumps.abs().max(), pinn.flux_jump(problem, net, partition))
@@ -1667,9 +1708,11 @@ found = {
 }
 
 # %%
-print("method                 error below 5 %   mass defect below 0.5")
+print("method                 error        mass defect")
 for name, run in found.items():
-    print(f"{name:22s} {run.error() < 0.05!s:17} {run.mass_defect() < 0.5}")
+    error, defect = run.error(), run.mass_defect()
+    verdict = "below 5 %" if error < 0.05 else "above 5 %"
+    print(f"{name:22s} {verdict:12s} {'below 0.5' if defect < 0.5 else 'above 0.5'}")
 best = min(found, key=lambda name: found[name].error())
 print("smallest error:", best)
 
@@ -1832,16 +1875,21 @@ for count in (20, 200):
 # must be and with the published mixture, and its file of results says how they ended.
 
 # %%
-repository = Path(course.kit.__file__).parents[2]
-results = repository / "tests" / "benchmarks" / "results" / "pinn.json"
-rows = json.loads(results.read_text())["rows"]
-print("600 s of CPU each      error   jump of the flux   mass defect")
+rows = stored("pinn")["rows"]
+print("600 s of CPU each      error   jump of the flux   mass defect   seeds")
 for name, text in (("", "u_x on both sides"), ("_wrong_flux", "u_xx on one side")):
-    end = rows[f"cpinn_burgers{name}_600s"]["median"]
+    row = rows[f"cpinn_burgers{name}_600s"]
+    end = row["median"]
     print(
         f"{text:18s} {end['error']:9.0e} {end['flux_jump']:18.0e} "
-        f"{end['mass_defect']:13.0e}"
+        f"{end['mass_defect']:13.0e} {len(row['runs']):7d}"
     )
+
+# %% [markdown]
+# Each row is a single run, so take the powers of ten and not the digits. And the harm is small here,
+# much smaller than in the standing shock of section 5. The reason: only the viscous part of the flux is
+# wrong, it carries the factor $\nu = 0.003$, and all three cuts lie beside the shock, where $u_x$ and
+# $u_{xx}$ are moderate. A wrong condition is felt as strongly as the wrong term is large *at the cut*.
 
 # %% [markdown]
 # ## An experiment to change
@@ -1926,8 +1974,8 @@ figure(
 middle = sweep.median(dim=1).values
 best = PARTS[int(middle.argmin())]
 print("best number of subdomains:", best)
-worse = bool(middle[-1] > 10 * middle.min() and middle[0] > 10 * middle.min())
-print("one and sixteen are worse by more than a factor ten:", worse)
+gap = min(middle[0], middle[-1]) / middle.min()
+print("one and sixteen are worse by a factor", "above 10" if gap > 10 else f"{gap:.0f}")
 
 # %% [markdown]
 # Cutting helps, as each network has fewer ripples to draw, until the networks become too small and
@@ -1972,10 +2020,8 @@ figure(
     "and the jump of the viscous flux has a notch; from there both fall together, "
     "by about one order of magnitude for every 0.05.",
 )
-ratio = value_jump.max() / value_jump[0]
-print(
-    "on the shock the same mistake is heard a million times louder:", bool(ratio > 1e6)
-)
+louder = (value_jump.max() / value_jump[0]).log10().item()
+print(f"on the shock the same mistake is heard 10^{louder:.0f} times louder")
 
 # %% [markdown]
 # *On* the shock, every tiny shift is a large misfit: the interface terms drown the residuals, and

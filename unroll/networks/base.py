@@ -18,6 +18,7 @@ from unroll._checks import (
     check_count,
     check_dictionary,
 )
+from unroll.networks._state import packed, refuse_another, scalars, unpacked
 from unroll.networks.positive import Positive
 
 __all__ = ["Unrolled"]
@@ -86,18 +87,23 @@ class Unrolled(nn.Module):
         check_count("depth", depth, least=1)
         self.depth = depth
         self.register_buffer("A", A.detach().clone())
-        self.register_load_state_dict_pre_hook(_refuse_another)
+        self.register_load_state_dict_pre_hook(refuse_another)
         self.layers = nn.ModuleList(layer() for _ in range(1 if tied else depth))
 
-    def get_extra_state(self) -> dict[str, Any]:
-        """Return what the state must hold beside tensors."""
+    def described(self) -> dict[str, Any]:
+        """Return what this network is beside its tensors: method, depth, settings."""
         values = {name: getattr(self, name) for name in self.settings}
         return {"network": type(self).__name__, "depth": self.depth} | values
 
-    def set_extra_state(self, state: dict[str, Any]) -> None:
+    def get_extra_state(self) -> Tensor:
+        """Return what the state must hold beside parameters and matrices."""
+        return packed(self.described())
+
+    def set_extra_state(self, state: Tensor) -> None:
         """Take the settings of a saved network."""
+        saved = unpacked(state)
         for name in self.settings:
-            setattr(self, name, state[name])
+            setattr(self, name, saved[name])
 
     def start(self, b: Tensor) -> State:
         """Return the state before the first layer: ``x_0 = 0``.
@@ -172,7 +178,7 @@ class Unrolled(nn.Module):
             Name to tensor, one entry for each layer. Only scalars: not the matrices,
             and not what lies deeper inside a layer.
         """
-        rows = [_scalars(self._layer(k)) for k in range(self.depth)]
+        rows = [scalars(self._layer(k)) for k in range(self.depth)]
         return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
 
     @classmethod
@@ -287,28 +293,6 @@ class _FromStep(Unrolled):
         return super().start(b) if self._start is None else self._start(b)
 
 
-def _refuse_another(net: Unrolled, state: Mapping, prefix: str, *_: object) -> None:
-    """Refuse the state of another method before anything is taken from it."""
-    saved, own = state.get(prefix + "_extra_state", {}), net.get_extra_state()
-    for name in net.must_agree:
-        if name in saved and saved[name] != own[name]:
-            raise ValueError(
-                f"state has {name} = {saved[name]!r} but this network {own[name]!r}: "
-                f"expected the same {name}"
-            )
-
-
 def _code(state: State) -> Tensor:
     """Return the code of a state."""
     return state[0] if isinstance(state, tuple) else state
-
-
-def _scalars(layer: nn.Module) -> dict[str, Tensor]:
-    """Return the scalars of one layer: its positive ones, then its free ones."""
-    found = {
-        name: child()
-        for name, child in layer.named_children()
-        if isinstance(child, Positive) and child.raw.ndim == 0
-    }
-    free = layer.named_parameters(recurse=False)
-    return found | {name: value.detach() for name, value in free if value.ndim == 0}

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from unroll.networks._state import KEY, unpacked
 from unroll.networks.base import Unrolled
 from unroll.training.recipe import Recipe
 from unroll.training.sources import Batch, Source
@@ -78,7 +79,7 @@ def read(path: Path, recipe: Recipe, device: torch.device) -> dict[str, Any]:
 
 def refuse_another_network(net: Unrolled, saved: Mapping[str, Any]) -> None:
     """Refuse the weights of another dictionary, or of other settings."""
-    settings, own = saved.get("_extra_state", {}), net.get_extra_state()
+    settings, own = unpacked(saved.get(KEY)), net.described()
     for name, value in own.items():
         if settings.get(name) != value:
             raise ValueError(

@@ -1,0 +1,52 @@
+"""What the state of a network holds beside its parameters and matrices.
+
+Counts and thresholds that are not learned decide the output too. They are kept in the
+state as a tensor, the bytes of their JSON text, so that every value of a ``state_dict``
+can be cloned, compared and saved as tensors are.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from unroll.networks.positive import Positive
+
+__all__ = ["packed", "refuse_another", "scalars", "unpacked"]
+
+KEY = "_extra_state"
+"""Torch's name for it in a ``state_dict``."""
+
+
+def packed(settings: Mapping[str, Any]) -> Tensor:
+    """Return settings as a tensor of bytes. Shape ``(length,)``."""
+    return torch.tensor(list(json.dumps(settings).encode()), dtype=torch.uint8)
+
+
+def unpacked(state: Tensor | None) -> dict[str, Any]:
+    """Return the settings that :func:`packed` packed; none where there are none."""
+    return {} if state is None else json.loads(bytes(state.tolist()))
+
+
+def refuse_another(net: Any, state: Mapping, prefix: str, *_: object) -> None:
+    """Refuse the state of another method before anything is taken from it."""
+    saved, own = unpacked(state.get(prefix + KEY)), net.described()
+    for name in net.must_agree:
+        if name in saved and saved[name] != own[name]:
+            raise ValueError(
+                f"state has {name} = {saved[name]!r} but this network {own[name]!r}: "
+                f"expected the same {name}"
+            )
+
+
+def scalars(layer: nn.Module) -> dict[str, Tensor]:
+    """Return the scalars of one layer: its positive ones, then its free ones."""
+    found = {
+        name: child()
+        for name, child in layer.named_children()
+        if isinstance(child, Positive) and child.raw.ndim == 0
+    }
+    free = layer.named_parameters(recurse=False)
+    return found | {name: value.detach() for name, value in free if value.ndim == 0}

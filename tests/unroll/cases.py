@@ -86,6 +86,7 @@ CALLS = {
     "TISTA": lambda: (u.TISTA, net),
     "TiLISTA": lambda: (u.TiLISTA, weighted),
     "Unrolled": lambda: (u.Unrolled, net | {"layer": nn.Identity}),
+    "Unrolled.described": lambda: (plain().described, {}),
     "Unrolled.start": lambda: (identity.start, {"b": b}),
     "Unrolled.given": lambda: (plain().given, {"b": b, "k": 0}),
     "Unrolled.iterates": lambda: (plain().iterates, {"b": b, "depth": 2}),

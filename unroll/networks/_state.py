@@ -14,7 +14,10 @@ from torch import Tensor, nn
 
 from unroll.networks.positive import Positive
 
-__all__ = ["packed", "refuse_another", "scalars", "unpacked"]
+__all__ = ["State", "code_of", "packed", "refuse_another", "scalars", "unpacked"]
+
+State = Tensor | tuple[Tensor, ...]
+"""What goes from layer to layer: a code, or a tuple that starts with it."""
 
 KEY = "_extra_state"
 """Torch's name for it in a ``state_dict``."""
@@ -50,3 +53,8 @@ def scalars(layer: nn.Module) -> dict[str, Tensor]:
     }
     free = layer.named_parameters(recurse=False)
     return found | {name: value.detach() for name, value in free if value.ndim == 0}
+
+
+def code_of(state: State) -> Tensor:
+    """Return the code of a state."""
+    return state[0] if isinstance(state, tuple) else state

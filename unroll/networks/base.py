@@ -18,12 +18,11 @@ from unroll._checks import (
     check_count,
     check_dictionary,
 )
-from unroll.networks._state import packed, refuse_another, scalars, unpacked
+from unroll.networks import _state
+from unroll.networks._state import State, code_of
 from unroll.networks.positive import Positive
 
 __all__ = ["Unrolled"]
-
-State = Tensor | tuple[Tensor, ...]
 
 
 class Unrolled(nn.Module):
@@ -38,8 +37,7 @@ class Unrolled(nn.Module):
     A new method is a subclass that passes ``layer``, which makes one layer, and
     overrides :meth:`given` if its layers see more than ``b`` and ``A``, and
     :meth:`start` if its state is more than the code ``x``: then it is a tuple with
-    ``x`` first. Without a
-    subclass: :meth:`from_step`.
+    ``x`` first. Without a subclass: :meth:`from_step`.
 
     The state (``net.state_dict()``) holds the parameters, the matrices, and what is
     neither but decides the output, such as counts: loading it makes the outputs those
@@ -87,21 +85,25 @@ class Unrolled(nn.Module):
         check_count("depth", depth, least=1)
         self.depth = depth
         self.register_buffer("A", A.detach().clone())
-        self.register_load_state_dict_pre_hook(refuse_another)
+        self.register_load_state_dict_pre_hook(_state.refuse_another)
         self.layers = nn.ModuleList(layer() for _ in range(1 if tied else depth))
 
     def described(self) -> dict[str, Any]:
-        """Return what this network is beside its tensors: method, depth, settings."""
+        """Tell what this network is beside its tensors.
+
+        Returns:
+            Its method, its depth, and its settings by name.
+        """
         values = {name: getattr(self, name) for name in self.settings}
         return {"network": type(self).__name__, "depth": self.depth} | values
 
     def get_extra_state(self) -> Tensor:
         """Return what the state must hold beside parameters and matrices."""
-        return packed(self.described())
+        return _state.packed(self.described())
 
     def set_extra_state(self, state: Tensor) -> None:
         """Take the settings of a saved network."""
-        saved = unpacked(state)
+        saved = _state.unpacked(state)
         for name in self.settings:
             setattr(self, name, saved[name])
 
@@ -147,7 +149,7 @@ class Unrolled(nn.Module):
         state = self._checked_start(b)
         for k in range(self._checked_depth(depth)):
             state = self._layer(k)(state, *self.given(b, k))
-        return _code(state)
+        return code_of(state)
 
     def iterates(self, b: Tensor, depth: int | None = None) -> Tensor:
         """Return every iterate, ``x_0`` included.
@@ -164,10 +166,10 @@ class Unrolled(nn.Module):
             ValueError: As :meth:`forward`.
         """
         state = self._checked_start(b)
-        codes = [_code(state)]
+        codes = [code_of(state)]
         for k in range(self._checked_depth(depth)):
             state = self._layer(k)(state, *self.given(b, k))
-            codes.append(_code(state))
+            codes.append(code_of(state))
         return torch.stack(codes)
 
     @torch.no_grad()
@@ -178,7 +180,7 @@ class Unrolled(nn.Module):
             Name to tensor, one entry for each layer. Only scalars: not the matrices,
             and not what lies deeper inside a layer.
         """
-        rows = [scalars(self._layer(k)) for k in range(self.depth)]
+        rows = [_state.scalars(self._layer(k)) for k in range(self.depth)]
         return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
 
     @classmethod
@@ -291,8 +293,3 @@ class _FromStep(Unrolled):
     def start(self, b: Tensor) -> State:
         """Return the user's first state, or 0."""
         return super().start(b) if self._start is None else self._start(b)
-
-
-def _code(state: State) -> Tensor:
-    """Return the code of a state."""
-    return state[0] if isinstance(state, tuple) else state

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from unroll._checks import check_batch
 from unroll.metrics import nmse_db
-from unroll.networks.base import State, Unrolled
+from unroll.networks._state import State
+from unroll.networks.base import Unrolled
 from unroll.prox import support_select
 from unroll.weights import analytic_weight, generalized_coherence
 

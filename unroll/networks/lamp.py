@@ -4,7 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from unroll._checks import check_dictionary, check_positive
-from unroll.networks.base import State, Unrolled
+from unroll.networks._state import State
+from unroll.networks.base import Unrolled
 from unroll.networks.positive import Positive
 from unroll.prox import soft_threshold
 

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.nn.functional import linear, softplus
 
 from unroll._checks import check_count
+from unroll.networks._state import State
 from unroll.networks.analytic import Analytic
-from unroll.networks.base import State
 from unroll.networks.positive import Positive
 from unroll.prox import support_select
 

@@ -1,7 +1,9 @@
+import sys
+
 import pytest
 import torch
 
-from unroll import SparseCoding, active_set, fista
+from unroll import SparseCoding, active_set, fista, soft_threshold
 from unroll.solvers.active_set import _Gram
 
 
@@ -40,6 +42,17 @@ def test_few_guesses_suffice():
     assert (
         result.iterations < fista(A, b, 0.05, tol=1e-13, restart=True).iterations / 10
     )
+
+
+def test_with_orthogonal_atoms_it_is_the_soft_threshold(monkeypatch):
+    """By its own guesses: FISTA, which could mend wrong ones, is out of reach."""
+    monkeypatch.delattr(sys.modules[active_set.__module__], "fista")
+    generator = torch.Generator().manual_seed(3)
+    A = torch.linalg.qr(torch.randn(12, 12, generator=generator)).Q
+    b = torch.randn(20, 12, generator=generator)
+    result = active_set(A, b, 0.3, tol=1e-12)
+    expected = soft_threshold(b @ A, 0.3)
+    torch.testing.assert_close(result.x, expected, rtol=0, atol=1e-12)
 
 
 def test_a_batch_is_a_loop_and_each_sample_has_its_weight():

@@ -255,8 +255,8 @@ assert torch.allclose(observed_orders(uneven, uneven**4), torch.tensor([4.0, 4.0
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# `b = h**2 * s(x[1:-1]); b[0] += left; b[-1] += right`, then `torch.linalg.solve(A, b)` between
-# the two end values. Orders: `(errors[:-1] / errors[1:]).log() / (h[:-1] / h[1:]).log()`.
+# The $i$-th right-hand side is $h^2 s(x_i)$, plus the known end value in the first and in the last equation.
+# `torch.linalg.solve` does the rest. The order of a pair: $\log(e_1 / e_2) / \log(h_1 / h_2)$.
 #
 # </details>
 
@@ -420,10 +420,8 @@ assert torch.equal(half[2], torch.tensor([[0.0, 2.0]] * 3)), (
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# A straight line's gradient does not depend on `x`: it has no graph. Write
-# `slope(y)` that returns `torch.zeros_like(x)` if `not y.requires_grad` (or if `grad`, called with
-# `allow_unused=True`, returns None), and
-# `second = [slope(gradient[:, k])[:, k] for k in range(x.shape[1])]`.
+# A straight line's gradient does not depend on `x`: it has no graph. Ask `y.requires_grad` before you
+# differentiate, call `grad` with `allow_unused=True`, and put zeros where there is nothing.
 #
 # </details>
 
@@ -583,7 +581,8 @@ assert abs(slope[0, 0].item() - (sums[0] - sums[1]) / 2e-5) < 1e-5, (
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# `gradient[:, 1:] + value * gradient[:, :1] - nu * second[:, :1]`.
+# Of $u_t + u\, u_x - \nu\, u_{xx}$, the second column of the gradient is $u_t$ and the first of the second
+# derivatives is $u_{xx}$.
 #
 # </details>
 
@@ -704,8 +703,8 @@ for seed in range(3):
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# `terms = [residual(u, x).square().mean()]`, then for every pair
-# `terms.append((u(points)[:, 0] - values).square().mean())`.
+# Each term is `(...).square().mean()` of two columns of the same shape; for a condition, of
+# $u(z_j) - g_j$.
 #
 # </details>
 
@@ -910,7 +909,7 @@ assert (needed.abs() * biggest).max() < 200, (
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# `-torch.sin(math.pi * space) + (1 - space**2) * time * y` with `space, time = x[:, :1], x[:, 1:]`.
+# $B = (1 - x^2)\, t$ has a simple zero on each of the three sides, and no other.
 #
 # </details>
 
@@ -1170,8 +1169,8 @@ assert not x.requires_grad, "the caller's points have been changed"
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# Sum over $k$: `torch.autograd.grad(F[:, 0, k].sum(), x, create_graph=True)[0][:, k : k + 1]`, with
-# `allow_unused=True` and a zero for a component that does not depend on `x`.
+# Differentiate `F[:, 0, k].sum()` by `x`, with `create_graph=True` and `allow_unused=True`; of the answer
+# only column $k$ belongs to the divergence.
 #
 # </details>
 
@@ -1363,8 +1362,8 @@ assert isinstance(error_bound(exact, source, 1.0, 0.0, 1.0, 0.0, 0.0), float), "
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# `ends + (b - a) ** 2 / (8 * eps) * r.abs().max().item()`; and `worst_error` returns
-# `lambda x: delta * (x - a) * (b - x) / (2 * eps)`.
+# $\max(|e(a)|, |e(b)|) + \dfrac{(b - a)^2}{8 \varepsilon} \max |r|$. The worst error is the parabola with
+# $-\varepsilon e'' = \delta$ and zeros at $a$ and $b$.
 #
 # </details>
 

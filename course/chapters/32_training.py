@@ -292,7 +292,7 @@ for seed, M in enumerate((2, 5, 16, 63)):
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# `rest = e - (1 - x) * e[0] - x * e[-1]`, then `2 / M * sines @ rest[1:-1]`; the ends are `e[[0, -1]]`.
+# $a_k = \dfrac2M \sum_{i=1}^{M-1} \big( e_i - \text{line}_i \big) \sin k \pi x_i$.
 #
 # </details>
 
@@ -516,8 +516,8 @@ assert torch.allclose(grows, torch.tensor([16.0])), (
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# `r + U @ (((1 - step * sigma**2) ** steps - 1) * (U.T @ r))`; best step
-# `2 / (most + least)` with the largest and the smallest non-zero square.
+# Each part is multiplied by $(1 - \eta \sigma_i^2)^k$ in all. The best step is
+# $2 / (\sigma_{\max}^2 + \sigma_{\min}^2)$ over the singular values that count.
 #
 # </details>
 
@@ -704,8 +704,8 @@ assert torch.allclose(
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# `torch.where(norms == 0, 1.0, norms.sum() / norms.clamp(min=tiny))`, with the norms stacked and
-# detached.
+# $\lambda_i = \sum_j |g_j| \,/\, |g_i|$; `torch.where` keeps 1 where a norm is zero, and `.detach()` cuts the
+# weights off.
 #
 # </details>
 
@@ -891,8 +891,8 @@ assert torch.allclose(derivatives_at(a_free, 1, 1)[1], torch.tensor(4.0)), (
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# $u = a + b x + N(x) - N(0) - x N'(1)$, with $N'(1)$ by `torch.autograd.grad(..., create_graph=True)` at
-# `torch.ones(1, 1, requires_grad=True)`, under `torch.enable_grad()`.
+# $u = a + b x + N(x) - N(0) - x N'(1)$. The slope $N'(1)$ must be part of the graph:
+# `create_graph=True`, under `torch.enable_grad()`.
 #
 # </details>
 
@@ -1100,8 +1100,8 @@ assert torch.allclose(p, torch.tensor([0.1, 0.9])), (
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# `size = (r.abs() / r.abs().max()) ** k; p = size / size.mean() + c; p / p.sum()`, and weights
-# `1 / (len(p) * p[chosen])`.
+# $p_i \propto s_i^k / \operatorname{mean}_j s_j^k + c$ with $s_i = |r_i| / \max_j |r_j|$; weights
+# $1 / (M p_i)$.
 #
 # </details>
 
@@ -1348,8 +1348,8 @@ assert work.done < 60 * n**2, (
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# `cross = torch.outer(s, H @ y) / sy` and
-# `H - cross - cross.T + (1 + y @ H @ y / sy) * torch.outer(s, s) / sy`.
+# With the scaled $H$, $v = H y$ and two calls of `torch.outer`, of $s$ with $v$ and of $s$ with itself, the
+# whole update is three terms.
 #
 # </details>
 
@@ -1537,8 +1537,8 @@ assert torch.allclose(lm_step(torch.zeros(3, 2), torch.ones(3), 0.0), torch.zero
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# `U, sigma, Vt = torch.linalg.svd(J, full_matrices=False)`, then
-# `-Vt.T @ (filtered * (U.T @ r))` with `filtered` zero where `sigma` counts as zero.
+# $c_i = \dfrac{\sigma_i}{\sigma_i^2 + \mu}\, u_i^\top r$ where $\sigma_i$ counts as more than zero, and $0$ elsewhere.
+# The gain divides by $|r|^2 - |r + J d|^2$.
 #
 # </details>
 

@@ -271,8 +271,8 @@ for cuts in (
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# In the loop: `index = index * (len(positions) + 1) + passed`, where `passed` counts
-# `x[:, axis, None] >= torch.tensor(positions)` along `dim=1`.
+# With $m$ positions on an axis a point has $m + 1$ places there; numbers of several axes combine as
+# digits do: old number times $(m + 1)$, plus the place. `>=` counts the positions passed.
 #
 # </details>
 
@@ -630,8 +630,7 @@ assert abs(slope - quotient) < 1e-6 * max(1, abs(quotient)), (
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# `(flux(at, value, slope[:, None, :]) * normal[:, None, :]).sum(dim=2)` is the normal flux,
-# `(N, 1)`.
+# $F \cdot n = \sum_k F_k n_k$: multiply by `normal[:, None, :]` and sum over the last axis.
 #
 # </details>
 
@@ -838,9 +837,8 @@ assert judged == "wrong in all", (
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# `(w @ f(jet.u, jet.p[:, :, 0], jet.H[:, :, 0, 0]).detach()).item()` is the flow through a side. For
-# the name: the largest `abs(outflow(...))` over the boxes for each flux, then
-# `min(worst, key=worst.get)`.
+# A flow through a side is a weighted sum, `w @ ...`, of $f(u, u_x, u_{xx})$ at its Gauss points. A flux is
+# judged by $\max_{\text{boxes}} |\text{outflow}|$; `min(names, key=...)` finds the least.
 #
 # </details>
 
@@ -1028,8 +1026,8 @@ assert torch.allclose(D, torch.stack(residuals), atol=1e-9), (
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# `D` is `F[1] - F[0] - made`. The jump at the edge between $q$ and $q + 1$ is `F[1]` of $q$ minus
-# `F[0]` of $q + 1$. `.detach()` what you return.
+# $D_q = F_q(\text{right end}) - F_q(\text{left end}) - \int s_q$. The jump at an edge is the flux of the left
+# subdomain minus that of the right one, both there. `.detach()` what you return.
 #
 # </details>
 
@@ -1241,8 +1239,8 @@ for name, parts in terms.items():
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# In the second loop: append `couple(laws[q], left, laws[p], right, x, normal)`; with
-# `average = (left(x) + right(x)) / 2` add `[left(x) - average, right(x) - average]`.
+# The average condition of a side is $u^\pm - \tfrac12 (u^- + u^+)$, two of them for each interface, beside what
+# `couple` returns for it.
 #
 # </details>
 
@@ -1580,8 +1578,8 @@ assert lines[1] <= lines[0] + 20, (
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# `new_zeros(Q * width, d).index_copy(0, slot, scaled).view(Q, width, d)`, then `h @ W + b` and
-# tanh, and at the end `h.reshape(Q * width, 1)[slot]` brings the points back into their order.
+# `index_copy(0, slot, ...)` puts the scaled points into a table of $Q \cdot$ `width` rows, `h @ W` multiplies all
+# networks at once, and indexing by `slot` brings the answers back into their order.
 #
 # </details>
 

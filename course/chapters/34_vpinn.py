@@ -260,8 +260,8 @@ assert exactness(rule.nodes[order], rule.weights[order]) == 11, "order must not 
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# `miss = values @ weights`, then `miss[0] -= 2`. The answer is the index of the first entry with
-# `miss.abs() > 1e-10`, minus one.
+# The exact integral of $P_0$ is 2, of every other $P_k$ it is 0. The degree of exactness is one less than the
+# first $k$ whose sum misses by more than round-off.
 #
 # </details>
 
@@ -425,9 +425,8 @@ for below, above in ((0, dv), (1, ddv)):
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# `P, dP = pinn.legendre(K + 1, x)` has `K + 2` rows. Then `P[2:] - P[:-2]` are the values, and with
-# `factor = 2 * torch.arange(1, K + 1)[:, None] + 1` the derivatives are `factor * P[1:-1]` and
-# `factor * dP[1:-1]`.
+# $v_k = P_{k+1} - P_{k-1}$ and $v_k' = (2k + 1) P_k$, hence $v_k'' = (2k + 1) P_k'$; `pinn.legendre(K + 1, x)` has
+# them all, row $k$ for $P_k$.
 #
 # </details>
 
@@ -550,7 +549,7 @@ for a, b in ((0.0, 2.0), (-3.0, -2.5), (0.1, 7.3), (1.0, 1.01)):
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# `J = (b - a) / 2`, points `a + J * (xi + 1)`, then `v`, `dv / J`, `ddv / J**2` from `tests(K, xi)`.
+# $x = a + J (\xi + 1)$, and each derivative by $x$ brings a factor $1 / J$.
 #
 # </details>
 #
@@ -705,9 +704,8 @@ for parts, function in enumerate((curvature_only, slopes_only, value_only)):
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# With `ends = on_element(a, b, K, torch.tensor([-1.0, 1.0]))` and `sign = torch.tensor([-1.0, 1.0])`, the
-# term $[u' v]$ is `ends.v @ (sign * slope)` and $[u v']$ is `ends.dv @ (sign * end)`, where
-# `end, slope, _ = u(ends.x)`.
+# At the ends, $\xi = \mp 1$, the signs of a boundary term are $-1$ and $+1$:
+# $[u' v] = u'(b) v(b) - u'(a) v(a)$, and $[u v']$ alike. `on_element` evaluates the tests there, too.
 #
 # </details>
 
@@ -868,7 +866,8 @@ for kind, rule in rules.items():
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# `math.ceil((p + K - 1 + 1) / 2)` for Legendre, `+ 3` instead of `+ 1` for Lobatto.
+# The integrand has degree $p + K - 1$. Gauss-Legendre is exact up to $2n - 1$, Gauss-Lobatto up to $2n - 3$:
+# solve for the least $n$.
 #
 # </details>
 
@@ -1016,8 +1015,8 @@ for E, K, n in ((1, 3, 9), (4, 6, 11), (7, 2, 10)):
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# `J = (edges[1:] - edges[:-1]) / 2`, `scale = (J[:, None] / (2 * (2 * k + 1))).sqrt()[:, :, None]`,
-# `D = scale * (dv * rule.weights)`, `V = scale * J[:, None, None] * (v * rule.weights)`.
+# $D_{ekq} = \sqrt{\tfrac{J_e}{2 (2k+1)}}\; w_q\, v_k'(\xi_q)$: the $J$ of the integral and the $1 / J$ of the slope
+# cancel. In $V$ the factor $J_e$ stays.
 #
 # </details>
 #
@@ -1120,8 +1119,8 @@ assert torch.allclose(U, torch.ones(2)), "one element has no inner vertex"
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# `inner = torch.diag(1 / h[:-1] + 1 / h[1:])`, minus `torch.diag(1 / h[1:-1], 1)` and its transpose; the load
-# is `rises[:-1] + falls[1:]` with `load[:1] += left / h[0]` and `load[-1:] += right / h[-1]`.
+# Row $i$ has $\tfrac1{h_{i-1}} + \tfrac1{h_i}$ on the diagonal and $-\tfrac1{h_i}$ beside it; its load is the sum of
+# $\int s\, v$ over both elements of its hat. Known end values over their $h$ go to the right-hand side.
 #
 # </details>
 
@@ -1302,8 +1301,8 @@ for E, K, load in ((4, 3, hump), (7, 2, hump), (9, 1, rough), (15, 2, rough)):
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# `order = squares.argsort(descending=True)`, `before = squares[order].cumsum(0) - squares[order]`,
-# `marked = order[before < share * squares.sum()]`. New edges: the old ones and the middles, sorted.
+# With the squares in falling order, $\eta_{(1)}^2 \ge \eta_{(2)}^2 \ge \dots$, element $(i)$ is marked if
+# $\sum_{j < i} \eta_{(j)}^2 < \text{share} \cdot \sum_j \eta_j^2$. `cumsum` gives these sums.
 #
 # </details>
 
@@ -1468,8 +1467,8 @@ assert (theta - 1).abs().max() < 1e-8, "repeated steps find the end of the valle
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# `-J.T @ torch.linalg.solve(J @ J.T + lam * torch.eye(m), r)` and
-# `-torch.linalg.solve(J.T @ J + lam * torch.eye(n), J.T @ r)`.
+# $J^\top (J J^\top + \lambda I)^{-1} = (J^\top J + \lambda I)^{-1} J^\top$: one side solves a system of the size of the
+# residuals, the other one of the size of the parameters.
 #
 # </details>
 #

@@ -446,7 +446,7 @@ for seed in range(3):
 # ## 2. One number for an error
 #
 # To learn, we must say what is good. We hold pairs $(b, x^\star)$, drawn by ourselves, so the
-# plainest goal is the true code. In this field its error is always given as "NMSE in dB", and
+# plainest goal is the true code. In this field its error is usually given as "NMSE in dB", and
 # two different numbers carry that name:
 #
 # $$ \underbrace{10 \log_{10} \frac{\sum_i \|\hat x_i - x_i^\star\|^2}{\sum_i \|x_i^\star\|^2}}_{\text{ratio of sums}}
@@ -1788,9 +1788,10 @@ with torch.no_grad():
     print("NMSE, the same:", equal(one, other))
 
 # %% [markdown]
-# `unroll.train` trains any of its networks on anything with a `sample` method. A `Recipe` says
-# how: its default objective is our deep loss, and `"last"` is the one that failed. It has
-# separate rates for numbers and matrices, a progress bar, and checkpoints to go on from.
+# `unroll.train` trains any of its networks on anything with a `sample` method, or on tensors of
+# your own. A `Recipe` says how: its default objective is our deep loss, and `"last"` is the error
+# of the last layer. It has separate rates for numbers and matrices; `train` shows a progress bar
+# if you ask for one, and writes checkpoints to go on from.
 
 # %%
 recipe = unroll.Recipe(steps=60, batch=64, lr_matrices=0.01)
@@ -2159,7 +2160,8 @@ quiz(
 # - Fresh data, a fixed validation set, best weights.
 # - The network learns steps beyond $2/L$ and falling thresholds: safe for sparse codes,
 #   not for all.
-# - Deep layers couple themselves, $W_2 \approx I - W_1 A$; building that in costs nothing.
+# - Deep layers couple themselves, $W_2 \approx I - W_1 A$; building that in costs a fraction of a
+#   decibel.
 # - The answer is fast and rough. It holds for the matrix and the depth of the training; a change
 #   of amplitude can be undone outside the network.
 #

@@ -1794,12 +1794,12 @@ for name, b in (("as trained", b_usual), ("codes twice as dense", b_dense)):
 # %% [markdown]
 # ## Signature result: between the best Lasso and the oracle
 #
-# Papers on learned sparse coding compare with ISTA and FISTA at a λ that nobody tuned. Here is the
+# It is easy to be ahead of ISTA and FISTA at a λ that nobody tuned. Here is the
 # picture that should be drawn instead, for the standard problem: $250 \times 500$, density 0.1, SNR
 # 40 dB, 16 layers. Four lines belong in it.
 #
 # - The **best Lasso** is the exact minimiser at the λ that is best for these very samples: no method that
-#   solves the Lasso comes lower.
+#   solves the Lasso, at one λ for all of them, comes lower.
 # - The **refitted Lasso** is chapter 11's cure for its bias: least squares on the support that the Lasso
 #   finds, at the λ that is best for *this*.
 # - **Bayes-AMP** is chapter 11's AMP with the posterior mean in place of the soft threshold. It is told
@@ -1933,8 +1933,8 @@ for text, level in levels.items():
 # numbers of this HyperLISTA lie on the edges of the small grid that found them. A wider grid does better, and
 # takes no momentum: at this size two numbers are enough.)
 #
-# A matrix that costs one linear solve, a few numbers, a few thousand samples, and the error lies *below every
-# Lasso*. Whoever puts only the left panel's λ = 0.4 beside a network learns nothing about the network. But
+# A matrix that costs one linear solve, a few numbers, some ten thousand samples, and the error lies *below the
+# Lasso at its best λ*. Whoever puts only the left panel's λ = 0.4 beside a network learns nothing about the network. But
 # look at the other two lines as well. The refitted Lasso is close to the networks; it costs an exact Lasso first,
 # hundreds of iterations. And Bayes-AMP is better than all of them, after the same 16 iterations, and almost at
 # the oracle: on this problem nobody needs a network for accuracy. It has to be told how the codes are drawn,
@@ -2119,8 +2119,8 @@ for i, density in enumerate(densities):
     print(f"density {density:.2f}, best first:", ", ".join(order))
 
 # %% [markdown]
-# An error of $p$ percent in $A$ acts like noise of $p$ percent: no weight can remove it, and a network that
-# was trained without it does not expect it. For denser codes ALISTA degrades faster than the
+# An error of $p$ percent in $A$ acts like noise of $p$ percent: a weight derived from the wrong matrix does
+# not remove it, and a network that was trained without it does not expect it. For denser codes ALISTA degrades faster than the
 # Lasso, because its thresholds and counts were made for ten percent. HyperLISTA, which follows the sample, is
 # still ahead at fifteen percent. But its three numbers were tuned for ten percent, too, and none of the three
 # methods is the best everywhere: see the order at each density. At the highest density all of them fail. Nothing

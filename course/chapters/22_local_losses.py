@@ -484,9 +484,9 @@ for seed, (name, make) in enumerate(makers.items()):
 #
 # ## 3. The certificate
 #
-# "No gradient crosses a cut" is a sentence that everybody writes and nobody checks. A forgotten
-# `detach` breaks no test: the network trains, better even than it should, and the paper reports
-# local learning that was backpropagation. So let us *measure* it, with the instrument of
+# "No gradient crosses a cut" is a sentence that is easily written. A forgotten
+# `detach` raises no error: the network trains, better even than it should, and what is reported
+# as local learning was backpropagation. So let us *measure* it, with the instrument of
 # chapter 21: loss $j$ **reaches** module $i$ if the gradient of $\ell_j$ with respect to the
 # parameters of $f_i$ is not zero. All pairs $(j, i)$ form the **isolation matrix**. It must be
 #

@@ -1600,7 +1600,7 @@ print(bool(advice["pixels"].max() < served.min()))
 
 # %% [markdown]
 # That may be the most useful table of the chapter. A module that has learned to bring 0 and 4 to
-# one point ("both below five") has done so thoroughly, and nobody on top of it will tell them
+# one point ("both below five") has done so thoroughly, and ten labels on top of it hardly tell them
 # apart again: on such tasks a part from the shelf is **worse than no part**, and on average
 # plain pixels are better than each module. But the proxy says when to take no module. Look at
 # the column *worst*. (We, who know what the modules were trained for, could have said so too. The

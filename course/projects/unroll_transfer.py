@@ -120,7 +120,9 @@ figure(
 #
 # ## Traps
 #
-# - Support counts depend on $n$ and on the density: `keep=None` sets them from $n$ alone.
+# - The right support counts depend on how many entries can be found. `keep=None` sets them from the
+#   shape of $A$ and the depth (`min(n, 2 * m)` atoms count) and knows nothing of the density; at 50
+#   and at 70 rows it gives the same counts.
 # - A network that was trained too briefly travels badly for no deep reason. Train until longer
 #   training changes less than what you compare.
 # - At some ratio every method fails, the Lasso included. Show the oracle, so that one sees it.

@@ -4,8 +4,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from modular import DGL, Backprop, Greedy, Interlocking, Pred, audit
-from tests.modular.nets import batch, partition, trainer
+from modular import (
+    DGL,
+    Backprop,
+    Greedy,
+    Interlocking,
+    Partition,
+    Pred,
+    Trainer,
+    audit,
+)
+from tests.modular.nets import batch, partition, sgd, trainer
 
 
 def test_alignment_is_one_for_backpropagation_and_below_for_others() -> None:
@@ -30,6 +39,30 @@ def test_tiny_gradients_have_a_direction(factor: float) -> None:
     plain = audit.alignment(trainer(DGL()), batch())
     tiny = audit.alignment(trainer(DGL(Pred(loss))), batch())
     torch.testing.assert_close(tiny, plain, rtol=1e-9, atol=1e-12)
+
+
+def test_huge_gradients_have_the_same_direction() -> None:
+    def loss(scores: Tensor, target: Tensor) -> Tensor:
+        return 1e200 * nn.functional.cross_entropy(scores, target)
+
+    plain = audit.alignment(trainer(DGL()), batch())
+    huge = audit.alignment(trainer(DGL(Pred(loss))), batch())
+    torch.testing.assert_close(huge, plain, rtol=1e-9, atol=1e-12)
+
+
+def test_so_do_gradients_that_vanish_layer_by_layer() -> None:
+    """Three factors of 1e-60 leave 1e-180 of a gradient, whose square is 0."""
+
+    class Faint(nn.Module):
+        def forward(self, h: Tensor) -> Tensor:
+            return 1e-60 * h
+
+    torch.manual_seed(0)
+    model = [nn.Linear(5, 6), Faint(), nn.Linear(6, 6), Faint(), nn.Linear(6, 6)]
+    model += [Faint(), nn.Linear(6, 3)]
+    net = Partition(model, 4, sample=batch()[0])
+    one = Trainer(net, Interlocking(4), optimizer=sgd)
+    assert (audit.alignment(one, batch()) - 1).abs().max() < 1e-12
 
 
 def test_a_gradient_of_zero_has_none() -> None:

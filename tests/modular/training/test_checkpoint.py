@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.utils.data import DataLoader, TensorDataset
 
 from modular import DGL, Greedy, Processes, Trainer
 from tests.modular.nets import adam, batch, distance, partition, trainer, weights
@@ -52,6 +53,27 @@ def test_training_goes_on_from_the_trainer_where_the_file_is_behind(tmp_path) ->
     assert distance(weights(again), weights(plain)) == 0
 
 
+class Counted(list):
+    """A loader that knows how often it was asked for."""
+
+    passes = 0
+
+    def __iter__(self):
+        self.passes += 1
+        return super().__iter__()
+
+
+def test_a_file_that_is_behind_costs_no_epoch(tmp_path) -> None:
+    path, one = tmp_path / "run.pt", trainer(DGL())
+    one.fit(data(), 1, checkpoint=path)
+    one.fit(data(), 2)
+    seconds, loader = one.history.seconds, Counted(data())
+    one.fit(loader, 1, checkpoint=path)
+    assert loader.passes == 1
+    assert one.steps == 4 * len(data())
+    assert torch.equal(one.history.seconds[:3], seconds)
+
+
 def test_what_was_changed_between_calls_is_not_undone(tmp_path) -> None:
     path, one = tmp_path / "run.pt", trainer(DGL())
     one.fit(data(), 1, checkpoint=path)
@@ -71,6 +93,16 @@ def test_the_file_of_another_run_is_not_overwritten(tmp_path) -> None:
     with pytest.raises(ValueError, match=r"holds another run: its losses are \[\["):
         one.fit(data(), 1, checkpoint=path)
     assert path.read_bytes() == before
+
+
+def test_another_kind_of_loader_is_refused(tmp_path) -> None:
+    path, own = tmp_path / "run.pt", torch.Generator().manual_seed(0)
+    samples = TensorDataset(*batch())
+    loader = DataLoader(samples, batch_size=6, shuffle=True, generator=own)
+    trainer(DGL()).fit(loader, 1, checkpoint=path)
+    text = r"the loader has 0 generators but the checkpoint has \d: expected the same"
+    with pytest.raises(ValueError, match=text):
+        trainer(DGL()).fit(data(), 2, checkpoint=path)
 
 
 def test_a_file_that_knows_more_than_is_asked_for_is_refused(tmp_path) -> None:

@@ -334,6 +334,19 @@ def test_autocast_around_all_of_fit_sees_weights_as_they_are(cached: bool) -> No
     assert around.history.loss[-1, -1] < around.history.loss[0, -1]
 
 
+def test_within_autocast_predictions_are_those_of_the_weights_just_learned() -> None:
+    x, y = batch()
+    loss = partial(functional.cross_entropy, reduction="none")
+    one = trainer(options=Options(metric=loss), model=single(), x=x.float())
+    data = [(x.float(), y)]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        one.step(data[0])
+        within = one.evaluate(data)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        after = one.evaluate(data)
+    assert torch.equal(within, after)
+
+
 @pytest.mark.parametrize(
     ("make", "error", "text"),
     [

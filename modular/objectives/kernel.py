@@ -9,6 +9,7 @@ is. It asks for pairs only: same class or not. The module is then frozen and the
 trained on top.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -48,6 +49,13 @@ def _pairs(gram: Tensor, same: Tensor) -> tuple[Tensor, Tensor]:
     rows, columns = gram.shape
     i, j = torch.triu_indices(rows, columns, offset=1, device=gram.device)
     return gram[i, j], same[i, j]
+
+
+def _between(gram: Tensor, same: Tensor) -> Tensor:
+    """Return the entries of pairs of different classes."""
+    values, ideal = _pairs(gram, same)
+    _need(~ideal, "different classes")
+    return values[~ideal]
 
 
 def _need(pairs: Tensor, what: str) -> None:
@@ -157,9 +165,7 @@ def negative_squares(gram: Tensor, same: Tensor) -> Tensor:
         >>> negative_squares(torch.ones(3, 3), y[:, None] == y)
         tensor(-1.)
     """
-    values, ideal = _pairs(gram, same)
-    _need(~ideal, "different classes")
-    return -values[~ideal].square().mean()
+    return -_between(gram, same).square().mean()
 
 
 def negative_contrast(gram: Tensor, same: Tensor) -> Tensor:
@@ -182,10 +188,8 @@ def negative_contrast(gram: Tensor, same: Tensor) -> Tensor:
         >>> negative_contrast(torch.ones(3, 3), y[:, None] == y)
         tensor(-1.)
     """
-    values, ideal = _pairs(gram, same)
-    _need(~ideal, "different classes")
-    count = torch.tensor(float((~ideal).sum()), dtype=gram.dtype, device=gram.device)
-    return count.log() - values[~ideal].logsumexp(0)
+    between = _between(gram, same)
+    return math.log(len(between)) - between.logsumexp(0)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,10 @@
 """Checkpoints: everything that decides how training goes on, in one file."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -11,6 +13,9 @@ from modular.training.history import History
 from modular.training.state import Training
 
 __all__ = ["resume", "save"]
+
+_KEYS = ("method", "steps", "history", "modules", "generator", "loader")
+_ROWS = [field.name for field in fields(History)]
 
 
 def save(trainer: Training, path: str | os.PathLike, *, loader: Iterable) -> None:
@@ -45,17 +50,78 @@ def resume(
 
     ``plan`` has the phase of every epoch from the first on, those done included.
     """
-    if path is None or not Path(path).exists():
+    if path is None:
         return
-    state = torch.load(path, weights_only=True)
-    modules, name = len(trainer.partition), f"checkpoint {os.fspath(path)!r}"
+    if not Path(path).parent.is_dir():
+        raise ValueError(
+            f"checkpoint is {os.fspath(path)!r} but there is no folder "
+            f"{Path(path).parent.name!r}: expected a file in a folder that exists"
+        )
+    if not Path(path).exists():
+        return
+    name = f"checkpoint {os.fspath(path)!r}"
+    state = _read(path, name)
+    history = History(**state["history"])
+    _refuse_another_run(trainer, plan, state, history, name)
+    if len(history) <= len(trainer.history):
+        return
+    for k, worker in trainer.workers.items():
+        own, saved = worker.state_dict(), state["modules"].get(k)
+        _refuse_missing(name, saved, own, f"modules[{k}]")
+        _refuse_other_settings(f"{name}, module {k},", saved, own)
+    set_loader_chance(loader, state["loader"])
+    for k, worker in trainer.workers.items():
+        worker.load_state_dict(state["modules"][k])
+    trainer.steps, trainer.history = state["steps"], history
+    trainer.generator.set_state(state["generator"])
+
+
+def _read(path: str | os.PathLike, name: str) -> dict[str, Any]:
+    """Return what :func:`save` wrote, or refuse another, a broken or an older file."""
+    try:
+        state = torch.load(path, weights_only=True)
+    except Exception as error:  # torch raises many kinds
+        reason = str(error).split("\n")[0].split(". ")[0][:100]
+        raise ValueError(
+            f"{name} cannot be read ({type(error).__name__}: {reason}): expected a "
+            "file that fit wrote, or another name to train from the start"
+        ) from None
+    _refuse_missing(name, state, _KEYS)
+    _refuse_missing(name, state["history"], _ROWS, "history")
+    _refuse_missing(name, state["modules"], [0], "modules")
+    return state
+
+
+def _refuse_missing(
+    name: str, found: object, wanted: Iterable[object], part: str = ""
+) -> None:
+    """Refuse a file without some of what an earlier or another program left out."""
+    held = found if isinstance(found, Mapping) else {}
+    missing = [
+        f"{part}[{key!r}]" if part else repr(key) for key in wanted if key not in held
+    ]
+    if missing:
+        raise ValueError(
+            f"{name} lacks {', '.join(missing)}: another program or an earlier version "
+            "wrote it; expected another name, to train from the start"
+        )
+
+
+def _refuse_another_run(
+    trainer: Training,
+    plan: list[int],
+    state: dict[str, Any],
+    history: History,
+    name: str,
+) -> None:
+    """Refuse another method, another plan, and epochs that were not this trainer's."""
+    modules, mine = len(trainer.partition), trainer.history
     if state["method"] != repr(trainer.method) or len(state["modules"]) != modules:
         raise ValueError(
             f"{name} belongs to {state['method']} on {len(state['modules'])} modules, "
             f"but this is {trainer.method!r} on {modules}: expected the same, or "
             "another file"
         )
-    history, mine = History(**state["history"]), trainer.history
     done = history.phase.tolist()
     if plan[: len(done)] != done:
         raise ValueError(
@@ -70,10 +136,22 @@ def resume(
             f"trainer has seen {losses[1].tolist()}: expected another file, or a new "
             "trainer to go on from this one"
         )
-    if len(history) == both:
-        return
-    for k, worker in trainer.workers.items():
-        worker.load_state_dict(state["modules"][k])
-    trainer.steps, trainer.history = state["steps"], history
-    trainer.generator.set_state(state["generator"])
-    set_loader_chance(loader, state["loader"])
+
+
+def _refuse_other_settings(
+    name: str, saved: dict[str, Any], mine: dict[str, Any]
+) -> None:
+    """Refuse the weights of other layers, and other optimisers and schedules."""
+    theirs, own = (
+        {f"{key} of shape": tuple(value.shape) for key, value in part["block"].items()}
+        for part in (saved, mine)
+    )
+    told, wanted = saved["settings"], mine["settings"]  # torch adds settings: skip new
+    theirs |= {key: told[key] for key in told if key in wanted}
+    own |= {key: wanted[key] for key in wanted if key in told}
+    for key in own | theirs:
+        if theirs.get(key) != own.get(key):
+            raise ValueError(
+                f"{name} has {key} {theirs.get(key)} but this trainer {own.get(key)}: "
+                "expected the same, or another file"
+            )

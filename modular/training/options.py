@@ -107,6 +107,21 @@ def scheduler_of(options: Options, optimizer: Optimizer) -> LRScheduler | None:
     return made
 
 
+def told(
+    options: Options, optimizer: Optimizer | None, scheduler: LRScheduler | None
+) -> dict[str, str]:
+    """Return what decides how a module steps, in words, so that it can be compared."""
+    rates = {} if optimizer is None else optimizer.defaults
+    return {
+        "optimizer": type(optimizer).__name__,
+        **{f"optimizer's {key}": repr(value) for key, value in rates.items()},
+        "scheduler": type(scheduler).__name__,
+        "per_batch": repr(options.per_batch),
+        "clip": repr(options.clip),
+        "autocast": repr(options.autocast),
+    }
+
+
 def clip(parameters: list[nn.Parameter], most: float | None, where: str) -> None:
     """Shorten gradients in place to a norm of at most ``most``; None leaves them."""
     if most is None:

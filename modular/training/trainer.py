@@ -221,8 +221,8 @@ class Trainer:
         Raises:
             TypeError: If ``epochs`` is not an int; and as ``step``.
             ValueError: If ``epochs`` is negative, a phase unknown, the loader empty,
-                or the checkpoint belongs to another partition, plan or run; and as
-                ``step``.
+                or the checkpoint cannot be read, is of an earlier version, or belongs
+                to another partition, optimiser, plan or run; and as ``step``.
             FloatingPointError: If a loss is NaN or infinite.
         """
         check_count("epochs", epochs, least=0)

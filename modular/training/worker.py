@@ -14,7 +14,14 @@ from modular._chance import drawing_from, seeded_chance
 from modular.event import Event
 from modular.objectives import Objective
 from modular.partition import Block
-from modular.training.options import Options, clip, judged, precision, scheduler_of
+from modular.training.options import (
+    Options,
+    clip,
+    judged,
+    precision,
+    scheduler_of,
+    told,
+)
 from modular.training.step import OptimizerMaker, Step, cut
 from modular.transport import Transport
 
@@ -143,10 +150,7 @@ class Worker:
         return self._credits[loss]
 
     def wait_for(self, event: Event) -> None:
-        """Receive what an event needs from others, and do nothing with it.
-
-        For stand-ins that do not compute.
-        """
+        """Receive what an event needs: for stand-ins, which compute nothing of it."""
         if event.kind == "forward":
             self.h_in = self._input()
             out = self.block.out
@@ -281,6 +285,7 @@ class Worker:
             "scheduler": self.scheduler.state_dict() if self.scheduler else {},
             "generator": self.generator.get_state(),
             "chance": self.chance,
+            "settings": told(self.options, self.optimizer, self.scheduler),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -30,7 +30,15 @@ def packed(settings: Mapping[str, Any]) -> Tensor:
 
 def unpacked(state: Tensor | None) -> dict[str, Any]:
     """Return the settings that :func:`packed` packed; none where there are none."""
-    return {} if state is None else json.loads(bytes(state.tolist()))
+    if state is None:
+        return {}
+    try:
+        return dict(json.loads(bytes(state.tolist())))
+    except (AttributeError, TypeError, ValueError):
+        raise ValueError(
+            f"state has {KEY} = {str(state)[:60]}: expected the settings of a network, "
+            "as its state_dict holds them"
+        ) from None
 
 
 def refuse_another(net: Any, state: Mapping, prefix: str, *_: object) -> None:
@@ -42,6 +50,12 @@ def refuse_another(net: Any, state: Mapping, prefix: str, *_: object) -> None:
                 f"state has {name} = {saved[name]!r} but this network {own[name]!r}: "
                 f"expected the same {name}"
             )
+    missing = [name for name in own if name not in saved]
+    if missing and prefix + KEY in state:
+        raise ValueError(
+            f"state lacks {', '.join(missing)}: an earlier version wrote it; expected "
+            f"the state of a network with the settings {list(own)}"
+        )
 
 
 def scalars(layer: nn.Module) -> dict[str, Tensor]:

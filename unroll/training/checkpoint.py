@@ -1,7 +1,7 @@
 """Checkpoints: what a training needs to go on, and proof that it is the same one."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -56,18 +56,26 @@ def write(path: Path, state: Mapping[str, Any], held_out: Batch) -> None:
     os.replace(part, path)
 
 
-def read(path: Path, recipe: Recipe, device: torch.device) -> dict[str, Any]:
+def read(
+    path: Path, recipe: Recipe, device: torch.device, wanted: Iterable[str]
+) -> dict[str, Any]:
     """Return what :func:`write` wrote, or refuse another file or recipe."""
     try:
         state = torch.load(path, weights_only=True, map_location=device)
-        saved = state["recipe"]
-        state["held_out"]
     except Exception as error:  # torch raises many kinds
-        reason = str(error).split("\n")[0][:100]
+        reason = str(error).split("\n")[0].split(". ")[0][:100]
         raise ValueError(
             f"checkpoint {path.name} cannot be read ({type(error).__name__}: {reason}):"
             " expected a file that train wrote"
         ) from None
+    held = state if isinstance(state, Mapping) else {}
+    missing = [repr(key) for key in ("recipe", "held_out", *wanted) if key not in held]
+    if missing:
+        raise ValueError(
+            f"checkpoint {path.name} lacks {', '.join(missing)}: another program or an "
+            "earlier version wrote it; expected another name, to train from the start"
+        )
+    saved = state["recipe"]
     for name, value in settled(recipe).items():
         if saved.get(name) != value:
             raise ValueError(

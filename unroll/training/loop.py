@@ -41,6 +41,7 @@ __all__ = ["train"]
 
 _COUNTS = ("step", "samples", "leaks", "rollbacks", "losses", "checks")
 _KEPT = (*_COUNTS, "best", "best_step", "best_value")
+_STATE = (*_KEPT, "origin", "net", "adam", "generator")
 
 
 def train(
@@ -228,7 +229,7 @@ class _Run:
 
     def load(self, path: Path) -> None:
         """Go back to what :meth:`save` wrote, or refuse it and change nothing."""
-        state = files.read(path, self.recipe, self.net.A.device)
+        state = files.read(path, self.recipe, self.net.A.device, _STATE)
         files.refuse_another_network(self.net, state["net"])
         now = self.generator.get_state()
         self.generator.set_state(state["origin"].cpu())

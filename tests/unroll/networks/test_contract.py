@@ -11,6 +11,7 @@ from torch.autograd import gradcheck
 
 import unroll as u
 from tests.unroll.networks.cases import DEPTH, NETWORKS, disturbed, problem
+from unroll.networks._state import packed
 
 each = pytest.mark.parametrize("case", NETWORKS, ids=str)
 
@@ -86,6 +87,23 @@ def test_refuses_the_state_of_another_method_and_takes_nothing_of_it(case):
     if not isinstance(net, u.HyperLISTA):
         with pytest.raises(ValueError, match="depth = 2 but this network 5"):
             net.load_state_dict(type(net)(A, 2).state_dict())
+    assert torch.equal(net(b), before)
+
+
+@each
+def test_refuses_a_state_without_settings_and_one_that_is_none(case):
+    A, b, _ = problem()
+    net = case.make(A)
+    before, state = net(b), disturbed(case.make(problem(seed=9)[0])).state_dict()
+    older = {k: v for k, v in net.described().items() if k != "depth"}
+    broken = {
+        "state lacks depth: an earlier version wrote it": packed(older),
+        "state has _extra_state = tensor.*: expected the settings of": torch.rand(3),
+        r"state has _extra_state = tensor\(\[110, .*: expected": packed(None),
+    }
+    for text, settings in broken.items():
+        with pytest.raises(ValueError, match=text):
+            net.load_state_dict(state | {"_extra_state": settings})
     assert torch.equal(net(b), before)
 
 

@@ -82,14 +82,27 @@ def test_refuses_another_objective(path):
 
 
 @pytest.mark.parametrize("content", [b"abc", b"", None])
-def test_refuses_a_file_that_train_did_not_write(tmp_path, content):
-    path = tmp_path / "bad.pt"
-    if content is None:
-        torch.save({"weights": 1}, path)
-    else:
-        path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"checkpoint bad\.pt cannot be read"):
+def test_refuses_a_file_that_train_did_not_write(path, content):
+    path.write_bytes(path.read_bytes()[:5000] if content is None else content)
+    text = r"checkpoint run\.pt cannot be read \(\w+: [^\n]*\): expected a file that"
+    with pytest.raises(ValueError, match=text):
         u.train(u.ALISTA(A, 3), u.SparseCoding(A), short, checkpoint=path)
+
+
+@pytest.mark.parametrize(
+    "name", ["recipe", "held_out", "leaks", "origin", "adam", None]
+)
+def test_refuses_a_file_of_an_earlier_version_or_of_another_program(path, name):
+    state = torch.load(path)
+    del state[name or "net"]
+    torch.save(state if name else torch.zeros(2), path)
+    net = u.ALISTA(A, 3)
+    before = {key: part.clone() for key, part in net.state_dict().items()}
+    text = f"run.pt lacks '{name or 'recipe'}'.*: another program or an earlier version"
+    with pytest.raises(ValueError, match=text):
+        u.train(net, u.SparseCoding(A, 0.1, 40.0), short, checkpoint=path)
+    after = net.state_dict()
+    assert all(torch.equal(after[key], part) for key, part in before.items())
 
 
 def test_refuses_a_folder_that_is_not_there_before_training(tmp_path):

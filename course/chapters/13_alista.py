@@ -13,7 +13,7 @@
 # %% [markdown]
 # # 13 · Weights you can derive
 #
-# > **Claim.** The matrices of LISTA need no training: they follow from the dictionary in closed form. With support selection and two learned numbers a layer, the network beats the best Lasso.
+# > **Claim.** The matrices of LISTA need no training: they follow from the dictionary in closed form. With support selection and two learned numbers a layer, the network beats the best Lasso on the standard problem.
 
 # %% [markdown]
 # | | |

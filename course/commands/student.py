@@ -16,7 +16,7 @@ def lab(options: argparse.Namespace) -> int:
 def work(options: argparse.Namespace) -> int:
     """Make the student's copies and the start page."""
     from course.building.release import prepare_work
-    from course.desk.progress import write_page
+    from course.desk.start import write_page
 
     print("\n".join(prepare_work()))
     print(f"where you stand: {write_page().relative_to(ROOT)}")
@@ -27,7 +27,8 @@ def check(options: argparse.Namespace) -> int:
     """Say which exercises of a student's copy pass, and keep what was said."""
     from course.building.syllabus import chapter
     from course.desk.check import check, report
-    from course.desk.progress import record, write_page
+    from course.desk.progress import record
+    from course.desk.start import write_page
 
     name, _, exercise = options.chapter.partition(".")
     chosen = chapter(name)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from course.building.environment import variables
 from course.building.syllabus import FOLDER
-from course.desk.progress import PAGE, write_page
+from course.desk.start import PAGE, write_page
 
 START_PAGE = f"/lab/tree/{PAGE}"
 REDRAWN_SECONDS = 5

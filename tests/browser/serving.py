@@ -18,7 +18,7 @@ import nbformat
 from course.building.release import prepare_work
 from course.building.syllabus import FOLDER, Chapter, chapter
 from course.desk.lab import command, environment, is_root
-from course.desk.progress import write_page
+from course.desk.start import write_page
 
 TOKEN = "opensesame"
 START_SECONDS = 120

@@ -4,6 +4,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 import course.building.syllabus
 import course.desk.progress
+import course.desk.start
 from course.__main__ import main
 from course.building.bake import bake
 from course.building.exercises import Exercise
@@ -200,7 +201,7 @@ def test_the_command_keeps_the_verdict_and_draws_the_start_page_anew(
     progress = course.desk.progress.progress
     monkeypatch.setattr(course.building.syllabus, "chapter", lambda name: work)
     monkeypatch.setattr(
-        course.desk.progress, "write_page", lambda: drawn.append(progress(work))
+        course.desk.start, "write_page", lambda: drawn.append(progress(work))
     )
     assert main(["check", "01"]) == 1
     answer(work, "def double(number):\n    return 2 * number")

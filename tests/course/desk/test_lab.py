@@ -18,7 +18,7 @@ from course.building.bake import bake
 from course.building.syllabus import FOLDER, Chapter
 from course.desk import lab
 from course.desk.contents import MACHINERY
-from course.desk.progress import PAGE
+from course.desk.start import PAGE
 from tests.browser.serving import free_port, wait_until_served
 
 

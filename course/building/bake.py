@@ -7,11 +7,7 @@ text, and nothing in the file tells where, when or by whom it was made.
 
 import base64
 import hashlib
-import signal
-import threading
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import jupytext
@@ -21,6 +17,7 @@ from nbformat import NotebookNode
 from tqdm import tqdm
 
 from course.building.environment import environment
+from course.building.interrupt import stopped_by_ctrl_c
 from course.building.reading import METADATA
 from course.building.syllabus import FOLDER, Chapter
 
@@ -154,7 +151,8 @@ def execute(
     try:
         # Not client.execute(), which takes Ctrl-C for a reason to end the kernel and
         # then reports that the kernel is dead.
-        with environment(), client.setup_kernel(), _stopped_by_ctrl_c(client):
+        stopped = stopped_by_ctrl_c(lambda: _end(client))
+        with environment(), client.setup_kernel(), stopped:
             for number, cell in enumerate(notebook.cells):
                 count = client.code_cells_executed + 1
                 client.execute_cell(cell, number, execution_count=count)
@@ -163,35 +161,15 @@ def execute(
     _normalise(notebook)
 
 
-@contextmanager
-def _stopped_by_ctrl_c(client: NotebookClient) -> Iterator[None]:
-    """End the kernel at Ctrl-C: it has no time to tell of all that went wrong with it.
+def _end(client: NotebookClient) -> None:
+    """End a kernel: it has no time to tell of all that went wrong with it.
 
     An interrupt may get lost in code that is called from C; the kernel's end is not.
     """
-    pressed = []
-
-    def press(*event: object) -> None:
-        pressed.append(event)
-        client.shutdown_kernel = "immediate"
-        kernel = getattr(client.km.provisioner, "process", None) if client.km else None
-        if kernel:
-            kernel.kill()
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield  # no signals there
-        return
-    before = signal.signal(signal.SIGINT, press)
-    try:
-        yield
-    except Exception:
-        if not pressed:
-            raise
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if pressed:
-        raise KeyboardInterrupt
+    client.shutdown_kernel = "immediate"
+    kernel = getattr(client.km.provisioner, "process", None) if client.km else None
+    if kernel:
+        kernel.kill()
 
 
 def write(notebook: NotebookNode, path: Path) -> None:

@@ -1,9 +1,6 @@
 """One run over a folder of submissions, each for itself, whatever one of them does."""
 
-import contextlib
 import shutil
-import signal
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +9,7 @@ from typing import TYPE_CHECKING
 import nbformat
 from traitlets.config import Config
 
+from course.building.interrupt import stopped_by_ctrl_c
 from course.building.reading import Unreadable
 from course.building.release import GradingError, demand, nbgrader_config
 from course.building.syllabus import Chapter
@@ -120,7 +118,7 @@ class Batch:
             self.look_again.append(f"{', '.join(key)}: it may have ended a grading")
         else:
             try:
-                with _stopped_by_ctrl_c():
+                with stopped_by_ctrl_c():
                     self._autograde(submission, found)
             except Unreadable as error:
                 self._fail(submission, str(error))
@@ -195,7 +193,7 @@ class Batch:
         if not self.stamps.holds(submission):
             self._fail(submission, "its graded copy was changed after it was graded")
             return
-        with _stopped_by_ctrl_c():
+        with stopped_by_ctrl_c():
             written = nbgrading.feedback(self.config, key[1], key[0])
         if not written["success"]:
             said = "\n".join(filter(None, (written.get("log"), written.get("error"))))
@@ -230,24 +228,3 @@ def _is_time(path: Path) -> bool:
         return not text or parse_utc(text) is not None
     except (ValueError, OverflowError):
         return False
-
-
-@contextlib.contextmanager
-def _stopped_by_ctrl_c() -> Iterator[None]:
-    """Raise an interrupt that nbgrader has swallowed: it takes it for a fault."""
-    pressed = []
-
-    def press(*event: object) -> None:
-        pressed.append(event)
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGINT, press)
-    try:
-        yield
-    except Exception:
-        if not pressed:
-            raise
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if pressed:
-        raise KeyboardInterrupt

@@ -6,3 +6,5 @@ FOLDER = Path(__file__).resolve().parent
 """The course folder of this clone."""
 ROOT = FOLDER.parent
 """The clone."""
+PROJECT = "beyond-the-black-box"
+"""What is installed from it."""

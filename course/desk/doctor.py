@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from course import FOLDER, ROOT
+from course import FOLDER, PROJECT, ROOT
 from course.desk.installed import missing, other_versions, outside_ranges
 
-PROJECT = "beyond-the-black-box"
 OLDEST_PYTHON = (3, 11)
 INSTALL = (
     'in the repository, `python -m pip install -c constraints.txt -e ".[course,test]"` '

@@ -7,6 +7,7 @@ the copy that is graded and to nothing else, and cannot see what others handed i
 gradebook or the solutions.
 """
 
+import json
 import os
 import re
 import shutil
@@ -18,9 +19,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
+from importlib import metadata
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
-from course import FOLDER, ROOT
+from course import PROJECT, ROOT
 
 WITHOUT = (
     "Submissions ran without a sandbox. What they changed in the gradebook, the "
@@ -146,13 +150,23 @@ def _needed() -> list[Path]:
 
 
 def solutions() -> list[Path]:
-    """Where this clone keeps its answers."""
-    return [
-        FOLDER / "source",
-        FOLDER / "chapters",
-        ROOT / "tests/course",
-        ROOT / ".git",
-    ]
+    """Where answers are kept: in this clone, and in that which notebooks import.
+
+    Returns:
+        Folders, some of which may not exist.
+    """
+    names = ("course/source", "course/chapters", "tests/course", ".git")
+    return [clone / name for clone in {ROOT, _installed()} for name in names]
+
+
+def _installed() -> Path:
+    """The clone of the installed course; this one if that cannot be known."""
+    with suppress(metadata.PackageNotFoundError, TypeError, KeyError, ValueError):
+        told = metadata.distribution(PROJECT).read_text("direct_url.json")
+        address = urlsplit(json.loads(told)["url"])
+        if address.scheme == "file":
+            return Path(url2pathname(address.path))
+    return ROOT
 
 
 def _matplotlib() -> Path:

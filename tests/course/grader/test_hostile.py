@@ -5,10 +5,12 @@ import shutil
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from nbgrader.api import Gradebook
 
+from course import ROOT
 from course.building.syllabus import Chapter
 from course.grading import sandbox
 from course.grading.execution import LARGEST_OUTPUT
@@ -238,3 +240,24 @@ def test_no_sandbox_is_claimed_without_the_program(
     can_confine.cache_clear()
     assert not can_confine()
     can_confine.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("told", "clone"),
+    [
+        ('{"url": "file:///srv/the%20clone", "dir_info": {}}', "/srv/the clone"),
+        ('{"url": "https://example.org/course.whl"}', None),
+        (None, None),
+    ],
+)
+def test_answers_are_hidden_in_the_clone_that_notebooks_import_too(
+    told: str | None, clone: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A teacher may grade in one clone with what was installed from another."""
+    installed = SimpleNamespace(read_text={"direct_url.json": told}.get)
+    monkeypatch.setattr(sandbox.metadata, "distribution", lambda name: installed)
+    hidden = sandbox.solutions()
+    for place in {ROOT, Path(clone) if clone else ROOT}:
+        for name in ("course/source", "course/chapters", "tests/course", ".git"):
+            assert place / name in hidden
+    assert len(hidden) == (8 if clone else 4)

@@ -238,6 +238,13 @@ uneven = torch.tensor([0.2, 0.1, 0.01])
 assert torch.allclose(observed_orders(uneven, uneven**4), torch.tensor([4.0, 4.0])), (
     "divide by the logarithm of the ratio of the steps: it need not be 2"
 )
+faster = observed_orders(
+    torch.tensor([0.4, 0.2, 0.1]), torch.tensor([1.0, 0.5, 0.03125])
+)
+assert torch.allclose(faster, torch.tensor([1.0, 4.0])), (
+    "each order is that of two neighbours: here the second pair has a better one than "
+    "the first"
+)
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -395,6 +402,10 @@ for seed, d in enumerate((1, 2, 3)):
 flat = derivatives(lambda x: 0 * x[:, :1] + 2, torch.ones(3, 2))
 assert flat[1].shape == flat[2].shape == (3, 2), "two coordinates, two derivatives"
 assert (flat[2] == 0).all(), "a constant has no curvature"
+still = derivatives(lambda x: torch.full((len(x), 1), 2.0), torch.ones(3, 2))
+assert (still[0] == 2).all() and (still[1] == 0).all() and (still[2] == 0).all(), (
+    "a function need not read its points at all: no graph, and all derivatives are zero"
+)
 plane = torch.nn.Linear(2, 1)  # its slopes are weights: they have a graph without x
 assert (derivatives(plane, torch.ones(3, 2))[2] == 0).all(), (
     "a network that is linear has no curvature"
@@ -671,21 +682,24 @@ for seed in range(3):
     )
     swapped = loss_terms(net, residual, x, pairs[::-1])
     assert torch.allclose(swapped, terms[[0, 2, 1]]), "terms in the order they came in"
-    expected = sum(
-        (net(p[None])[0, 0] - v) ** 2 for p, v in zip(left, values[0], strict=True)
-    )
-    assert torch.allclose(terms[1], expected / 4), "each point is paired with its value"
-    expected = sum(residual(net, p[None])[0, 0] ** 2 for p in x)
-    assert torch.allclose(terms[0], expected / 11), "mean square of the residual"
+    expected = [sum(residual(net, p[None])[0, 0] ** 2 for p in x) / 11]
+    for points, numbers in pairs:
+        errors = [net(p[None])[0, 0] - v for p, v in zip(points, numbers, strict=True)]
+        expected.append(sum(e**2 for e in errors) / len(errors))
+    assert torch.allclose(terms[1], expected[1]), "each point is paired with its value"
+    assert torch.allclose(terms[0], expected[0]), "mean square of the residual"
     moved = loss_terms(net, residual, x, [(left, values[0] + 1), pairs[1]])
     assert torch.equal(moved[[0, 2]], terms[[0, 2]]), "terms must not influence others"
     assert terms.requires_grad, "the terms are to be minimised: keep the graph"
     for k in range(3):
-        slopes = torch.autograd.grad(
+        (slope,) = torch.autograd.grad(
             terms[k], net[0].weight, retain_graph=True, allow_unused=True
         )
-        assert slopes[0] is not None and slopes[0].abs().sum() > 0, (
-            f"term {k} does not reach the parameters"
+        (wanted,) = torch.autograd.grad(expected[k], net[0].weight)
+        assert slope is not None, f"term {k} does not reach the parameters"
+        assert torch.allclose(slope, wanted, atol=1e-10), (
+            f"term {k} has the right value but not the right gradient: is a part of the "
+            "square cut off from the graph?"
         )
 ### END HIDDEN TESTS
 
@@ -801,7 +815,8 @@ print("relative error:", "below 0.02 %" if pinn_error < 2e-4 else "above 0.02 %"
 # Burgers' equation on $-1 \le x \le 1$, $0 \le t \le 1$, with $u(x, 0) = -\sin \pi x$ and
 # $u(\pm 1, t) = 0$. Write `constrain(x, y)`, which turns a network's output $y$ into a function that
 # fulfils all three conditions and can still be anything else. The equation contains $u_t$ and
-# $u_{xx}$, so the factor before $y$ must be smooth: no `abs`, no `minimum`, no `clamp`.
+# $u_{xx}$, so the factor before $y$ and what is added to it must be smooth: no `abs`, no `minimum`,
+# no `clamp`; and $u$ is differentiated in $x$ and $t$ through your lines.
 
 
 # %% nbgrader={"grade": false, "grade_id": "ex31-5", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -867,6 +882,17 @@ for points in lines:
         "B has a kink: its slope jumps from one point to the next, so u_t or u_xx does "
         "not exist there, whatever the network does"
     )
+fine_step = torch.arange(1, 10_000) * 1e-4
+lines = [torch.stack([torch.full((9999,), x), fine_step], 1) for x in (-0.8, 0.1, 0.5)]
+lines += [
+    torch.stack([fine_step * 2 - 1, torch.full((9999,), t)], 1) for t in (0.1, 0.9)
+]
+for points in lines:
+    alone = constrain(points, torch.zeros(9999, 1))[:, 0].diff() / 1e-4
+    assert alone.diff().abs().max() < 0.3, (
+        "what is added to B y has a kink: u_t or u_xx does not exist there, whatever the "
+        "network does"
+    )
 small = 1e-4
 near = {
     "t = 0": torch.tensor([[-0.5, small], [0.0, small], [0.7, small]]),
@@ -888,6 +914,27 @@ assert torch.allclose(middle, mean), "u = g + B y is affine in y"
 leaf = y.clone().requires_grad_()
 moved = constrain(x, leaf)
 assert moved.requires_grad, "no gradient comes back to the network"
+assert torch.allclose(torch.autograd.grad(moved.sum(), leaf)[0], influence(x)), (
+    "the gradient that comes back to the network must be B: is a part of y cut off?"
+)
+net = network([2, 6, 1], seed=8)
+
+
+def whole(x):
+    return constrain(x, net(x))
+
+
+jet = pinn.jet_of(whole, x, pinn.Wanted.all(2))
+for k, step in enumerate(1e-4 * torch.eye(2)):
+    with torch.no_grad():
+        ahead, back, here = whole(x + step), whole(x - step), whole(x)
+    first, second = (ahead - back) / 2e-4, (ahead - 2 * here + back) / 1e-8
+    assert torch.allclose(jet.p[:, :, k], first, atol=1e-5), (
+        "u cannot be differentiated in x and t through your lines: g and B count too"
+    )
+    assert torch.allclose(jet.H[:, :, k, k], second, atol=1e-4), (
+        "second derivatives of u do not agree with difference quotients"
+    )
 truth = pinn.cole_hopf(grid, 0.05)
 needed = (truth - constrain(grid, torch.zeros(len(grid), 1))) / influence(grid)
 assert (needed.abs() * biggest).max() < 200, (
@@ -1042,8 +1089,9 @@ print(f"sum of the losses, last:  {sum(state.loss_train):.1f}")
 # Difficulty ●●●●○ · 4 points
 #
 # Write `burgers_flux(x, u, p, nu)`, and `flux_divergence(flux, u, x)`, the divergence of *any* flux
-# `flux(x, u, p)` along a function `u` of points. A flux may depend on the place explicitly (a rod
-# of two materials), and one must be able to train through it.
+# `flux(x, u, p)` along any function `u` of points, a straight line among them. A flux may depend on
+# the place explicitly (a rod of two materials), and one must be able to train through it. The
+# derivatives are exact, as those of `derivatives` are.
 
 
 # %% nbgrader={"grade": false, "grade_id": "ex31-6", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -1104,8 +1152,9 @@ for seed, nu in enumerate((0.01, 0.1, 1.0)):
     div = flux_divergence(flux, net, x)
     jet = pinn.jet_of(net, x, pinn.Wanted.all(2))
     r = jet.p[:, :, 1] + jet.u * jet.p[:, :, 0] - nu * jet.H[:, :, 0, 0]
-    assert torch.allclose(div, r, atol=1e-12), (
-        "the divergence of the flux must be the pointwise residual, for any function"
+    assert (div - r).abs().max() < 1e-11 * (1 + r.abs().max()), (
+        "the divergence of the flux must be the pointwise residual, for any function, to "
+        "round-off: a difference quotient is no derivative"
     )
     assert div.requires_grad, "a network is to be trained by it"
     (slope,) = torch.autograd.grad(div.square().sum(), net[0].weight, retain_graph=True)
@@ -1150,6 +1199,17 @@ assert torch.allclose(crossed, 4 * a), (
 )
 half = flux_divergence(lambda x, u, p: p * torch.tensor([1.0, 0.0]), product, x)
 assert torch.allclose(half, 2 * t), "nothing may flow along one of the axes"
+straight = flux_divergence(lambda x, u, p: -p, lambda x: 3 * x[:, :1] - 1, x)
+assert straight.shape == (6, 1) and (straight == 0).all(), (
+    "along a straight line the flux -p is constant: no graph, and the divergence is zero"
+)
+room = torch.rand(5, 3, generator=torch.Generator().manual_seed(71))
+power = torch.tensor([2.0, 3.0, 4.0])
+div = flux_divergence(
+    lambda x, u, p: p, lambda x: (x**power).sum(1, keepdim=True), room
+)
+by_hand = (power * (power - 1) * room ** (power - 2)).sum(1, keepdim=True)
+assert torch.allclose(div, by_hand), "three coordinates: every one has its share"
 assert not x.requires_grad, "the caller's points have been changed"
 ### END HIDDEN TESTS
 
@@ -1317,6 +1377,10 @@ for eps, a, b in (
     assert abs(bound / height - 1) < 1e-4, (
         "the worst error attains the bound, on every interval and for every eps"
     )
+    lifted = worst_error(-0.1, eps, a, b)(x)
+    assert torch.allclose(lifted, -hidden(x)), (
+        "the residual changes by delta, with its sign: a negative one bends the other way"
+    )
     negative = error_bound(lambda x, e=hidden: -e(x), zero, eps, a, b, 0.0, 0.0)
     assert abs(negative / height - 1) < 1e-4, "the sign of the residual does not matter"
     for seed in range(3):
@@ -1344,6 +1408,16 @@ for eps, a, b in (
     assert abs(tilted - 0.5) < 1e-9, "a straight line with wrong ends: the larger error"
     left = error_bound(lambda x: x, zero, eps, a, b, a + 0.4, b)
     assert abs(left - 0.4) < 1e-9, "left and right belong to a and b, in this order"
+    for peak in torch.linspace(a, b, 2001)[[0, 777, 1501, 2000]].tolist():
+
+        def needle(x, peak=peak, width=(b - a) / 10_000):
+            return torch.exp(-(((x - peak) / width) ** 2))
+
+        bound = error_bound(zero, needle, eps, a, b, 0.0, 0.0)
+        assert abs(bound * 8 * eps / (b - a) ** 2 - 1) < 1e-6, (
+            "the residual is looked at in all 2001 even points, both ends among them: one "
+            "was overlooked"
+        )
 assert isinstance(error_bound(exact, source, 1.0, 0.0, 1.0, 0.0, 0.0), float), "a float"
 ### END HIDDEN TESTS
 

@@ -419,6 +419,153 @@ MUTANTS = [
             "torch.sin(math.pi * (x - a) / (b - a)) * (b - a) ** 2 / (8 * eps)",
         ),
     ),
+    # ideas that the tests let pass once
+    mutant(
+        1,
+        "every order is measured from the first mesh",
+        FD,
+        (
+            "(errors[:-1] / errors[1:]).log() / (h[:-1] / h[1:]).log()",
+            "(errors[0] / errors[1:]).log() / (h[0] / h[1:]).log()",
+        ),
+    ),
+    mutant(
+        1,
+        "one order for all pairs: the slope of a straight line through the table",
+        FD,
+        (
+            "return (errors[:-1] / errors[1:]).log() / (h[:-1] / h[1:]).log()",
+            "x, y = h.log() - h.log().mean(), errors.log()\n"
+            "    return (x @ y / (x @ x)).repeat(len(h) - 1)",
+        ),
+    ),
+    Mutant(
+        "ex31-2",
+        "difference quotients, with a step that is a power of two",
+        """def derivatives(u, x):
+    x, h, here = x.detach(), 2.0**-13, u(x)
+    first, second = [], []
+    for step in h * torch.eye(x.shape[1]):
+        ahead, back = u(x + step), u(x - step)
+        first.append((ahead - back)[:, 0] / (2 * h))
+        second.append((ahead - 2 * here + back)[:, 0] / h**2)
+    return here, torch.stack(first, dim=1), torch.stack(second, dim=1)
+""",
+    ),
+    mutant(
+        2,
+        "fails on a function that does not read its points",
+        DERIVATIVES,
+        (
+            "    value = u(x)\n\n",
+            "    value = u(x)\n    torch.autograd.grad(value.sum(), x, retain_graph=True)\n\n",
+        ),
+    ),
+    mutant(
+        3,
+        "no graph of the viscous part",
+        RESIDUAL,
+        ("- nu * second[:, :1]", "- nu * second[:, :1].detach()"),
+    ),
+    mutant(
+        3,
+        "no graph of the slope that is transported",
+        RESIDUAL,
+        ("value * gradient[:, :1]", "value * gradient[:, :1].detach()"),
+    ),
+    mutant(
+        4,
+        "one factor of every square is a constant: half of the gradient",
+        LOSS,
+        (".square().mean()", ".pow(2).mean()"),
+        (
+            "residual(u, x).pow(2).mean()",
+            "(residual(u, x) * residual(u, x).detach()).mean()",
+        ),
+    ),
+    mutant(
+        4,
+        "conditions are cut to the length of the shortest",
+        LOSS,
+        (
+            "(u(points)[:, 0] - values)",
+            "(u(points)[:, 0] - values)[: min(len(v) for _, v in conditions)]",
+        ),
+    ),
+    mutant(
+        5,
+        "B and g from points without a graph: u_x and u_t are wrong",
+        HARD,
+        ("    space, time", "    x = x.detach()\n    space, time"),
+    ),
+    mutant(
+        5,
+        "an initial value that fades with a kink",
+        HARD,
+        ("(math.pi * space) +", "(math.pi * space) * (1 - 2 * time).clamp(min=0) +"),
+    ),
+    mutant(
+        5,
+        "half of the network's output without a graph",
+        HARD,
+        ("time * y", "time * (y + y.detach()) / 2"),
+    ),
+    mutant(
+        6,
+        "supposes that there are at most two coordinates",
+        FLUX,
+        ("range(x.shape[1])", "range(min(2, x.shape[1]))"),
+    ),
+    mutant(
+        6,
+        "fails where nothing is curved",
+        FLUX,
+        ("        if part.requires_grad:\n", "        if True:\n"),
+    ),
+    Mutant(
+        "ex31-6",
+        "divergence by difference quotients",
+        """def burgers_flux(x, u, p, nu):
+    return torch.stack([u**2 / 2 - nu * p[:, :, 0], u], dim=2)
+
+
+def flux_divergence(flux, u, x):
+    def through(x):
+        x = x.detach().requires_grad_()
+        value = u(x)
+        (p,) = torch.autograd.grad(value.sum(), x, create_graph=True)
+        return flux(x, value, p[:, None, :])[:, 0]
+
+    h, total = 1e-5, 0.0
+    for k, step in enumerate(h * torch.eye(x.shape[1])):
+        total = total + (through(x + step) - through(x - step))[:, k] / (2 * h)
+    return total[:, None]
+""",
+    ),
+    mutant(
+        7,
+        "looks at 201 points, not at 2001",
+        BOUND,
+        ("2001", "201"),
+    ),
+    mutant(
+        7,
+        "looks at the middles, not at the ends",
+        BOUND,
+        ("second - s(x)", "second - s(x)\n    r = r[1:-1]"),
+    ),
+    mutant(
+        7,
+        "worst error of the size of delta, whatever its sign",
+        BOUND,
+        ("lambda x: delta *", "lambda x: abs(delta) *"),
+    ),
+    mutant(
+        7,
+        "the residual's size is rounded up by a tenth of a per mille, to be safe",
+        BOUND,
+        ("r.abs().max().item()", "r.abs().max().item() * 1.00005"),
+    ),
 ]
 
 ALTERNATIVES = [
@@ -573,11 +720,12 @@ def flux_divergence(flux, u, x):
         return flux(x, value, p.unsqueeze(1))[:, 0]
 
     F = along(x)
+    F = F + 0 * x  # a flux may be constant
     slopes = [
-        torch.autograd.grad(F[:, k].sum(), x, create_graph=True, allow_unused=True)[0]
+        torch.autograd.grad(F[:, k].sum(), x, create_graph=True)[0]
         for k in range(x.shape[1])
     ]
-    return sum(s[:, k] for k, s in enumerate(slopes) if s is not None)[:, None]
+    return sum(s[:, k] for k, s in enumerate(slopes))[:, None]
 """,
     ),
     Alternative(
@@ -630,6 +778,106 @@ def worst_error(delta, eps, a, b):
         return delta / eps * ((b - a) * (x - a) - (x - a) ** 2) / 2
 
     return hidden
+""",
+    ),
+    Alternative(
+        "ex31-1",
+        "in numpy, with rows of a full matrix",
+        """def finite_differences(s, n, left=0.0, right=0.0):
+    x = np.linspace(0, 1, n + 2)
+    A = np.zeros((n, n + 2))
+    for i in range(n):
+        A[i, i : i + 3] = -1, 2, -1
+    b = s(torch.tensor(x)[:, None]).numpy()[1:-1, 0] / (n + 1) ** 2
+    b = b - A[:, 0] * left - A[:, -1] * right
+    inner = np.linalg.solve(A[:, 1:-1], b)
+    return torch.tensor(x)[:, None], torch.tensor([left, *inner, right])[:, None]
+
+
+def observed_orders(h, errors):
+    return torch.tensor(np.diff(np.log(errors.numpy())) / np.diff(np.log(h.numpy())))
+""",
+    ),
+    Alternative(
+        "ex31-2",
+        "rows of whole Jacobians",
+        """def derivatives(u, x):
+    x = x.detach()
+
+    def slopes(x):
+        J = torch.func.jacrev(lambda x: u(x).sum(0))(x)
+        return J[0]
+
+    H = torch.func.jacrev(lambda x: slopes(x).sum(0))(x)
+    second = [H[k, :, k] for k in range(x.shape[1])]
+    return u(x), slopes(x), torch.stack(second, dim=1)
+""",
+    ),
+    Alternative(
+        "ex31-3",
+        "forward mode, twice along space",
+        """def burgers_residual(u, x, nu):
+    def along(f, axis):
+        way = torch.zeros_like(x)
+        way[:, axis] = 1.0
+        return lambda x: torch.func.jvp(f, (x,), (way,))[1]
+
+    return along(u, 1)(x) + u(x) * along(u, 0)(x) - nu * along(along(u, 0), 0)(x)
+""",
+    ),
+    Alternative(
+        "ex31-7",
+        "sum of the ends' error and the parabola's height, in plain numbers",
+        """def error_bound(u, s, eps, a, b, left, right):
+    x = a + (b - a) * torch.arange(2001.0)[:, None] / 2000
+    value, _, second = derivatives(u, x)
+    r = [abs(v) for v in (eps * second + s(x)).flatten().tolist()]
+    ends = [abs(value[0].item() - left), abs(value[-1].item() - right)]
+    return max(ends) + max(r) * (b - a) ** 2 / 8 / eps
+
+
+def worst_error(delta, eps, a, b):
+    def e(x):
+        return (delta / eps) * (-(x**2) / 2 + (a + b) / 2 * x - a * b / 2)
+
+    return e
+""",
+    ),
+    Alternative(
+        "ex31-4",
+        "squared lengths over the number of points, point by point",
+        """def loss_terms(u, residual, x, conditions):
+    errors = [residual(u, x).flatten()]
+    for points, values in conditions:
+        at = torch.cat([u(p[None]).flatten() for p in points])
+        errors.append(at - torch.as_tensor(values, dtype=at.dtype))
+    return torch.cat([(e @ e / e.numel()).reshape(1) for e in errors])
+""",
+    ),
+    Alternative(
+        "ex31-5",
+        "written with powers of both distances, and a factor that is not a polynomial",
+        """def constrain(x, y):
+    left, right, t = 1 + x[:, [0]], 1 - x[:, [0]], x[:, [1]]
+    B = left * right * t / (1 + t + left**2)
+    return torch.sin(math.pi * left) * torch.cos(t) + B * (2 * y - 1)
+""",
+    ),
+    Alternative(
+        "ex31-6",
+        "trace of the Jacobian, point by point",
+        """def burgers_flux(x, u, p, nu):
+    u_x = p[:, 0, 0]
+    return torch.stack([u[:, 0].square() / 2 - nu * u_x, u[:, 0]], dim=1)[:, None]
+
+
+def flux_divergence(flux, u, x):
+    def one(point):
+        value = u(point[None])
+        p = torch.func.jacrev(lambda z: u(z[None])[0])(point)
+        return flux(point[None], value, p[None])[0, 0]
+
+    return torch.stack([torch.func.jacrev(one)(z).trace() for z in x.detach()])[:, None]
 """,
     ),
 ]

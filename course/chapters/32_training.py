@@ -500,6 +500,14 @@ grows = descend(torch.eye(1), torch.ones(1), 3.0, 4)
 assert torch.allclose(grows, torch.tensor([16.0])), (
     "too large a step diverges: 1 - 3 = -2"
 )
+slow = descend(torch.diag(torch.tensor([1.0, 1e-3])), torch.ones(2), 1.0, 10**6)
+assert torch.allclose(slow, torch.tensor([0.0, math.exp(-1)])), (
+    "a soft direction still moves after a million steps: count all of them"
+)
+step, rate = best_step(torch.diag(torch.tensor([1.0, 1e-9])))
+assert abs(step - 2) < 1e-12 and abs(rate - 1) < 1e-12, (
+    "a billionth of the largest singular value is small, but it is not zero"
+)
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -684,6 +692,10 @@ apart = torch.ones(1, requires_grad=True)
 assert torch.allclose(
     balance(torch.stack([2 * p[0], 2 * apart[0]]), [p, apart]), torch.tensor([2.0, 2.0])
 ), "terms need not contain all parameters"
+faint = balance(torch.stack([1e-12 * p[0], 3e-12 * p[0]]), [p])
+assert torch.allclose(faint, torch.tensor([4.0, 4 / 3])), (
+    "a small gradient is a gradient: weights are ratios and know no unit"
+)
 idle = torch.ones(2, requires_grad=True)
 assert torch.allclose(
     balance(torch.stack([p[0], 3 * p[0]]), [p, idle]), torch.tensor([4.0, 4 / 3])
@@ -850,9 +862,26 @@ for seed in range(4):
         "u'(1) = b for all parameters, so it has no gradient in them: what you subtract "
         "depends on them too, and training must see that"
     )
+    fixed = torch.autograd.grad(left[0], params, retain_graph=True, **options)
+    assert all(g is None or g.abs().max() < 1e-10 for g in fixed), (
+        "u(0) = a for all parameters: what you subtract depends on them too"
+    )
     slopes = torch.autograd.grad(right[0] ** 2 + left[1] ** 2, params, **options)
     assert any(g is not None and g.abs().sum() > 0 for g in slopes), (
         "no gradient reaches the network's parameters"
+    )
+    points, sums = torch.tensor([[0.2], [0.7], [1.0]]), []
+    for change in (0.5, -0.5 + 1e-5, -2e-5):
+        params[0].data[0, 0] += change
+        assert abs(derivatives_at(u, 1, 1)[1].item() - b) < 1e-10, (
+            "u'(1) = b must hold after every step of training: take the slope of N when "
+            "u is called, not when it is made"
+        )
+        sums.append(u(points).square().sum().item())
+    params[0].data[0, 0] += 1e-5
+    (slope,) = torch.autograd.grad(u(points).square().sum(), params[0])
+    assert abs(slope[0, 0].item() - (sums[1] - sums[2]) / 2e-5) < 1e-5, (
+        "the derivative of u in the parameters is wrong: is a part of it cut off?"
     )
     with torch.no_grad():
         assert u(torch.rand(3, 1)).shape == (3, 1), (
@@ -981,7 +1010,8 @@ for name in next(iter(runs)):
 #
 # Write `density(r, k, c)`, the probabilities of RAD, and `draw(p, count, generator)`, which draws `count`
 # candidates (with replacement) and returns their numbers and importance weights. If the residual is
-# zero everywhere, all points are alike. $|r|^k$ may overflow for residuals and powers that do not.
+# zero everywhere, all points are alike, and so they are for $k = 0$. $|r|^k$ may overflow for residuals
+# and powers that do not.
 
 
 # %% nbgrader={"grade": false, "grade_id": "ex32-5", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -1067,6 +1097,9 @@ for seed, (k, c) in enumerate([(1.0, 1.0), (2.0, 0.1), (0.5, 3.0), (3.0, 0.01)])
 first, _ = draw(p, 30, torch.Generator().manual_seed(5))
 again, _ = draw(p, 30, torch.Generator().manual_seed(5))
 assert torch.equal(first, again), "draw with the generator that was given"
+other, _ = draw(density(torch.ones(40), 1.0, 0.0), 30, torch.Generator().manual_seed(6))
+again, _ = draw(density(torch.ones(40), 1.0, 0.0), 30, torch.Generator().manual_seed(7))
+assert not torch.equal(other, again), "by chance: another generator, other candidates"
 few, w_few = draw(torch.tensor([0.5, 0.5]), 9, torch.Generator().manual_seed(1))
 assert len(few) == 9 and torch.allclose(w_few, torch.ones(9)), (
     "more draws than candidates"
@@ -1079,6 +1112,10 @@ p = density(torch.tensor([1e-200, 2e-200]), 2.0, 0.0)
 assert torch.allclose(p, torch.tensor([0.2, 0.8])), "underflow: scale before the power"
 p = density(torch.tensor([4.0, 1.0]), 0.0, 0.0)
 assert torch.allclose(p, torch.tensor([0.5, 0.5])), "the power 0 is uniform"
+p = density(torch.tensor([4.0, 0.0]), 0.0, 0.0)
+assert torch.allclose(p, torch.tensor([0.5, 0.5])), (
+    "the power 0 is uniform: where the residual is zero, too"
+)
 p = density(torch.tensor([-1.0, -3.0]), 2.0, 0.0)
 assert torch.allclose(p, torch.tensor([0.1, 0.9])), (
     "all residuals negative: scale by the largest size, not by the largest residual"
@@ -1280,7 +1317,12 @@ for seed, n in enumerate((2, 5, 9)):
     s = torch.randn(n, generator=g)
     y, sBs = A @ s, torch.dot(s, torch.linalg.solve(H, s))
     copies = H.clone(), s.clone(), y.clone()
-    for factor in (0.001, 1.0, 1000.0):
+    for unit in (1e-7, 1e7):
+        again = update(H, unit * s, unit * y, unit**2 * sBs)
+        assert torch.allclose(again, update(H, s, y, sBs)), (
+            "a short step says as much of the curvature as a long one: no fixed threshold"
+        )
+    for factor in (1e-9, 0.001, 1.0, 1000.0):
         new = update(H, s, factor * y, sBs)
         assert torch.allclose(new @ (factor * y), s), "the secant equation"
         assert torch.allclose(new, new.T, atol=1e-12), "symmetric"
@@ -1506,7 +1548,7 @@ stiff = U @ torch.diag(sigma * torch.tensor([1, 1, 1, 1, 1, 1, 1, 0.01])) @ V.T
 wanted = torch.randn(8, generator=g)
 for mu in (0.0, 1e-24):
     found = lm_step(stiff, -stiff @ wanted, mu)
-    assert (found - wanted).norm() < 1e-3 * wanted.norm(), (
+    assert (found - wanted).norm() < 1e-5 * wanted.norm(), (
         "a J with the condition number 1e9: J^T J has 1e18 and loses the soft directions; "
         "use a factorisation of J itself"
     )
@@ -1515,6 +1557,14 @@ d = lm_step(deficient, torch.ones(4), 0.0)
 assert torch.allclose(d, -torch.linalg.pinv(deficient) @ torch.ones(4)), (
     "a singular value that is round-off must not be divided by"
 )
+for unit in (1e-14, 1e14):
+    assert torch.allclose(unit * lm_step(unit * deficient, torch.ones(4), 0.0), d), (
+        "what counts as zero depends on the largest singular value, not on the unit of J"
+    )
+    small = gain(stiff, unit * wanted, unit * d[:1].repeat(8), 0.5 * unit * wanted)
+    assert math.isclose(small, gain(stiff, wanted, d[:1].repeat(8), 0.5 * wanted)), (
+        "a ratio of decreases has no unit: neither a fixed threshold nor an epsilon in it"
+    )
 worse = gain(stiff, wanted, lm_step(stiff, wanted, 1.0), 2 * wanted)
 assert worse < 0, "a step that made it worse has a negative gain"
 assert torch.allclose(lm_step(torch.zeros(3, 2), torch.ones(3), 0.0), torch.zeros(2)), (

@@ -398,6 +398,132 @@ MUTANTS = [
             ],
         },
     ),
+    # ideas that the tests let pass once, and their neighbours
+    *family(
+        "ex32-1",
+        SPLIT,
+        {
+            "leaves out the upper half of the sines, as in a Fourier transform": [
+                ("2 / M * sines", "2 / M * (k[:, None] <= M / 2) * sines")
+            ],
+            "end values from the inner neighbours": [
+                ("ends = e[[0, -1]]", "ends = 2 * e[[1, -2]] - e[[2, -3]]")
+            ],
+        },
+    ),
+    *family(
+        "ex32-2",
+        DESCEND,
+        {
+            "stops after a thousand steps: nothing moves any more": [
+                ("** steps - 1", "** min(steps, 1000) - 1")
+            ],
+            "squares every factor: an odd number of steps loses its sign": [
+                (
+                    "(1 - step * sigma**2) ** steps",
+                    "((1 - step * sigma**2) ** 2) ** (steps / 2)",
+                )
+            ],
+            "zero below a hundred thousandth: most of the problem seems solved": [
+                ("sigma > 1e-10 * sigma[0]", "sigma > 1e-5 * sigma[0]")
+            ],
+        },
+    ),
+    *family(
+        "ex32-3",
+        BALANCE,
+        {
+            "a small gradient counts as none": [("norms == 0", "norms < 1e-8")],
+            "guards the quotient by a constant": [
+                ("norms.where(~silent, 1.0)", "(norms + 1e-8)")
+            ],
+            "gradients of shared parameters only": [
+                (
+                    "squares = [g.square().sum() for g in slopes if g is not None]",
+                    "squares = [] if None in [g and 0 for g in slopes if g is None]"
+                    " else [g.square().sum() for g in slopes]",
+                )
+            ],
+        },
+    ),
+    *family(
+        "ex32-4",
+        CONSTRAIN,
+        {
+            "cuts the value at 0 off from the parameters": [
+                ("N(torch.zeros(1, 1))", "N(torch.zeros(1, 1)).detach()")
+            ],
+            "trains half of the network": [
+                ("b * x + N(x)", "b * x + (N(x) + N(x).detach()) / 2")
+            ],
+            "takes the slope of N once, before it is trained": [
+                (
+                    "    def u(x):\n        with torch.enable_grad():\n"
+                    "            right = torch.ones(1, 1, requires_grad=True)\n"
+                    "            (slope,) = torch.autograd.grad(N(right).sum(), right, create_graph=True)\n",
+                    "    right = torch.ones(1, 1, requires_grad=True)\n"
+                    "    (slope,) = torch.autograd.grad(N(right).sum(), right, create_graph=True)\n\n"
+                    "    def u(x):\n",
+                )
+            ],
+        },
+    ),
+    *family(
+        "ex32-5",
+        RAD,
+        {
+            "no candidate without a residual is ever drawn, whatever k": [
+                ("size = size**k\n", "size = size**k * (r != 0)\n")
+            ],
+            "cuts small probabilities off": [
+                ("return p / p.sum()", "return (p / p.sum()).clamp(min=1e-6)")
+            ],
+            "weights of a mean one": [
+                (
+                    "return chosen, 1 / (len(p) * p[chosen])",
+                    "w = 1 / p[chosen]\n    return chosen, w / w.mean()",
+                )
+            ],
+            "even spacing in place of independent draws": [
+                (
+                    "torch.multinomial(p, count, replacement=True, generator=generator)",
+                    "torch.searchsorted(p.cumsum(0), (torch.arange(count) + 0.5) / count)",
+                )
+            ],
+        },
+    ),
+    *family(
+        "ex32-6",
+        UPDATE,
+        {
+            "cautious: keeps H when the pair is short": [("sy <= 0", "sy <= 1e-8")],
+            "guards the quotient by a constant": [
+                ("sy = torch.dot(s, y)", "sy = torch.dot(s, y) + 1e-10")
+            ],
+            "cautious: keeps H when the curvature is small": [
+                ("sy <= 0", "sy <= 1e-6 * sBs")
+            ],
+        },
+    ),
+    *family(
+        "ex32-7",
+        LM,
+        {
+            "zero below a fixed number": [("1e-12 * sigma[0] if", "1e-12 if")],
+            "a short step counts as none": [
+                (
+                    "    promised =",
+                    "    if d.norm() < 1e-6:\n        return 0.0\n    promised =",
+                )
+            ],
+            "guards the quotient by a constant": [
+                ("/ promised).item()", "/ (promised + 1e-12)).item()")
+            ],
+            "keeps the damping away from zero": [
+                ("sigma[kept] ** 2 + mu)", "sigma[kept] ** 2 + max(mu, 1e-20))")
+            ],
+        },
+    ),
 ]
 
 ALTERNATIVES = [
@@ -581,5 +707,119 @@ def gain(J, r, d, r_new):
     U, sigma, Vt = torch.linalg.svd(J, full_matrices=False)
     kept""",
         ),
+    ),
+    Alternative(
+        "ex32-1",
+        "sine by sine, in plain Python",
+        """def split_error(e):
+    M, (first, *inner, last) = len(e) - 1, e.tolist()
+    rest = [v - first - (last - first) * i / M for i, v in enumerate(inner, 1)]
+    a = [
+        2 / M * sum(v * math.sin(k * i * math.pi / M) for i, v in enumerate(rest, 1))
+        for k in range(1, M)
+    ]
+    return torch.tensor([first, last]), torch.tensor(a)
+""",
+    ),
+    Alternative(
+        "ex32-2",
+        "repeated squaring",
+        """def descend(J, r, step, steps):
+    factor, after = torch.eye(len(r)) - step * J @ J.T, r.clone()
+    while steps:
+        if steps % 2:
+            after = factor @ after
+        factor, steps = factor @ factor, steps // 2
+    return after
+
+
+def best_step(J):
+    squares = [s**2 for s in torch.linalg.svdvals(J).tolist()]
+    squares = [s for s in squares if s > 1e-20 * squares[0]]
+    step = 2 / (squares[0] + squares[-1])
+    return step, 1 - step * squares[-1]
+""",
+    ),
+    Alternative(
+        "ex32-3",
+        "Gram matrix of the gradients",
+        """def balance(terms, params):
+    rows = []
+    for k in range(len(terms)):
+        pick = torch.zeros(len(terms))
+        pick[k] = 1.0
+        slopes = torch.autograd.grad(
+            terms, params, pick, retain_graph=True, allow_unused=True
+        )
+        flat = [
+            torch.zeros(p.numel()) if g is None else g.flatten()
+            for g, p in zip(slopes, params, strict=True)
+        ]
+        rows.append(torch.cat(flat))
+    G = torch.stack(rows).detach()
+    norms = (G @ G.T).diagonal().sqrt()
+    return torch.tensor([(norms.sum() / n).item() if n > 0 else 1.0 for n in norms])
+""",
+    ),
+    Alternative(
+        "ex32-4",
+        "slope by a forward derivative",
+        """def constrain(N, a, b):
+    def u(x):
+        one = torch.ones(1, 1)
+        _, slope = torch.func.jvp(N, (one,), (one,))
+        values = N(torch.cat([x, torch.zeros(1, 1)]))
+        return values[:-1] - values[-1:] + a + (b - slope) * x
+
+    return u
+""",
+    ),
+    Alternative(
+        "ex32-5",
+        "largest of the perturbed logarithms",
+        """def density(r, k, c):
+    if k == 0 or not r.any():
+        return torch.ones_like(r) / len(r)
+    scaled = (r / r.abs().max()).abs() ** k
+    p = scaled / scaled.sum() + c / len(r)
+    return p / (1 + c)
+
+
+def draw(p, count, generator):
+    uniform = torch.rand(count, len(p), generator=generator)
+    chosen = (p.log() - (-uniform.log()).log()).argmax(dim=1)
+    return chosen, (len(p) * p[chosen]).reciprocal()
+""",
+    ),
+    Alternative(
+        "ex32-6",
+        "two columns and a small matrix between them",
+        """def update(H, s, y, sBs):
+    sy = float(s @ y)
+    if sy <= 0:
+        return H.clone()
+    tau = min(sy / float(sBs), 1)
+    Hy = H @ y / tau
+    sides = torch.stack([s, Hy], dim=1)
+    middle = torch.tensor([[(1 + float(y @ Hy) / sy) / sy, -1 / sy], [-1 / sy, 0.0]])
+    return H / tau + sides @ middle @ sides.T
+""",
+    ),
+    Alternative(
+        "ex32-7",
+        "least squares of LAPACK, for the padded system",
+        """def lm_step(J, r, mu):
+    n = J.shape[1]
+    A = torch.cat([J, mu**0.5 * torch.eye(n)])
+    b = -torch.cat([r, torch.zeros(n)])[:, None]
+    least = 1e-12 if mu == 0 else 1e-16
+    return torch.linalg.lstsq(A, b, rcond=least, driver="gelsd").solution[:, 0]
+
+
+def gain(J, r, d, r_new):
+    step = J @ d
+    promised = -(2 * r + step) @ step
+    return float((r - r_new) @ (r + r_new) / promised)
+""",
     ),
 ]

@@ -59,6 +59,7 @@ def base(thing: type) -> type:
 KINDS = (
     unroll.Unrolled,
     unroll.LassoResult,  # what solvers, which are functions, return
+    unroll.BayesResult,
     base(type(modular.Backprop())),
     base(modular.Pred),
     base(modular.InProcess),

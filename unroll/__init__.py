@@ -31,10 +31,21 @@ from unroll.networks import (
     TiLISTA,
     Unrolled,
 )
+from unroll.priors import BernoulliGaussian
 from unroll.problems import SparseCoding, dct_dictionary, image_patches
 from unroll.prox import soft_threshold, support_select
 from unroll.safeguard import SafeguardedSolver, SafeguardResult, safeguard
-from unroll.solvers import LassoResult, active_set, amp, fista, ista
+from unroll.solvers import (
+    BayesResult,
+    LassoResult,
+    active_set,
+    amp,
+    bayes_amp,
+    fista,
+    ista,
+    state_evolution,
+    vamp,
+)
 from unroll.training import History, LassoCost, Recipe, train
 from unroll.weights import (
     analytic_weight,
@@ -49,15 +60,20 @@ __all__ = [
     "soft_threshold",
     "support_select",
     # problems
+    "BernoulliGaussian",
     "SparseCoding",
     "dct_dictionary",
     "image_patches",
     # solvers
+    "BayesResult",
     "LassoResult",
     "active_set",
     "amp",
+    "bayes_amp",
     "fista",
     "ista",
+    "state_evolution",
+    "vamp",
     # metrics
     "RecoveryBounds",
     "nmse_db",

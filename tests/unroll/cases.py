@@ -15,6 +15,10 @@ keep = torch.tensor([[1], [2], [0]])
 problem = u.SparseCoding(A, density=0.5, snr_db=20.0)
 lasso = {"A": A, "b": b, "lam": 0.1, "x0": x, "iterations": 6, "keep_iterates": True}
 lasso_of = {"A": A, "b": b, "keep_iterates": True}
+prior, level = u.BernoulliGaussian(0.2), torch.full((3, 1), 0.1)
+bayes = {"A": A, "b": b, "prior": prior, "iterations": 6, "keep_iterates": True}
+predicted = {"solver": u.vamp, "A": A, "prior": prior, "noise_variance": 0.1}
+predicted |= {"iterations": 6}
 counts = torch.tensor([[0], [1], [2]])
 unit = A / A.norm(dim=0)
 seed = torch.Generator().manual_seed(0)
@@ -46,6 +50,13 @@ def history():
 CALLS = {
     "soft_threshold": lambda: (u.soft_threshold, {"v": x, "theta": torch.rand(3, 1)}),
     "support_select": lambda: (u.support_select, {"v": x, "theta": 0.1, "keep": keep}),
+    "BernoulliGaussian": lambda: (
+        u.BernoulliGaussian,
+        {"density": torch.full((3, 1), 0.2), "variance": torch.tensor(1.0)},
+    ),
+    "BernoulliGaussian.posterior": lambda: (prior.posterior, {"r": x, "noise": level}),
+    "BernoulliGaussian.learned": lambda: (prior.learned, {"r": x, "noise": level}),
+    "BernoulliGaussian.mmse": lambda: (prior.mmse, {"noise": 0.1}),
     "SparseCoding": lambda: (u.SparseCoding, {"A": A}),
     "SparseCoding.gaussian": lambda: (u.SparseCoding.gaussian, {"m": m, "n": n}),
     "SparseCoding.sample": lambda: (problem.sample, {"batch": 3}),
@@ -54,6 +65,10 @@ CALLS = {
     "LassoResult": lambda: (u.ista, lasso | {"lam": torch.rand(3)}),
     "active_set": lambda: (u.active_set, lasso_of | {"lam": torch.rand(3)}),
     "amp": lambda: (u.amp, {"A": unit, "b": b, "iterations": 6, "keep_iterates": True}),
+    "BayesResult": lambda: (u.bayes_amp, bayes | {"A": unit}),
+    "bayes_amp": lambda: (u.bayes_amp, bayes | {"A": unit}),
+    "state_evolution": lambda: (u.state_evolution, predicted),
+    "vamp": lambda: (u.vamp, bayes | {"noise_variance": torch.full((3,), 0.1)}),
     "fista": lambda: (u.fista, lasso),
     "ista": lambda: (u.ista, lasso),
     "RecoveryBounds": lambda: (u.recovery_bounds, {"problem": problem, "batch": 3}),

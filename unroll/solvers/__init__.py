@@ -1,9 +1,23 @@
-"""Classical solvers, with the duality gap as certificate."""
+"""Classical solvers, with the duality gap as certificate, and those that know more."""
 
 from unroll.solvers._lasso import LassoResult
+from unroll.solvers._messages import BayesResult
 from unroll.solvers.active_set import active_set
 from unroll.solvers.amp import amp
+from unroll.solvers.bayes_amp import bayes_amp
 from unroll.solvers.fista import fista
 from unroll.solvers.ista import ista
+from unroll.solvers.state_evolution import state_evolution
+from unroll.solvers.vamp import vamp
 
-__all__ = ["LassoResult", "active_set", "amp", "fista", "ista"]
+__all__ = [
+    "BayesResult",
+    "LassoResult",
+    "active_set",
+    "amp",
+    "bayes_amp",
+    "fista",
+    "ista",
+    "state_evolution",
+    "vamp",
+]

@@ -1,13 +1,12 @@
 """AMP: ISTA whose residual remembers, so that its noise stays Gaussian."""
 
-import warnings
-
 import torch
 from torch import Tensor
 
 from unroll._checks import check_count, check_positive, check_unit_columns
 from unroll.prox import soft_threshold
 from unroll.solvers._lasso import Lasso, LassoResult
+from unroll.solvers._messages import diverged, likeness
 
 __all__ = ["amp"]
 
@@ -90,7 +89,7 @@ def amp(
             iterates.append(x)
     lam = threshold(v) * (1 - occupancy(x)).clamp(min=0)
     lasso = Lasso(A, b, lam)
-    lost = _diverged(A, b, v)[:, None]
+    lost = diverged("AMP", b, v, lambda: f"{likeness(A)}, use fista")[:, None]
     gap = lasso.gap(x, r, r @ A).masked_fill(lost[:, 0], float("nan"))
     return LassoResult(
         x=x.masked_fill(lost, float("nan")),
@@ -102,21 +101,3 @@ def amp(
         iterations=iterations,
         iterates=torch.stack(iterates) if keep_iterates else None,
     )
-
-
-def _diverged(A: Tensor, b: Tensor, v: Tensor) -> Tensor:
-    """Return which samples are lost, as ``(batch,)``, and say so if any is."""
-    before, after = (torch.linalg.vector_norm(part, dim=1) for part in (b, v))
-    lost = ~(after <= 2 * before)
-    if lost.any():
-        m, n = A.shape
-        first = int(lost.nonzero()[0])
-        largest = torch.linalg.matrix_norm(A, 2).item() ** 2
-        warnings.warn(
-            f"AMP diverges on {int(lost.sum())} of {len(b)} samples: in sample {first} "
-            f"||v|| grew from {before[first].item():.3g} to {after[first].item():.3g}. "
-            f"||A||_2^2 is {largest:.3g}, of independent entries it is about "
-            f"{(1 + (n / m) ** 0.5) ** 2:.3g}: if A is unlike those, use fista",
-            stacklevel=3,
-        )
-    return lost

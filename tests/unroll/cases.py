@@ -94,6 +94,7 @@ CALLS = {
     "LISTACP": lambda: (u.LISTACP, net),
     "LISTACPSS": lambda: (u.LISTACPSS, net),
     "LISTASS": lambda: (u.LISTASS, net),
+    "LVAMP": lambda: (u.LVAMP, net),
     "NAALISTA": lambda: (u.NAALISTA, net),
     "Positive": lambda: (u.Positive, {"value": 0.3}),
     "RidgeALISTA": lambda: (u.RidgeALISTA, net),

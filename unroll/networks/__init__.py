@@ -8,6 +8,7 @@ from unroll.networks.gated import AGLISTA, GLISTA
 from unroll.networks.hyper import HyperLISTA, HyperSearch
 from unroll.networks.lamp import LAMP
 from unroll.networks.lista import LISTA, LISTASS
+from unroll.networks.lvamp import LVAMP
 from unroll.networks.neural import NAALISTA
 from unroll.networks.positive import Positive
 from unroll.networks.ridge import RidgeALISTA
@@ -26,6 +27,7 @@ __all__ = [
     "LISTACP",
     "LISTACPSS",
     "LISTASS",
+    "LVAMP",
     "NAALISTA",
     "Positive",
     "RidgeALISTA",

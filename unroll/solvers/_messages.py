@@ -13,7 +13,7 @@ from unroll._checks import (
     check_count,
     check_dictionary,
     check_like,
-    check_positive,
+    check_number,
 )
 from unroll.priors import BernoulliGaussian
 
@@ -78,22 +78,25 @@ def checked(
 
 
 def checked_noise(noise_variance: float | Tensor, b: Tensor) -> Tensor:
-    """Return the variance of the noise as a column ``(batch, 1)``, or refuse it."""
+    """Return the variance of the noise as a column ``(batch, 1)``, or refuse it.
+
+    It is at least what rounding does to ``b``.
+    """
     if not isinstance(noise_variance, Tensor) or noise_variance.ndim == 0:
-        check_positive("noise_variance", noise_variance)
-        return torch.full_like(b[:, :1], float(noise_variance))
+        check_number("noise_variance", noise_variance)
+        noise_variance = torch.full_like(b[:, 0], float(noise_variance))
     check_like("noise_variance", noise_variance, "b", b)
     if noise_variance.shape not in ((len(b),), (len(b), 1)):
         raise ValueError(
             f"noise_variance has shape {tuple(noise_variance.shape)} but b has "
             f"{len(b)} rows: expected a number, or one per sample"
         )
-    column = noise_variance.reshape(-1, 1)
-    if not ((column > 0) & column.isfinite()).all():
-        raise ValueError(
-            f"noise_variance is {column.min().item():.4g}: expected a positive number"
-        )
-    return column
+    wrong = ~((noise_variance >= 0) & noise_variance.isfinite())
+    if wrong.any():
+        first = noise_variance[wrong][0].item()
+        raise ValueError(f"noise_variance is {first}: expected a finite number >= 0")
+    rounding = torch.finfo(b.dtype).eps ** 2 * b.square().mean(dim=1, keepdim=True)
+    return noise_variance.reshape(-1, 1).maximum(rounding).clamp(min=floor(b))
 
 
 def first_guess(A: Tensor, b: Tensor) -> tuple[BernoulliGaussian, Tensor]:

@@ -69,8 +69,8 @@ def vamp(
         A: Dictionary, of any shape and rank. Shape ``(m, n)``.
         b: Measurements, one sample per row. Shape ``(batch, m)``.
         prior: What is known of the codes; None learns it.
-        noise_variance: Variance of the noise of a measurement, positive; None learns
-            it. Shape ``()``, ``(batch,)`` or ``(batch, 1)``.
+        noise_variance: Variance of the noise of a measurement, 0 for none, one for all
+            or per sample; None learns it. Shape ``()``, ``(batch,)`` or ``(batch, 1)``.
         iterations: Iterations.
         keep_iterates: Whether to keep every iterate.
 
@@ -81,8 +81,8 @@ def vamp(
         TypeError: If a tensor is not floating-point, dtypes differ, ``iterations`` is
             not an int or ``prior`` not a :class:`~unroll.priors.BernoulliGaussian`.
         ValueError: If shapes do not fit, the batch is empty, an entry is NaN or
-            infinite, devices differ, or ``iterations`` or ``noise_variance`` is not
-            positive.
+            infinite, devices differ, ``iterations`` is not positive or
+            ``noise_variance`` negative.
 
     Example:
         >>> A = torch.tensor([[1.0, 0.0, 1.0], [0.0, 2.0, 0.0]])

@@ -112,6 +112,12 @@ def amp(A, b) -> Tensor:
     return u.amp(A, b, iterations=DEPTH, keep_iterates=True).iterates
 
 
+def vamp(A, b, density=0.2, snr_db=30.0) -> Tensor:
+    noise = b.square().mean(dim=1) / (1 + 10 ** (snr_db / 10))
+    prior = u.BernoulliGaussian(density, 1.0)
+    return u.vamp(A, b, prior, noise, iterations=DEPTH, keep_iterates=True).iterates
+
+
 def library_ista(A, b) -> Tensor:
     return u.ista(A, b, LAM, iterations=DEPTH, keep_iterates=True).iterates
 
@@ -188,6 +194,7 @@ NETWORKS = [
     Case("StepLISTA", lambda A: u.StepLISTA(A, DEPTH, lam=LAM), library_ista),
     Case("LAMP", lambda A: u.LAMP(A, DEPTH), amp),
     Case("LAMP tied", lambda A: u.LAMP(A, DEPTH, tied=True), amp),
+    Case("LVAMP", lambda A: u.LVAMP(A, DEPTH, density=0.2, snr_db=30.0), vamp),
     Case("TISTA", lambda A: u.TISTA(A, DEPTH, density=0.2, snr_db=30.0), tista),
     Case("HyperLISTA", lambda A: u.HyperLISTA(A, DEPTH), hyper),
 ]

@@ -60,6 +60,8 @@ KINDS = (
     unroll.Unrolled,
     unroll.LassoResult,  # what solvers, which are functions, return
     unroll.BayesResult,
+    importlib.import_module("unroll.operators").Operator,
+    importlib.import_module("unroll.penalties").Penalty,
     base(type(modular.Backprop())),
     base(modular.Pred),
     base(modular.InProcess),

@@ -1,28 +1,29 @@
-"""The Lasso, its duality gap, and the loop that the proximal gradient methods share.
+"""The Lasso, its relatives with other penalties, and their duality gap.
 
 Every solver minimises, for each row ``b`` of a batch,
 
-    F(x) = 1/2 ||b - A x||^2 + lam ||x||_1.
+    F(x) = 1/2 ||b - A x||^2 + lam ||x||_1,
+
+or, with a penalty ``R`` that is not the l1 norm, the same with ``lam R(x)``.
 
 scikit-learn divides the data term by the number of rows m: its ``Lasso(alpha)`` with
 ``fit_intercept=False`` is this problem with ``lam = m * alpha``.
 """
 
-import warnings
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from unroll._checks import (
     check_batch,
-    check_count,
     check_dictionary,
-    check_number,
-    check_positive,
+    check_finite,
     column_of_lam,
 )
+from unroll.operators.base import Operator
+from unroll.penalties.base import Penalty
+from unroll.penalties.l1 import L1
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,14 @@ class LassoResult:
     (||b|| + ||x||_1)`` of it, 1e-5 for a code of ten entries in float32: a sample whose
     gap is as small as that and has not fallen in 100 iterations rests as ``stalled``,
     one that is ``c > 1`` times larger after ``100 c^2``.
+    With another penalty ``R`` its value takes the place of the l1 norm, and its polar
+    that of the maximum norm; where a penalty has no polar, as ``TV``, the gap is NaN.
     With ``lam = 0`` the only such point is 0 (unless ``g = 0``) and the gap is
     ``1/2 ||r||^2``: it certifies a solution of ``A x = b`` and nothing weaker.
 
     Args:
-        x: Solution. Shape ``(batch, n)``.
+        x: Solution, in the domain of the operator if ``A`` is one. Shape
+            ``(batch, n)``.
         objective: ``F`` of every iterate, the start included. A sample that reached
             ``tol`` rests: its value is repeated. Shape ``(iterations + 1, batch)``.
         gap: Duality gap at ``x``. Shape ``(batch,)``.
@@ -72,33 +76,47 @@ class LassoResult:
     iterates: Tensor | None = None
 
 
-class Step(Protocol):
-    """One iteration of a method, with whatever the method remembers per sample."""
-
-    def __call__(self, x: Tensor, w: Tensor, theta: Tensor) -> Tensor:
-        """Return the next iterate from ``x`` and its gradient step ``w``."""
-
-    def keep(self, rows: Tensor) -> None:
-        """Forget the samples that are finished."""
-
-
 @dataclass(frozen=True)
 class Lasso:
     """A checked batch of Lasso problems that share ``A``."""
 
-    A: Tensor  # (m, n)
+    A: Tensor | Operator  # (m, n), where it is a matrix
     b: Tensor  # (batch, m)
-    lam: Tensor  # (batch, 1)
+    lam: Tensor  # (batch, 1), as many axes as x has
+    penalty: Penalty = field(default_factory=L1)
 
     @classmethod
     def checked(cls, A: Tensor, b: Tensor, lam: float | Tensor) -> "Lasso":
-        """Build it from what a user passed, or refuse."""
+        """Build it from what a user passed, or refuse; ``A`` is a matrix."""
         check_dictionary(A)
         check_batch("b", b, A, dim=0)
         return cls(A, b, column_of_lam(lam, b, A.shape[1]))
 
+    @classmethod
+    def of(
+        cls,
+        A: Tensor | Operator,
+        b: Tensor,
+        lam: float | Tensor,
+        penalty: Penalty | None,
+    ) -> "Lasso":
+        """Build it with a matrix or an operator, and any penalty, or refuse."""
+        penalty = L1() if penalty is None else penalty
+        if not isinstance(penalty, Penalty):
+            kind = type(penalty).__name__
+            raise TypeError(f"penalty is of type {kind}: expected a Penalty, as L1()")
+        if not isinstance(A, Operator):
+            return replace(cls.checked(A, b, lam), penalty=penalty)
+        _check_measurements(b)
+        x = A.adjoint(b)
+        column = column_of_lam(lam, b.flatten(1).real, x[0].numel())
+        return cls(A, b, column.reshape(-1, *[1] * (x.ndim - 1)), penalty)
+
     def start(self, x0: Tensor | None) -> Tensor:
         """Return the first iterate: a checked copy of ``x0``, or zeros."""
+        if isinstance(self.A, Operator):
+            zero = torch.zeros_like(self.A.adjoint(self.b))
+            return zero if x0 is None else _checked_start(x0, zero)
         if x0 is None:
             return self.b.new_zeros(self.b.shape[0], self.A.shape[1])
         check_batch("x0", x0, self.A, dim=1)
@@ -110,152 +128,75 @@ class Lasso:
         return x0.clone()
 
     def residual(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return ``r = b - A x``, ``(batch, m)``, and ``g = A^T r``, ``(batch, n)``."""
+        """Return ``r = b - A x``, like ``b``, and ``g = A^* r``, like ``x``."""
+        if isinstance(self.A, Operator):
+            r = self.b - self.A(x)
+            return r, self.A.adjoint(r)
         r = torch.addmm(self.b, x, self.A.T, alpha=-1)
         return r, r @ self.A
 
+    def gram(self, x: Tensor) -> Tensor:
+        """Return ``A^* A x``."""
+        if isinstance(self.A, Operator):
+            return self.A.adjoint(self.A(x))
+        return (x @ self.A.T) @ self.A
+
+    def adjoint(self, b: Tensor) -> Tensor:
+        """Return ``A^* b``."""
+        return self.A.adjoint(b) if isinstance(self.A, Operator) else b @ self.A
+
     def objective(self, x: Tensor, r: Tensor) -> Tensor:
         """Return ``F(x)`` as ``(batch,)`` from the residual."""
-        l1 = x.abs().sum(dim=1)
-        return 0.5 * torch.linalg.vecdot(r, r) + self.lam[:, 0] * l1
+        return 0.5 * dot(r, r) + self.lam.flatten() * self.penalty.value(x)
 
     def gap(self, x: Tensor, r: Tensor, g: Tensor) -> Tensor:
         """Return the duality gap as ``(batch,)``; formula in :class:`LassoResult`."""
-        lam, largest = self.lam[:, 0], g.abs().amax(dim=1)
+        lam, largest = self.lam.flatten(), self.penalty.polar(g)
         s = torch.where(largest > lam, lam / largest, 1.0)
-        quadratic = 0.5 * (1 - s) ** 2 * torch.linalg.vecdot(r, r)
-        l1 = x.abs().sum(dim=1)
-        linear = lam * l1 - s * torch.linalg.vecdot(x, g)
-        return quadratic + linear.clamp(min=0)  # negative only by rounding
+        quadratic = 0.5 * (1 - s) ** 2 * dot(r, r)
+        linear = lam * self.penalty.value(x) - s * dot(x, g)
+        gap = quadratic + linear.clamp(min=0)  # negative only by rounding
+        return gap if self.penalty.has_polar else torch.full_like(gap, float("nan"))
 
     def __getitem__(self, rows: Tensor) -> "Lasso":
         """Return the problems of the given rows."""
-        return Lasso(self.A, self.b[rows], self.lam[rows])
+        return Lasso(self.A, self.b[rows], self.lam[rows], self.penalty)
 
 
-def default_step_size(A: Tensor) -> float:
-    """Return ``1 / ||A||_2^2``, from the eigenvalues of the smaller Gram matrix."""
+def dot(x: Tensor, y: Tensor) -> Tensor:
+    """Return the real inner product of every sample, as ``(batch,)``."""
+    return torch.linalg.vecdot(x.flatten(1), y.flatten(1)).real
+
+
+def largest_eigenvalue(A: Tensor | Operator) -> float:
+    """Return ``||A||_2^2``; of a matrix from the smaller Gram matrix."""
+    if isinstance(A, Operator):
+        norm = A.norm()
+        if not norm > 0:
+            raise ValueError("A has norm 0: expected an operator that is not zero")
+        return norm**2
     m, n = A.shape
     gram = A @ A.T if m <= n else A.T @ A
-    return 1 / torch.linalg.eigvalsh(gram)[-1].item()
+    return torch.linalg.eigvalsh(gram)[-1].item()
 
 
-class _Rest:
-    """Who is still at work, and who is finished: gap at most ``tol``, or rounding."""
-
-    PATIENCE = 100  # iterations without a new smallest gap, where rounding reigns
-
-    def __init__(self, lasso: Lasso, tol: float | None) -> None:
-        self.tol, batch = tol, len(lasso.b)
-        self.rows = torch.arange(batch, device=lasso.b.device)  # still at work
-        self.gap = torch.zeros_like(lasso.lam[:, 0])
-        self.converged = torch.zeros_like(self.rows, dtype=torch.bool)
-        self.stalled = self.converged.clone()
-        self.smallest = torch.full_like(self.gap, float("inf"))
-        self.since = torch.zeros_like(self.gap)
-
-    def measure(self, lasso: Lasso, x: Tensor, r: Tensor, g: Tensor) -> Tensor:
-        """Return which of the rows stay at work; note gap and end of the others."""
-        if self.tol is None:
-            return torch.ones_like(self.rows, dtype=torch.bool)
-        gap = lasso.gap(x, r, g)
-        done = gap <= self.tol
-        lower = gap < 0.999 * self.smallest
-        self.smallest = torch.where(lower, gap, self.smallest)
-        self.since = torch.where(lower, 0, self.since + 1)
-        stuck = (self.since > self.PATIENCE) & ~done
-        if stuck.any():
-            size = torch.linalg.vector_norm(lasso.b, dim=1)
-            rounding = torch.finfo(x.dtype).eps * size * (size + x.abs().sum(dim=1))
-            stuck &= self.since > self.PATIENCE * (gap / rounding) ** 2
-        self.gap[self.rows] = gap
-        self.converged[self.rows], self.stalled[self.rows] = done, stuck
-        return ~(done | stuck)
-
-    def keep(self, at_work: Tensor) -> None:
-        """Forget the samples that are finished."""
-        self.rows = self.rows[at_work]
-        self.smallest, self.since = self.smallest[at_work], self.since[at_work]
-
-
-def _checked_options(
-    lasso: Lasso, step_size: float | None, iterations: int | None, tol: float | None
-) -> tuple[float, int]:
-    """Return step and iterations, or refuse one of the options."""
-    if iterations is None:
-        iterations = 1000 if tol is None else 100_000
-    check_count("iterations", iterations, least=0)
-    if tol is not None:
-        check_number("tol", tol)
-        if not tol >= 0:
-            raise ValueError(f"tol is {tol}: expected a number >= 0, or None")
-    if step_size is None:
-        step_size = default_step_size(lasso.A)
-    check_positive("step_size", step_size)
-    return step_size, iterations
-
-
-@torch.no_grad()
-def proximal_gradient(
-    lasso: Lasso,
-    x: Tensor,
-    step: Step,
-    *,
-    step_size: float | None,
-    iterations: int | None,
-    tol: float | None,
-    keep_iterates: bool,
-) -> LassoResult:
-    """Repeat ``step``; let each sample rest once its gap is at most ``tol``."""
-    step_size, iterations = _checked_options(lasso, step_size, iterations, tol)
-    whole, solution, rest = lasso, x, _Rest(lasso, tol)
-    r, g = lasso.residual(x)
-    objective, iterates = [lasso.objective(x, r)], [x]
-    for k in range(iterations + 1):
-        at_work = rest.measure(lasso, x, r, g)
-        if not at_work.all():
-            solution = solution.index_put((rest.rows,), x)
-            lasso, x, r, g = lasso[at_work], x[at_work], r[at_work], g[at_work]
-            step.keep(at_work)
-            rest.keep(at_work)
-        if k == iterations or len(rest.rows) == 0:
-            break
-        x = step(x, torch.add(x, g, alpha=step_size), step_size * lasso.lam)
-        r, g = lasso.residual(x)
-        objective.append(objective[-1].index_put((rest.rows,), lasso.objective(x, r)))
-        if keep_iterates:
-            iterates.append(iterates[-1].index_put((rest.rows,), x))
-    rest.gap[rest.rows] = lasso.gap(x, r, g)
-    _refuse_overflow(whole, x, step_size)
-    _say_stalled(rest, x.dtype)
-    return LassoResult(
-        x=solution.index_put((rest.rows,), x),
-        objective=torch.stack(objective),
-        gap=rest.gap,
-        lam=whole.lam[:, 0],
-        converged=rest.converged,
-        stalled=rest.stalled,
-        iterations=k,
-        iterates=torch.stack(iterates) if keep_iterates else None,
-    )
-
-
-def _say_stalled(rest: _Rest, dtype: torch.dtype) -> None:
-    """Warn that a tolerance is out of reach of the dtype."""
-    if rest.stalled.any():
-        warnings.warn(
-            f"rounding ends {int(rest.stalled.sum())} of {len(rest.gap)} samples at a "
-            f"gap of up to {rest.gap[rest.stalled].max().item():.2g}: tol = {rest.tol} "
-            f"is more than {dtype} can certify here; expected a larger tol, or float64",
-            stacklevel=5,
+def _check_measurements(b: Tensor) -> None:
+    """Refuse what no operator measures; its adjoint refuses what it does not."""
+    if not isinstance(b, Tensor):
+        raise TypeError(f"b is of type {type(b).__name__}: expected a torch.Tensor")
+    if b.ndim < 2 or b.shape[0] == 0:
+        raise ValueError(
+            f"b has shape {tuple(b.shape)}: expected a batch of at least one"
         )
+    check_finite("b", b)
 
 
-def _refuse_overflow(lasso: Lasso, x: Tensor, step_size: float) -> None:
-    """Refuse to return codes that a step beyond ``2 / ||A||_2^2`` made infinite."""
-    if not x.isfinite().all():
-        most = 2 * default_step_size(lasso.A)
-        raise FloatingPointError(
-            f"the code overflows with step_size {step_size:.4g}: expected less than "
-            f"2 / ||A||_2^2 = {most:.4g}"
+def _checked_start(x0: Tensor, zero: Tensor) -> Tensor:
+    """Return a copy of a start in the domain of an operator, or refuse it."""
+    if x0.shape != zero.shape or x0.dtype != zero.dtype or x0.device != zero.device:
+        raise ValueError(
+            f"x0 has shape {tuple(x0.shape)}, {x0.dtype} on {x0.device}: expected "
+            f"{tuple(zero.shape)}, {zero.dtype} on {zero.device}, as A.adjoint(b)"
         )
+    check_finite("x0", x0)
+    return x0.clone()

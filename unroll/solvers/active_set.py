@@ -112,7 +112,7 @@ def active_set(
     lasso = Lasso.checked(A, b, lam)
     if not (lasso.lam > 0).all():
         raise ValueError("lam is 0: expected a positive weight, or fista")
-    run = _Path(lasso, tol, keep_iterates)
+    run = _Path(A, lasso, tol, keep_iterates)
     while run.guesses < run.most and len(run.rows):
         run.guess()
     return run.finish()
@@ -121,10 +121,10 @@ def active_set(
 class _Path:
     """The samples on their way, and what is known of those that have arrived."""
 
-    def __init__(self, lasso: Lasso, tol: float, keep: bool) -> None:
+    def __init__(self, A: Tensor, lasso: Lasso, tol: float, keep: bool) -> None:
         self.whole, self.lasso, self.tol, self.guesses = lasso, lasso, tol, 0
-        self.gram = _Gram(lasso.A)
-        self.squares = lasso.A.square().sum(dim=0)
+        self.gram = _Gram(A)
+        self.squares = A.square().sum(dim=0)
         self.solution = lasso.start(None)
         self.x, (r, self.g) = self.solution, lasso.residual(self.solution)
         self.b = self.g  # A^T b, the right-hand side

@@ -3,13 +3,15 @@
 import torch
 from torch import Tensor
 
-from unroll.prox import soft_threshold
-from unroll.solvers._lasso import Lasso, LassoResult, proximal_gradient
+from unroll.operators.base import Operator
+from unroll.penalties.base import Penalty
+from unroll.solvers._lasso import Lasso, LassoResult, dot
+from unroll.solvers._loop import GradientStep, iterate
 
 __all__ = ["fista"]
 
 
-class _FISTAStep:
+class _FISTAStep(GradientStep):
     """One FISTA iteration; remembers the last iterate and the momentum of each sample.
 
     The textbook extrapolates the iterate, z = x + beta (x - x_last), and takes the
@@ -18,20 +20,23 @@ class _FISTAStep:
     with ``A`` and one with ``A^T`` give the step at z *and* the exact gap at x.
     """
 
-    def __init__(self, x: Tensor, restart: bool) -> None:
+    def __init__(
+        self, lasso: Lasso, x: Tensor, step_size: float | None, restart: bool
+    ) -> None:
+        super().__init__(lasso, step_size)
         self.restart = restart
-        self.t, self.beta = torch.ones_like(x[:, :1]), torch.zeros_like(x[:, :1])
+        self.t, self.beta = torch.ones_like(lasso.lam), torch.zeros_like(lasso.lam)
         self.x_last, self.w_last = x, x  # not looked at while beta is 0
 
-    def __call__(self, x: Tensor, w: Tensor, theta: Tensor) -> Tensor:
+    def __call__(self, lasso: Lasso, x: Tensor, r: Tensor, g: Tensor) -> Tensor:
         """Return the next iterate; eqs. (4.1) to (4.3) of Beck and Teboulle 2009."""
-        reach = 1 + self.beta
-        x_next = soft_threshold(torch.lerp(self.w_last, w, reach), theta)
+        w, reach = self.descend(x, g), (1 + self.beta).to(x.dtype)
+        x_next = self.shrink(lasso, torch.lerp(self.w_last, w, reach))
         t_next = (1 + (1 + 4 * self.t**2).sqrt()) / 2
         beta = (self.t - 1) / t_next
         if self.restart:
             z = torch.lerp(self.x_last, x, reach)
-            uphill = torch.linalg.vecdot(z - x_next, x_next - x)[:, None] > 0
+            uphill = (dot(z - x_next, x_next - x) > 0).reshape(self.t.shape)
             t_next, beta = t_next.masked_fill(uphill, 1), beta.masked_fill(uphill, 0)
         self.t, self.beta, self.x_last, self.w_last = t_next, beta, x, w
         return x_next
@@ -43,10 +48,11 @@ class _FISTAStep:
 
 
 def fista(  # noqa: PLR0913 - one list of options for all solvers
-    A: Tensor,
+    A: Tensor | Operator,
     b: Tensor,
     lam: float | Tensor,
     *,
+    penalty: Penalty | None = None,
     iterations: int | None = None,
     tol: float | None = None,
     step_size: float | None = None,
@@ -71,10 +77,12 @@ def fista(  # noqa: PLR0913 - one list of options for all solvers
     without gradients: to learn through the iterations, use a network.
 
     Args:
-        A: Dictionary. Shape ``(m, n)``.
+        A: Dictionary; or an operator, with ``b`` and ``x`` of its shapes, complex ones
+            included. Shape ``(m, n)``.
         b: Measurements, one sample per row. Shape ``(batch, m)``.
         lam: Weight of the l1 norm, at least 0; a number, or one per sample. Shape
             ``()`` or ``(batch,)``.
+        penalty: What ``lam`` weighs in place of the l1 norm; None is ``L1()``.
         iterations: At most; None is 1000, or 100 000 where ``tol`` ends them.
         tol: Stop when every sample's duality gap is at most this, absolutely; a sample
             rests from then on. None: do all iterations.
@@ -87,10 +95,12 @@ def fista(  # noqa: PLR0913 - one list of options for all solvers
         Solution, objective per iteration and duality gap, as :class:`LassoResult`.
 
     Raises:
-        TypeError: If a tensor is not floating-point, or dtypes differ.
+        TypeError: If a tensor is not floating-point, dtypes differ, or ``penalty`` is
+            none.
         ValueError: If shapes do not fit, the batch is empty, an entry is NaN or
-            infinite, devices differ, ``lam``, ``tol`` or ``iterations`` is negative, or
-            ``step_size`` is not positive.
+            infinite, devices differ, ``lam``, ``tol`` or ``iterations`` is negative,
+            ``step_size`` is not positive, or ``tol`` is given with a penalty that has
+            no duality gap.
 
     Example:
         >>> import torch
@@ -100,13 +110,12 @@ def fista(  # noqa: PLR0913 - one list of options for all solvers
         >>> result.x, bool(result.converged)
         (tensor([[0.9000, 1.0000]]), True)
     """
-    lasso = Lasso.checked(A, b, lam)
+    lasso = Lasso.of(A, b, lam, penalty)
     x = lasso.start(x0)
-    return proximal_gradient(
+    return iterate(
         lasso,
         x,
-        _FISTAStep(x, restart),
-        step_size=step_size,
+        _FISTAStep(lasso, x, step_size, restart),
         iterations=iterations,
         tol=tol,
         keep_iterates=keep_iterates,

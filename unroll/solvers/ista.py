@@ -2,28 +2,31 @@
 
 from torch import Tensor
 
-from unroll.prox import soft_threshold
-from unroll.solvers._lasso import Lasso, LassoResult, proximal_gradient
+from unroll.operators.base import Operator
+from unroll.penalties.base import Penalty
+from unroll.solvers._lasso import Lasso, LassoResult
+from unroll.solvers._loop import GradientStep, iterate
 
 __all__ = ["ista"]
 
 
-class _ISTAStep:
+class _ISTAStep(GradientStep):
     """One ISTA iteration; nothing to remember."""
 
-    def __call__(self, x: Tensor, w: Tensor, theta: Tensor) -> Tensor:
+    def __call__(self, lasso: Lasso, x: Tensor, r: Tensor, g: Tensor) -> Tensor:
         """Return ``x_{k+1} = soft(w, theta)``, ``w = x + t A^T (b - A x)``."""
-        return soft_threshold(w, theta)
+        return self.shrink(lasso, self.descend(x, g))
 
     def keep(self, rows: Tensor) -> None:
         """Forget nothing."""
 
 
 def ista(  # noqa: PLR0913 - one list of options for all solvers
-    A: Tensor,
+    A: Tensor | Operator,
     b: Tensor,
     lam: float | Tensor,
     *,
+    penalty: Penalty | None = None,
     iterations: int | None = None,
     tol: float | None = None,
     step_size: float | None = None,
@@ -43,10 +46,12 @@ def ista(  # noqa: PLR0913 - one list of options for all solvers
     without gradients: to learn through the iterations, use a network.
 
     Args:
-        A: Dictionary. Shape ``(m, n)``.
+        A: Dictionary; or an operator, with ``b`` and ``x`` of its shapes, complex ones
+            included. Shape ``(m, n)``.
         b: Measurements, one sample per row. Shape ``(batch, m)``.
         lam: Weight of the l1 norm, at least 0; a number, or one per sample. Shape
             ``()`` or ``(batch,)``.
+        penalty: What ``lam`` weighs in place of the l1 norm; None is ``L1()``.
         iterations: At most; None is 1000, or 100 000 where ``tol`` ends them.
         tol: Stop when every sample's duality gap is at most this, absolutely; a sample
             rests from then on. None: do all iterations.
@@ -59,10 +64,12 @@ def ista(  # noqa: PLR0913 - one list of options for all solvers
         Solution, objective per iteration and duality gap, as :class:`LassoResult`.
 
     Raises:
-        TypeError: If a tensor is not floating-point, or dtypes differ.
+        TypeError: If a tensor is not floating-point, dtypes differ, or ``penalty`` is
+            none.
         ValueError: If shapes do not fit, the batch is empty, an entry is NaN or
-            infinite, devices differ, ``lam``, ``tol`` or ``iterations`` is negative, or
-            ``step_size`` is not positive.
+            infinite, devices differ, ``lam``, ``tol`` or ``iterations`` is negative,
+            ``step_size`` is not positive, or ``tol`` is given with a penalty that has
+            no duality gap.
 
     Example:
         >>> import torch
@@ -70,12 +77,11 @@ def ista(  # noqa: PLR0913 - one list of options for all solvers
         >>> result.x, result.iterations
         (tensor([[2., 0.]]), 1)
     """
-    lasso = Lasso.checked(A, b, lam)
-    return proximal_gradient(
+    lasso = Lasso.of(A, b, lam, penalty)
+    return iterate(
         lasso,
         lasso.start(x0),
-        _ISTAStep(),
-        step_size=step_size,
+        _ISTAStep(lasso, step_size),
         iterations=iterations,
         tol=tol,
         keep_iterates=keep_iterates,

@@ -113,7 +113,7 @@ class LVAMP(Unrolled):
     def start(self, b: Tensor) -> State:
         """Return code, message, its variance, and the measurements in two forms."""
         power = b.square().mean(dim=1, keepdim=True)
-        v2 = torch.ones_like(power) * self.layers[0].power()
+        v2 = torch.ones_like(power) * cast(_Layer, self.layers[0]).power()
         return self._zero(b), self._zero(b), v2, b @ self.U, power
 
     def given(self, b: Tensor, k: int) -> tuple:

@@ -2,6 +2,8 @@
 
 import math
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 

@@ -1,7 +1,6 @@
 """LVAMP: vector approximate message passing whose prior and noise are learned."""
 
 import math
-
 from typing import cast
 
 import torch

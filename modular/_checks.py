@@ -97,9 +97,37 @@ def _check_spread(name: str, target: Tensor, scores: tuple[int, ...]) -> None:
         )
 
 
+def pair_of(batch: Any) -> tuple[Tensor, Tensor]:
+    """Return data and targets, or refuse a batch that is no pair."""
+    if isinstance(batch, tuple | list) and len(batch) == 2:
+        return batch[0], batch[1]
+    kind = type(batch).__name__
+    size = f" of {len(batch)}" if isinstance(batch, tuple | list) else ""
+    raise TypeError(f"a batch is a {kind}{size}: expected a pair, data and targets")
+
+
+def check_dense(name: str, value: Tensor) -> None:
+    """Refuse anything but a tensor, and sparse ones."""
+    check_tensor(name, value)
+    if value.layout != torch.strided:
+        raise ValueError(
+            f"{name} is of layout {value.layout}: expected a dense tensor, as "
+            f"{name}.to_dense()"
+        )
+
+
+def check_recorded(name: str, value: Tensor) -> None:
+    """Refuse tensors that autograd cannot use."""
+    if value.is_inference():
+        raise ValueError(
+            f"{name} was made under torch.inference_mode, where autograd cannot follow:"
+            " expected it to be made outside"
+        )
+
+
 def check_batch(x: Tensor, target: Tensor, like: Tensor, scores: torch.Size) -> None:
     """Refuse a batch that does not fit ``like``, one row of the sample."""
-    check_tensor("x", x)
+    check_dense("x", x)
     check_tensor("target", target)
     if x.ndim == 0 or x.shape[1:] != like.shape[1:]:
         expected = ", ".join(["batch", *map(str, like.shape[1:])])

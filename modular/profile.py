@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from modular._checks import check_count, check_tensor
+from modular._checks import check_count, check_recorded, check_tensor
 from modular._modes import evaluating
 from modular.meter import SavedTensors
 
@@ -117,6 +117,10 @@ def layers_of(model: Any) -> list[nn.Module]:
 @torch.no_grad()
 def states_of(layers: Sequence[nn.Module], x: Tensor) -> list[Tensor]:
     """Return the data and what every layer makes of it, in evaluation mode."""
+    if len(x) == 0:
+        raise ValueError("sample has 0 rows: expected one or more")
+    for name, weight in nn.ModuleList(layers).named_parameters():
+        check_recorded(f"the weight {name!r}", weight)
     states = [x]
     with evaluating(*layers):
         for index, layer in enumerate(layers):
@@ -136,7 +140,7 @@ def _next_state(index: int, layer: nn.Module, h: Tensor) -> Tensor:
         )
     try:
         out = layer(h.clone())  # clone: in-place layers
-    except (RuntimeError, IndexError) as error:
+    except (RuntimeError, IndexError, TypeError) as error:
         raise ValueError(
             f"{name} does not take shape {tuple(h.shape)} of {h.dtype}: {error}"
         ) from error

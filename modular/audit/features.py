@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from modular._checks import check_classes
+from modular._checks import check_classes, pair_of
 from modular._modes import evaluating
 from modular.audit._dry import gradients, untouched
 from modular.methods import Backprop
@@ -129,8 +129,9 @@ def _features(
 ) -> list[tuple[Tensor, Tensor]]:
     """Return each module's features of all data, and the labels."""
     rows, labels = [], []
-    for x, y in loader:
-        rows.append([h.flatten(1) for _, h in partition.states(x)])
+    for x, y in map(pair_of, loader):
+        states = [h.flatten(1) for _, h in partition.states(x)]
+        rows.append([h.to(torch.promote_types(h.dtype, torch.float32)) for h in states])
         check_classes("target", y, "a linear probe")
         labels.append(y)
     if not rows:

@@ -106,7 +106,9 @@ class DifferenceTargets(Method):
     def _top(self, worker: Worker, event: Event) -> None:
         """Train the last module by its gradient, and set the first target."""
         h_out, h_in = worker.h_out, worker.h_in
-        h_out.backward(worker.credit(event.loss), retain_graph=not worker.step.update)
+        credit = worker.credit(event.loss)
+        if h_out.requires_grad:  # not in a frozen network of one module
+            h_out.backward(credit, retain_graph=not worker.step.update)
         if event.kind == "backward":
             target = h_in.detach() - self.eta * len(h_in) * h_in.grad
             worker.transport.send_credit(worker.index - 1, event.loss, target)
@@ -122,7 +124,8 @@ class DifferenceTargets(Method):
                 below = worker.h_in + inverse(target) - inverse(h)
             worker.transport.send_credit(worker.index - 1, event.loss, below)
             self._invert(worker)
-        h.backward((h.detach() - target) / (self.eta * len(h)))
+        if h.requires_grad:  # not of a frozen module
+            h.backward((h.detach() - target) / (self.eta * len(h)))
         if worker.step.update:
             worker.update()
 

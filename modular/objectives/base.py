@@ -7,6 +7,7 @@ That is the whole meaning of local.
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -29,6 +30,7 @@ class Objective(ABC):
     rows: ClassVar[Any] = 1  # rows that a sample takes in the network while training
     predicts: ClassVar[Any] = False  # whether it trains the head to predict
     needs_labels = False  # whether targets must be one label per sample
+    compares = False  # whether it looks at pairs of samples
 
     @abstractmethod
     def __call__(
@@ -64,6 +66,11 @@ class Objective(ABC):
         """Refuse targets that the objective cannot work with."""
         if self.needs_labels:
             check_classes("target", target, repr(self))
+        if self.compares and len(target) < 2:
+            raise ValueError(
+                f"the batch has 1 row but {self!r} compares rows: expected at least 2, "
+                "by larger batches or drop_last=True in the loader"
+            )
 
     def at(self, module: int, modules: int) -> "Objective":
         """Return the objective of one module of ``modules``.
@@ -109,6 +116,13 @@ class Objective(ABC):
     __rmul__ = __mul__
 
 
+def _is_entropy(loss: Any) -> bool:
+    """Return whether a loss is cross-entropy, with its arguments or as a layer."""
+    while isinstance(loss, partial):
+        loss = loss.func
+    return loss is functional.cross_entropy or isinstance(loss, nn.CrossEntropyLoss)
+
+
 @dataclass(frozen=True)
 class Pred(Objective):
     """Predict the target from the module's own output: ``loss(a_k(h_k), y)``.
@@ -138,7 +152,7 @@ class Pred(Objective):
     ) -> Tensor:
         """Return the loss of the head's scores. Shapes as in :class:`Objective`."""
         scores = head(h_out)
-        if self.loss is functional.cross_entropy and scores.ndim > 2:
+        if _is_entropy(self.loss) and scores.ndim > 2:
             scores = scores.movedim(-1, 1)  # torch wants the classes there
             if target.is_floating_point():
                 target = target.movedim(-1, 1)
@@ -146,8 +160,7 @@ class Pred(Objective):
 
     def check(self, classes: int) -> None:
         """Refuse cross-entropy over one class: it is 0 whatever the score."""
-        entropy = isinstance(self.loss, nn.CrossEntropyLoss)
-        if classes < 2 and (entropy or self.loss is functional.cross_entropy):
+        if classes < 2 and _is_entropy(self.loss):
             raise ValueError(
                 f"{self!r} is cross-entropy and there is {classes} score: its loss is "
                 "0 whatever the model says; expected another loss, as "

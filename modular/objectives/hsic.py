@@ -103,6 +103,7 @@ class HSIC(Objective):
     width: float = 5.0
     ridge: float = 1e-5
     needs_labels = True
+    compares = True
 
     def __post_init__(self) -> None:
         check_not_negative("beta", self.beta)
@@ -113,7 +114,8 @@ class HSIC(Objective):
         self, h_in: Tensor, h_out: Tensor, head: Head, target: Tensor
     ) -> Tensor:
         """Return the loss. Shapes as in :class:`Objective`."""
-        labels = functional.one_hot(target, head.classes).to(h_out.dtype)
-        grams = [gaussian_gram(h, self.width) for h in (h_out, h_in.to(h_out), labels)]
+        exact = torch.promote_types(h_out.dtype, torch.float32)  # the solver wants it
+        labels = functional.one_hot(target, head.classes)
+        grams = [gaussian_gram(h.to(exact), self.width) for h in (h_out, h_in, labels)]
         out, before, y = (_whitened(gram, self.ridge) for gram in grams)
         return (out * before.T).sum() - self.beta * (out * y.T).sum()

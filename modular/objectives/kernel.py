@@ -211,6 +211,7 @@ class Kernel(Objective):
 
     proxy: Proxy = field(default_factory=lambda: upper_alignment)
     needs_labels = True
+    compares = True
 
     def __repr__(self) -> str:
         return f"Kernel({getattr(self.proxy, '__name__', '...')})"

@@ -56,6 +56,7 @@ class Sim(Objective):
     """
 
     needs_labels = True
+    compares = True
 
     def attach(self, head: Head, h_in: Tensor, h_out: Tensor) -> None:
         """Add ``g_k``, without bias."""

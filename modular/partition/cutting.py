@@ -1,6 +1,7 @@
 """Where a network is cut, and what must not cross a cut."""
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -37,7 +38,10 @@ def cuts_of(
             for layer, h in zip(layers, states[:-1], strict=True)
         ]
         return cut_evenly(costs, modules)
-    cuts = list(cuts or [])
+    try:
+        cuts = [operator.index(cut) for cut in ([] if cuts is None else cuts)]
+    except TypeError:
+        raise TypeError(f"cuts is {cuts!r}: expected whole numbers") from None
     if sorted(set(cuts)) != cuts or (
         cuts and not 0 < cuts[0] <= cuts[-1] < len(layers)
     ):
@@ -71,6 +75,20 @@ def refuse_ties(layers: list[nn.Module], cuts: list[int]) -> None:
                     f"layers {first_name!r} (block {first}) and {name!r} (block "
                     f"{block}) are the same {kind}: it would carry information across "
                     "the cut; use a copy, or cut so that both are in one block"
+                )
+
+
+def refuse_shared_heads(blocks: Iterable[nn.Module]) -> None:
+    """Refuse a head that shares parameters with another block, or with its head."""
+    seen: dict[int, tuple[int, str]] = {}
+    for k, block in enumerate(blocks):
+        for name, parameter in block.named_parameters():
+            first, first_name = seen.setdefault(id(parameter), (k, name))
+            if first != k:
+                raise ValueError(
+                    f"{first_name!r} of block {first} and {name!r} of block {k} are "
+                    "the same parameter: it would carry information across the cut; "
+                    "expected a head that makes new layers at every call"
                 )
 
 

@@ -83,9 +83,17 @@ def head_for(
     generator: torch.Generator | None,
 ) -> nn.Module:
     """Make a head for features ``h`` that returns ``scores``, as the model does."""
+    if not h.is_floating_point():
+        raise ValueError(
+            f"a block ends with states of {h.dtype}, from which no head learns: "
+            "expected real floating-point states there, choose other cuts"
+        )
     by_position = len(scores) == 3 and make in (linear_head, mlp_head)
     shape = h.shape[-1:] if by_position else h.shape[1:]
-    head = seeded(make(shape, scores[-1]), generator).to(h.device, h.dtype)
+    made = make(shape, scores[-1])
+    if not isinstance(made, nn.Module):
+        raise TypeError(f"head makes a {type(made).__name__}: expected a layer")
+    head = seeded(made, generator).to(h.device, h.dtype)
     with torch.no_grad(), evaluating(head):
         found = head(h.clone()).shape
     if found != scores:

@@ -14,10 +14,11 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from modular._checks import check_batch, check_choice, check_count, check_tensor
+from modular._checks import check_batch, check_choice, check_count, check_dense
 from modular.partition.cutting import (
     cuts_of,
     refuse_inplace,
+    refuse_shared_heads,
     refuse_side_paths,
     refuse_ties,
 )
@@ -146,7 +147,7 @@ class Partition(nn.Module):
     ) -> None:
         super().__init__()
         layers = layers_of(model)
-        check_tensor("sample", sample)
+        check_dense("sample", sample)
         check_choice("balance", balance, COSTS)
         if isinstance(head, str):
             check_choice("head", head, _HEADS)
@@ -158,6 +159,11 @@ class Partition(nn.Module):
                 f"the model returns shape {tuple(self._scores)} for {len(sample)} "
                 "rows: expected scores of shape (batch, classes), or (batch, length, "
                 "classes) for sequences"
+            )
+        if not states[-1].is_floating_point():
+            raise ValueError(
+                f"the model returns {states[-1].dtype}: expected real floating-point "
+                "scores"
             )
         self.classes = self._scores[-1]
         cuts = cuts_of(layers, states, modules, cuts, COSTS[balance])
@@ -174,6 +180,7 @@ class Partition(nn.Module):
             like, out = states[start][:1].clone(), h[:1].clone()
             head_of = Head(predict or nn.Identity(), self.classes)
             blocks.append(Block(net, head_of, like, out))
+        refuse_shared_heads(blocks)
         self.blocks = cast(Sequence[Block], nn.ModuleList(blocks))
         # In a tuple, so that the weights are not registered a second time.
         self._model = (model if isinstance(model, nn.Sequential) else None,)

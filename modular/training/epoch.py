@@ -9,13 +9,37 @@ import torch
 from modular.meter import SavedTensors
 from modular.training.state import Training
 
-__all__ = ["check_rows", "epochs_bar", "train_epoch"]
+__all__ = ["check_layers", "check_rows", "epochs_bar", "train_epoch"]
+
+
+def check_layers(trainer: Training) -> None:
+    """Refuse to train what cannot learn, and layers that no optimiser knows."""
+    if not torch.is_grad_enabled():
+        raise RuntimeError(
+            "gradients are off here, by torch.no_grad or torch.inference_mode: "
+            "expected to train outside"
+        )
+    if not any(p.requires_grad for p in trainer.partition.parameters()):
+        raise ValueError(
+            "every parameter of the partition is frozen, its heads' too: expected "
+            "something to learn"
+        )
+    for k, worker in trainer.workers.items():
+        now = [id(p) for p in worker.block.parameters()]
+        if now != [id(p) for p in worker.parameters]:
+            raise ValueError(
+                f"module {k} has other parameters than when the trainer was made: "
+                "expected the same layers, or a new Trainer"
+            )
 
 
 def check_rows(rows: int) -> None:
     """Refuse a loader without data."""
     if rows == 0:
-        raise ValueError("the loader has 0 batches: expected at least one")
+        raise ValueError(
+            "the loader has 0 batches: expected at least one, and in every epoch anew "
+            "(a generator is used up after the first)"
+        )
 
 
 def train_epoch(
@@ -25,6 +49,7 @@ def train_epoch(
     validation: Iterable[Any] | None,
 ) -> None:
     """Train for one epoch and write a row of history."""
+    check_layers(trainer)
     start, sums, rows = time.perf_counter(), [], 0
     events = list(trainer.method.schedule(len(trainer.partition), phase))
     meter = SavedTensors(

@@ -94,7 +94,7 @@ def judged(metric: Metric | None, scores: Tensor, target: Tensor) -> float:
     )
 
 
-def scheduler_of(options: Options, optimizer: Optimizer) -> LRScheduler | None:
+def schedule_of(options: Options, optimizer: Optimizer) -> LRScheduler | None:
     """Return the schedule of an optimiser, or None."""
     if options.scheduler is None:
         return None

@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from modular._checks import check_batch_norm, check_count, check_kind
+from modular._checks import check_batch_norm, check_count, check_kind, pair_of
 from modular.event import Event
 from modular.partition import Partition
 from modular.training.checkpoint import resume, save
-from modular.training.epoch import check_rows, epochs_bar, train_epoch
+from modular.training.epoch import check_layers, check_rows, epochs_bar, train_epoch
 from modular.training.history import History
 from modular.training.method import Method
 from modular.training.options import Options
@@ -115,13 +115,15 @@ class Trainer:
             ``(modules,)``.
 
         Raises:
-            TypeError: If dtypes differ from the partition's sample.
+            TypeError: If dtypes differ from the partition's sample, or it is no pair.
             ValueError: If the batch does not fit, is empty, has labels out of range,
-                NaN, or a single row with BatchNorm.
+                NaN, or a single row with BatchNorm; if layers have been replaced.
+            RuntimeError: If gradients are off.
             FloatingPointError: If a loss is NaN or infinite; it names module and step.
         """
         self.check_batch(batch)
         self._check_phase(phase)
+        check_layers(self)
         self.play(self.method.schedule(len(self.partition), phase), self.prepare(batch))
         self.steps += 1
         losses = torch.full((len(self.partition),), float("nan"), dtype=torch.float64)
@@ -135,7 +137,7 @@ class Trainer:
         Args:
             batch: Data and labels.
         """
-        x, target = batch
+        x, target = pair_of(batch)
         self.partition.check_batch(x, target)
         self.method.check_target(target)
         rows = len(x) * self.method.objective.rows
@@ -160,7 +162,7 @@ class Trainer:
         Returns:
             The step.
         """
-        x, y = batch
+        x, y = pair_of(batch)
         x = self.method.objective.enter(x, y, self.partition.classes, self.generator)
         return Step(self.steps, x, y, **options)
 
@@ -285,7 +287,7 @@ class Trainer:
             ValueError: If the loader is empty, or a batch does not fit.
         """
         sums, rows = dict.fromkeys(self.workers, 0.0), 0
-        for x, target in loader:
+        for x, target in map(pair_of, loader):
             self.partition.check_batch(x, target)
             rows += len(x)
             x = self.method.objective.neutral(x, self.partition.classes)

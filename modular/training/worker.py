@@ -1,6 +1,5 @@
 """One module at work: its block, its objective, its optimiser."""
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,15 +13,15 @@ from modular._chance import drawing_from, seeded_chance
 from modular.event import Event
 from modular.objectives import Objective
 from modular.partition import Block
-from modular.training.options import (
-    Options,
-    clip,
-    judged,
-    precision,
-    scheduler_of,
-    told,
+from modular.training.options import Options, clip, judged, precision, schedule_of, told
+from modular.training.step import (
+    OptimizerMaker,
+    Step,
+    checked_rule,
+    credit_of,
+    cut,
+    loss_of,
 )
-from modular.training.step import OptimizerMaker, Step, cut
 from modular.transport import Transport
 
 __all__ = ["Worker"]
@@ -82,18 +81,18 @@ class Worker:
         Frozen parameters are among them: without a gradient they stay where they are,
         and they move as soon as they are not frozen any more.
         """
-        self._parameters = list(self.block.parameters())
+        self.parameters = list(self.block.parameters())
         self._layers = list(self.block.modules())
-        if self._parameters:
-            self.optimizer = optimizer(self._parameters)
-            self.scheduler = scheduler_of(self.options, self.optimizer)
+        if self.parameters:
+            self.optimizer = checked_rule(optimizer(self.parameters))
+            self.scheduler = schedule_of(self.options, self.optimizer)
 
     def begin(self, step: Step) -> None:
         """Begin a step with empty hands."""
         self.release()
         self.step = step
         self.loss = self.metric = float("nan")
-        for parameter in self._parameters:
+        for parameter in self.parameters:
             parameter.grad = None
 
     def release(self) -> None:
@@ -128,13 +127,8 @@ class Worker:
             loss = self.objective(
                 self.h_in.detach(), leaf, self.block.head, self.step.target
             )
-        self.loss = loss.item()
-        if not math.isfinite(self.loss):
-            raise FloatingPointError(
-                f"the loss of module {self.index} ({self.objective!r}) is {self.loss} "
-                f"in step {self.step.number}: try a smaller learning rate, or look for "
-                "extreme values in the data and in the states before it"
-            )
+        where = f"module {self.index} ({self.objective!r}) in step {self.step.number}"
+        self.loss = loss_of(loss, self.step.target, where)
         if self.step.weights is not None:
             loss = loss * self.step.weights[self.index].to(loss)
         loss.backward()
@@ -177,14 +171,16 @@ class Worker:
 
         In a backward event the parameters take it in the same sweep.
         """
-        if event.kind == "backward":
+        back = None
+        if self.h_out.requires_grad and event.kind == "backward":
             self.h_in.grad = None
             self.h_out.backward(gradient, retain_graph=not self.step.update)
             back = self.h_in.grad
-        else:
+        elif self.h_out.requires_grad:
             (back,) = torch.autograd.grad(
-                self.h_out, self.h_in, gradient, retain_graph=True
+                self.h_out, self.h_in, gradient, retain_graph=True, allow_unused=True
             )
+        back = credit_of(back, f"module {self.index}")
         self.transport.send_credit(self.index - 1, event.loss, back)
 
     def take(self, event: Event, gradient: Tensor) -> None:
@@ -198,7 +194,7 @@ class Worker:
         """Let the optimiser step, and free the graph."""
         if self.optimizer is not None:
             where = f"module {self.index} in step {self.step.number}"
-            clip(self._parameters, self.options.clip, where)
+            clip(self.parameters, self.options.clip, where)
             self.optimizer.step()
             torch.clear_autocast_cache()  # of weights as they were, if someone casts
             self._moved = True

@@ -20,13 +20,11 @@ def test_a_perfect_synthesiser_is_backpropagation() -> None:
     gradients = torch.autograd.grad(loss, [h, *own])
     before = [p.detach().clone() for p in own]
 
-    class Perfect(nn.Linear):
-        def forward(self, rows: Tensor) -> Tensor:
-            return len(x) * gradients[0] + 0 * super().forward(rows)
+    def perfect(rows: Tensor) -> Tensor:
+        return len(x) * gradients[0] + 0 * nn.Linear.forward(synthesiser, rows)
 
-    parts = net.blocks[0].head.parts
-    given = parts["synthesiser"]
-    parts["synthesiser"] = Perfect(given.in_features, given.out_features)
+    synthesiser = net.blocks[0].head.parts["synthesiser"]
+    synthesiser.forward = perfect
     one.step((x, y))
     for p, b, g in zip(own, before, gradients[1:], strict=True):
         torch.testing.assert_close(p.detach(), b - 0.1 * g, rtol=0, atol=1e-12)

@@ -72,6 +72,12 @@ def check_dictionary(A: Tensor) -> None:
     check_finite("A", A)
     if not A.any():
         raise ValueError("A is zero everywhere: expected some non-zero entry")
+    size, square = A.abs().max().item(), torch.linalg.vector_norm(A).square().item()
+    if not 0 < square < float("inf"):
+        raise ValueError(
+            f"A is as large as {size:.3g}, and its square leaves the range of {A.dtype}"
+            ": expected another unit, A / A.norm(dim=0), or float64"
+        )
 
 
 def check_constant(name: str, value: Tensor) -> None:
@@ -154,6 +160,8 @@ def column_of_lam(lam: float | Tensor, b: Tensor, n: int) -> Tensor:
         check_number("lam", lam)
         if not 0 <= lam < float("inf"):
             raise ValueError(f"lam is {float(lam)}: expected a finite number >= 0")
+        if lam > torch.finfo(b.dtype).max:
+            raise ValueError(f"lam is {float(lam)}: too large a number for {b.dtype}")
         return torch.full_like(b[:, :1], float(lam))
     check_like("lam", lam, "b", b)
     batch = b.shape[0]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from unroll._checks import check_count, check_dictionary
+from unroll._checks import check_constant, check_count, check_dictionary
 
 __all__ = ["SparseCoding", "dct_dictionary", "image_patches"]
 
@@ -35,8 +35,8 @@ class SparseCoding:
 
     Raises:
         TypeError: If ``A`` is not a floating-point tensor.
-        ValueError: If ``A`` is not a finite matrix, ``density`` is outside (0, 1] or
-            ``snr_db`` is not finite.
+        ValueError: If ``A`` is not a finite matrix or asks for gradients, ``density``
+            is outside (0, 1] or ``snr_db`` is not finite.
 
     Example:
         >>> import torch
@@ -52,6 +52,7 @@ class SparseCoding:
 
     def __post_init__(self) -> None:
         check_dictionary(self.A)
+        check_constant("A", self.A)
         if not 0 < self.density <= 1:
             raise ValueError(f"density is {self.density}: expected 0 < density <= 1")
         if self.snr_db is not None and not math.isfinite(self.snr_db):

@@ -30,6 +30,7 @@ def soft_threshold(v: Tensor, theta: float | Tensor) -> Tensor:
         The proximal point. Shape ``(batch, n)``.
 
     Raises:
+        TypeError: If ``v`` holds integers.
         ValueError: If ``theta`` is negative, NaN or complex.
 
     Example:
@@ -39,6 +40,8 @@ def soft_threshold(v: Tensor, theta: float | Tensor) -> Tensor:
     """
     if not traced(theta):
         _check_threshold(theta)
+    if not v.is_floating_point() and not v.is_complex():
+        raise TypeError(f"v has dtype {v.dtype}: expected a floating-point dtype")
     if v.is_complex():
         size = v.abs()
         large = size > theta

@@ -221,3 +221,9 @@ def test_the_overcomplete_dictionary(size, atoms):
 def test_refuses_bad_dictionaries(size, atoms, shown):
     with pytest.raises(ValueError, match=shown):
         dct_dictionary(size, atoms)
+
+
+def test_refuses_a_dictionary_that_is_to_be_learned():
+    A = torch.eye(4).requires_grad_()
+    with pytest.raises(ValueError, match="A requires gradients but is kept as a const"):
+        SparseCoding(A)

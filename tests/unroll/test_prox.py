@@ -188,3 +188,11 @@ def test_vmap_is_a_loop(generator):
         lambda v, theta, keep: support_select(v[None], theta, keep[None, None])[0]
     )(v, theta[:, 0], keep)
     assert torch.equal(mapped, torch.stack(each))
+
+
+@pytest.mark.parametrize("kind", [torch.int64, torch.uint8, torch.bool])
+def test_refuses_integers_whose_threshold_would_be_rounded_away(kind):
+    v = torch.tensor([[2, 0, 1]]).to(kind)
+    for shrink in (soft_threshold, lambda v, t: support_select(v, t, 1)):
+        with pytest.raises(TypeError, match=f"v has dtype {kind}: expected a floating"):
+            shrink(v, 0.5)

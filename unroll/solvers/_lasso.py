@@ -90,6 +90,7 @@ class Lasso:
         """Build it from what a user passed, or refuse; ``A`` is a matrix."""
         check_dictionary(A)
         check_batch("b", b, A, dim=0)
+        _refuse_large(b)
         return cls(A, b, column_of_lam(lam, b, A.shape[1]))
 
     @classmethod
@@ -189,6 +190,16 @@ def _check_measurements(b: Tensor) -> None:
             f"b has shape {tuple(b.shape)}: expected a batch of at least one"
         )
     check_finite("b", b)
+    _refuse_large(b)
+
+
+def _refuse_large(b: Tensor) -> None:
+    """Refuse measurements that no objective can be computed of."""
+    if not dot(b, b).isfinite().all():
+        raise ValueError(
+            f"b is as large as {b.abs().max().item():.3g}, and its square overflows "
+            f"{b.dtype}: expected smaller units, or float64"
+        )
 
 
 def _checked_start(x0: Tensor, zero: Tensor) -> Tensor:

@@ -156,9 +156,10 @@ def iterate(
 def _say_stalled(rest: _Rest, dtype: torch.dtype) -> None:
     """Warn that a tolerance is out of reach of the dtype."""
     if rest.stalled.any():
+        wider = "" if dtype == torch.float64 else ", or float64"
         warnings.warn(
             f"rounding ends {int(rest.stalled.sum())} of {len(rest.gap)} samples at a "
             f"gap of up to {rest.gap[rest.stalled].max().item():.2g}: tol = {rest.tol} "
-            f"is more than {dtype} can certify here; expected a larger tol, or float64",
+            f"is more than {dtype} can certify here; expected a larger tol{wider}",
             stacklevel=5,
         )

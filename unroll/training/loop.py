@@ -86,6 +86,7 @@ def train(
     Raises:
         FloatingPointError: If the loss or a gradient is NaN or infinite; names the step
             and the layer.
+        RuntimeError: If gradients are off.
         TypeError: If the samples are of a kind or dtype that cannot be used.
         ValueError: If ``checkpoint`` was written for another recipe, network or
             problem, or cannot be resumed from; if samples are not finite, do not fit

@@ -76,6 +76,17 @@ class Recipe:
 
 def parameter_groups(net: Unrolled, recipe: Recipe) -> list[dict]:
     """Return one parameter group per layer and kind; layer None is what all share."""
+    if not torch.is_grad_enabled():
+        raise RuntimeError(
+            "gradients are off here, by torch.no_grad or torch.inference_mode: "
+            "expected to train outside"
+        )
+    for name, value in [*net.named_parameters(), *net.named_buffers()]:
+        if value.is_inference():
+            raise ValueError(
+                f"{name} of net was made under torch.inference_mode, where autograd "
+                "cannot follow: expected a network made outside"
+            )
     groups: dict[tuple, dict] = {}
     owners = {
         id(parameter): k

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unroll import SparseCoding, fista, ista
+from unroll import SparseCoding, active_set, amp, fista, ista
 
 
 def problem(seed, batch=6, m=15, n=30):
@@ -217,3 +217,28 @@ def test_refuses_half_sparse_and_complex_by_name(kind, shown):
     A, b, _ = problem(0)
     with pytest.raises(TypeError, match=shown):
         fista(kind(A), b, 0.1)
+
+
+@pytest.mark.parametrize("solver", [ista, fista, amp, active_set])
+def test_refuses_numbers_whose_squares_leave_their_dtype(solver):
+    """In float32 the gap would be NaN, and no iteration would reach a tolerance."""
+    A, b, _ = (part.float() for part in problem(0))
+    given = {"lam": 0.1} if solver is not amp else {}
+    with pytest.raises(ValueError, match=r"b is as large as .*e\+\d\d, and its square"):
+        solver(A, 1e30 * b, **given)
+    for scale in (1e-30, 1e25):
+        with pytest.raises(
+            ValueError, match="A is as large as .*its square leaves the"
+        ):
+            solver(scale * A, b, **given)
+    solver(A.double(), 1e30 * b.double(), **given)
+
+
+@pytest.mark.parametrize("solver", [ista, fista, active_set])
+def test_refuses_a_weight_that_the_dtype_does_not_hold(solver):
+    A, b, _ = (part.float() for part in problem(0))
+    with pytest.raises(
+        ValueError, match=r"lam is 1e\+300: too large a number for torch"
+    ):
+        solver(A, b, 1e300)
+    assert not solver(A.double(), b.double(), 1e300).x.any()

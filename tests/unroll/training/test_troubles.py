@@ -252,3 +252,20 @@ def test_resumes_through_a_rollback_bit_for_bit(tmp_path):
         history = u.train(net, problem, recipe, generator=seeded(5), checkpoint=path)
     assert torch.equal(history.loss, expected.loss)
     assert torch.equal(weights(net), weights(whole))
+
+
+def test_refuses_to_train_where_gradients_are_off():
+    problem = sparse()
+    for off in (torch.no_grad, torch.inference_mode):
+        text = "gradients are off here, by torch.no_grad or torch.inference_mode"
+        with off(), pytest.raises(RuntimeError, match=text):
+            u.train(u.ALISTA(problem.A, 3), problem, short)
+
+
+@pytest.mark.parametrize("method", [u.ALISTA, u.LISTACP, u.NAALISTA])
+def test_refuses_a_network_made_under_inference_mode(method):
+    problem = sparse()
+    with torch.inference_mode():
+        net = method(problem.A, 3)
+    with pytest.raises(ValueError, match="of net was made under torch.inference_mode"):
+        u.train(net, problem, short)

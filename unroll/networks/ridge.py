@@ -62,7 +62,7 @@ class RidgeALISTA(Unrolled):
         keep: How many entries may pass: an int, or one per layer; None is 1.2 %
             of ``2 m`` (of n, if less) more per layer, at most 13 %, and 12 % in the
             last of less than ten layers.
-        ridge: Where ``rho`` starts, in units of the squared norm of an atom.
+        ridge: Where ``rho`` starts, a factor of the mean squared norm of the atoms.
 
     Raises:
         TypeError: If ``A`` is not a floating-point tensor, or a count not an int.
@@ -91,6 +91,7 @@ class RidgeALISTA(Unrolled):
     ) -> None:
         lam = start_lam(lam, A, analytic_weight(A))
         check_positive("ridge", ridge)
+        ridge *= float(f"{A.square().sum(dim=0).mean().item():.6g}")  # 1 for unit atoms
         step = gradient_step(A, analytic_weight(A, ridge=ridge))
         super().__init__(A, depth, lambda: _Layer(A.new_tensor(step), lam, ridge))
         S, U = torch.linalg.eigh(self.A @ self.A.T)

@@ -74,6 +74,17 @@ def test_the_state_holds_all_that_decides_the_output(case):
 
 
 @each
+@pytest.mark.parametrize("unit", [0.01, 100.0])
+def test_another_unit_of_the_measurements_changes_no_code(case, unit):
+    """Also where a start is given as a number, as lam and ridge are."""
+    A, b, _ = problem()
+    kind = case.make(A)
+    one, other = default(kind, A), default(kind, unit * A)
+    found = other.iterates(unit * b)
+    torch.testing.assert_close(found, one.iterates(b), rtol=1e-6, atol=1e-8)
+
+
+@each
 def test_refuses_the_state_of_another_method_and_takes_nothing_of_it(case):
     A, b, _ = problem()
     net = case.make(A)

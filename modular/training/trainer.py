@@ -214,8 +214,8 @@ class Trainer:
             progress: Whether to show a bar.
             checkpoint: A file that is written after every epoch. If it exists when a
                 new trainer is given the same calls, training goes on from there,
-                exactly as if it had never stopped: shuffling, dropout, optimisers and
-                schedules included.
+                as if it had never stopped: shuffling, what layers draw from torch (as
+                dropout does), optimisers and schedules included.
 
         Returns:
             The history, also of earlier calls.

@@ -407,9 +407,11 @@ assert float(lipschitz(torch.eye(2))) > 0, "L is a number, and positive"
 ### BEGIN HIDDEN TESTS
 for seed, (m, n) in enumerate([(12, 20), (20, 12), (15, 15), (1, 6)]):
     A, b, x = small_problem(seed, batch=4, m=m, n=n)
-    before = x.clone()
+    before = A.clone(), b.clone(), x.clone()
     full = gradient(A, b, x)
-    assert torch.equal(x, before), "the argument x was changed: return a new tensor"
+    assert all(map(torch.equal, (A, b, x), before)), (
+        "A, b or x was changed: compute with new tensors (r -= ... changes r itself)"
+    )
     assert full.shape == x.shape, "the gradient has the shape of x"
     one_by_one = torch.cat([gradient(A, b[i : i + 1], x[i : i + 1]) for i in range(4)])
     assert torch.allclose(full, one_by_one), (
@@ -421,6 +423,7 @@ for seed, (m, n) in enumerate([(12, 20), (20, 12), (15, 15), (1, 6)]):
         "PyTorch's own derivative of f, entry by entry, differs from your gradient"
     )
     L = float(lipschitz(A))
+    assert torch.equal(A, before[0]), "the argument A was changed"
     eigenvalues = torch.linalg.eigvalsh(A.T @ A)
     assert L >= eigenvalues[-1] * (1 - 1e-6), "L is too small: some d stretches more"
     assert L <= eigenvalues[-1] * (1 + 1e-6), (
@@ -546,9 +549,11 @@ for seed in range(3):
         (0.2, 1.9 * largest),
         (0.3, 6 * largest),  # far too long for ISTA, but the caller asks for it
     ]:
-        before = x.clone()
+        before = A.clone(), b.clone(), x.clone()
         y = ista_step(A, b, x, lam, step)
-        assert torch.equal(x, before), "the argument x was changed: return a new tensor"
+        assert all(map(torch.equal, (A, b, x), before)), (
+            "A, b or x was changed: compute with new tensors, and return one"
+        )
         # The minimum of Q: -(gradient + (y - x) / step) is a subgradient of lam ||y||_1.
         pull = (x - y) / step - (x @ A.T - b) @ A
         on = y != 0
@@ -696,6 +701,10 @@ for seed in range(3):
     A, b, _ = small_problem(seed, batch=4, m=40, n=20)  # tall: F is strongly convex
     A, lam = 3 * A, 2.0
     x, F = ista(A, b, lam, 4000, objective(A, b, lam))
+    assert F.shape == (4001, 4), (
+        "4000 iterations visit 4001 points, also if nothing moves any more: nobody has "
+        "asked to stop early"
+    )
     assert (F.diff(dim=0) <= 1e-10).all(), "F went up: is the step 1 / L for this A?"
     pull = (b - x @ A.T) @ A
     assert (pull.abs() <= lam + 1e-8).all(), (
@@ -1036,8 +1045,10 @@ def duality_gap(A, b, x, lam):
 A, b, x = small_problem(seed=6)
 solution = unroll.fista(A, b, 0.2, tol=1e-11, iterations=20_000, restart=True).x
 best = lasso(A, b, solution, 0.2)
+given = b.clone()
 for scale in (0.0, 0.1, 1.0):
     gap = duality_gap(A, b, scale * x, 0.2)
+    assert torch.equal(b, given), "the argument b was changed: compute with new tensors"
     assert gap.shape == (3,), "one gap per sample"
     assert gap.dtype == torch.float64, FLOAT64
     assert (gap >= lasso(A, b, scale * x, 0.2) - best - 1e-12).all(), (
@@ -1349,7 +1360,11 @@ frame = torch.randn(16, 32, generator=g) / 4
 damaged = torch.rand(6, 16, generator=g)
 mask = torch.rand(6, 16, generator=g) < 0.6
 mask[:, 0] = True
+given = damaged.clone()
 whole = restore(frame, damaged, mask, 0.05, 300)
+assert torch.equal(damaged, given), (
+    "the patches that were handed over have been changed: work on a copy"
+)
 assert whole.shape == (6, 16), "complete patches, one per row"
 assert whole.dtype == torch.float64, FLOAT64
 garbage = torch.where(mask, damaged, 10.0)

@@ -401,6 +401,7 @@ for seed in range(3):
     assert answer.requires_grad, "a network is trained: keep track of gradients"
     answer.square().sum().backward()
     for name, leaf in zip(("W1", "W2", "theta"), leaves, strict=True):
+        assert leaf.grad is not None, f"no gradient at all comes back to {name}"
         reached = [bool(g.abs().sum() > 0) for g in leaf.grad]
         expected = [name != "W2", True, True, True]  # x_0 = 0 hides the first W2
         assert reached == expected, (
@@ -1088,7 +1089,10 @@ for goal in (0.0, 0.12):  # a walk that gets worse at once, and one that passes 
     )
     assert len(history) == 41, "with every = 1: one number before the steps, 40 after"
     low = min(range(41), key=history.__getitem__)
-    assert 0 <= low < 40, "this walk passes its best point"
+    assert 0 <= low < 40, (
+        "this walk passes its best point and gets worse, and the list must show it: the "
+        "numbers stand in the order in which they were measured"
+    )
     assert math.isclose(abs(worse.w.item() - goal), history[low]), (
         "the network must end with the weights of the smallest number, also when it "
         "went on to worse ones: a copy is needed, for weights change in place"
@@ -1503,6 +1507,7 @@ for seed in range(3):
     moved = (W1 - A.T / torch.linalg.matrix_norm(A, 2) ** 2).abs().amax(dim=(1, 2))
     assert (moved > 1e-6).all(), "training has not moved the W of every layer"
     assert (W1[0] - W1[1]).abs().max() > 1e-9, "each layer has a W of its own"
+    assert (theta.diff().abs() > 1e-9).all(), "each layer has a threshold of its own"
     for w1, w2 in zip(W1, W2, strict=True):
         for i in (0, 7, 19):
             code = torch.zeros(1, 20)

@@ -191,7 +191,9 @@ g = torch.Generator().manual_seed(1)
 A_try, W_try = torch.randn(2, 4, 6, generator=g)
 x_true, x_now = torch.randn(2, 3, 6, generator=g)
 b_try = x_true @ A_try.T
+given = b_try.clone()
 v = carry(A_try, W_try, b_try, x_now)
+assert torch.equal(b_try, given), "the argument b was changed: compute with new tensors"
 assert v.shape == (3, 6), "a layer maps codes to codes"
 assert v.dtype == torch.float64, FLOAT64
 assert torch.allclose(carry(A_try, W_try, b_try, x_true), x_true), (
@@ -352,6 +354,25 @@ for seed in range(3):
         assert torch.equal(x[i : i + 1], alone), (
             "every sample may have its own threshold"
         )
+    for shape in ((6, 1), (12,), (6, 12)):
+        price = (3 * torch.rand(shape, generator=g)).round() / 2
+        price = price.clamp(min=0.01)  # some are met exactly, some are small
+        for w in (v, torch.randn(6, 12, generator=g)):
+            size = w.abs()
+            larger = (size[:, None, :] > size[:, :, None]).sum(dim=2)
+            paid = w.sign() * (size - price).clamp(min=0)
+            for keep in (1, 3, 12):
+                free = (size > price) & (larger < keep)
+                x = support_select(w, price, keep)
+                assert torch.equal(x, torch.where(free, w, paid)), (
+                    f"theta of shape {shape}, keep = {keep}: an entry passes if it is "
+                    "among the keep largest and exceeds its own threshold; one that only "
+                    "reaches it becomes zero"
+                )
+    near = torch.tensor([[1.0, 1.0 + 1e-10, 0.5]])
+    assert support_select(near, 0.25, 1)[0, 0] == 0.75, (
+        "1 and 1 + 1e-10 are no tie in float64: rank the entries as they are"
+    )
     v = torch.randn(4, 9, generator=g, requires_grad=True)
     theta = torch.tensor(0.4, requires_grad=True)
     x = support_select(v, theta, 3)
@@ -783,7 +804,9 @@ g = torch.Generator().manual_seed(5)
 A_try = torch.randn(6, 9, generator=g)
 b_try = torch.randn(4, 6, generator=g)
 step = 1 / torch.linalg.eigvalsh(A_try @ A_try.T)[-1]
+given = b_try.clone()
 codes = alista(A_try, A_try, b_try, step.expand(5), 0.2 * step.expand(5), [0] * 5)
+assert torch.equal(b_try, given), "the argument b was changed: compute with new tensors"
 assert codes.shape == (6, 4, 9), "five layers visit six points, the start included"
 assert codes.dtype == torch.float64, FLOAT64
 assert (codes[0] == 0).all(), "the walk starts at zero"
@@ -1610,7 +1633,7 @@ assert steps == 1 and torch.allclose(x, exact), (
     "a perfect proposal must be taken at once, and then there is nothing left to do"
 )
 nonsense = torch.stack([100 + 0 * exact, math.nan + exact, math.inf + exact])
-x, steps = safeguarded(A_try, b_try, 0.1, nonsense, 1e-6, 100_000)
+x, steps = safeguarded(A_try, b_try, 0.1, nonsense, 1e-6, 10_000)
 assert (duality_gap(A_try, b_try, x, 0.1) <= 1e-6).all(), (
     "with proposals that are nonsense the gap must still close: what does a comparison "
     "with NaN say?"
@@ -1661,8 +1684,12 @@ for seed in range(3):
         [1.0, 0.5, 0.2, 0.1, 0.05, 0.02]
     ).reshape(6, 1, 1)
     rough[2, 1], rough[4, 3] = math.nan, math.inf
+    given = rough.clone()
     for limit in (1, 3, 6, 7, 9, 30):
         x, steps = safeguarded(A_try, b_try, 0.1, rough, 1e-14, limit)
+        assert torch.equal(rough.nan_to_num(9.0), given.nan_to_num(9.0)), (
+            "the proposals that were handed over have been changed"
+        )
         assert steps == limit, (
             "no more steps than the limit, counted with the proposals"
         )
@@ -1681,12 +1708,17 @@ for seed in range(3):
             "used in order, one per step, the ISTA step starts from the last code that was "
             "kept; after the proposals come plain ISTA steps of length 1 / L"
         )
-    x, steps = safeguarded(A_try, b_try, 0.1, rough, 1e-7, 100_000)
+    x, steps = safeguarded(A_try, b_try, 0.1, rough, 1e-7, 10_000)
     gap = duality_gap(A_try, b_try, x, 0.1)
     assert (gap <= 1e-7).all(), (
         "every sample needs its certificate, not the average one"
     )
-    empty = safeguarded(A_try, b_try, 0.1, rough[:0], 1e-7, 100_000)
+    before = safeguarded(A_try, b_try, 0.1, rough, 1e-14, steps - 2)[0]
+    assert (duality_gap(A_try, b_try, before, 0.1) > 1e-7).any(), (
+        "two steps before the end every gap was small enough: stop as soon as each of "
+        "them is at most tol, and not their sum or something still stricter"
+    )
+    empty = safeguarded(A_try, b_try, 0.1, rough[:0], 1e-7, 10_000)
     assert (duality_gap(A_try, b_try, empty[0], 0.1) <= 1e-7).all(), (
         "no proposals: plain ISTA"
     )

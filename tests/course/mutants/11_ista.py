@@ -1047,6 +1047,267 @@ def lipschitz(A):
         z = x + 0.9 * (x - x_last)
     return x @ D.T + mean""",
     ),
+    Mutant(
+        "ex11-1",
+        "the largest threshold for all entries",
+        """def soft_threshold(v, theta):
+    t = torch.as_tensor(theta).max()
+    return v.sign()*(v.abs()-t).clamp(min=0)""",
+    ),
+    Mutant(
+        "ex11-2",
+        "subtracts from b in place",
+        """def gradient(A,b,x):
+    b -= x@A.T
+    return -b@A
+def lipschitz(A):
+    return torch.linalg.matrix_norm(A,2)**2""",
+    ),
+    Mutant(
+        "ex11-2",
+        "scales A in place before it measures",
+        """def gradient(A,b,x):
+    return (x@A.T-b)@A
+def lipschitz(A):
+    s=torch.linalg.matrix_norm(A,2)
+    A /= s
+    return s**2""",
+    ),
+    Mutant(
+        "ex11-2",
+        "L is the largest sum of magnitudes in a row of the Gram matrix",
+        """def gradient(A,b,x):
+    return (x@A.T-b)@A
+def lipschitz(A):
+    return (A.T@A).abs().sum(dim=1).max()""",
+    ),
+    Mutant(
+        "ex11-2",
+        "L is the sum of all eigenvalues",
+        """def gradient(A,b,x):
+    return (x@A.T-b)@A
+def lipschitz(A):
+    return torch.trace(A.T@A)""",
+    ),
+    Mutant(
+        "ex11-2",
+        "A is not transposed if it is square",
+        """def gradient(A,b,x):
+    return (x@A-b)@A if A.shape[0]==A.shape[1] else (x@A.T-b)@A
+def lipschitz(A):
+    return torch.linalg.matrix_norm(A,2)**2""",
+    ),
+    Mutant(
+        "ex11-3",
+        "subtracts from b in place",
+        """def ista_step(A,b,x,lam,step):
+    b.sub_(x@A.T)
+    return soft_threshold(x+step*b@A,step*lam)""",
+    ),
+    Mutant(
+        "ex11-3",
+        "the caller's step for the threshold, 1 / L for the gradient",
+        """def ista_step(A,b,x,lam,step):
+    return soft_threshold(x-gradient(A,b,x)/lipschitz(A),step*lam)""",
+    ),
+    Mutant(
+        "ex11-3",
+        "makes two steps at once",
+        """def ista_step(A,b,x,lam,step):
+    for _ in range(2):
+        x=soft_threshold(x-step*gradient(A,b,x),step*lam)
+    return x""",
+    ),
+    Mutant(
+        "ex11-3",
+        "the mean gradient of the batch for every sample",
+        """def ista_step(A,b,x,lam,step):
+    return soft_threshold(x-step*gradient(A,b,x).mean(0,keepdim=True),step*lam)""",
+    ),
+    Mutant(
+        "ex11-4",
+        "stops as soon as nothing moves: the history is too short",
+        """def ista(A, b, lam, iterations, measure):
+    step = 1 / lipschitz(A)
+    x = torch.zeros(b.shape[0], A.shape[1])
+    history = [measure(x)]
+    for _ in range(iterations):
+        last, x = x, ista_step(A, b, x, lam, step)
+        history.append(measure(x))
+        if (x - last).abs().max() < 1e-300: break
+    return x, torch.stack(history)""",
+    ),
+    Mutant(
+        "ex11-4",
+        "stops when little moves, and repeats the last number",
+        """def ista(A, b, lam, iterations, measure):
+    step = 1 / lipschitz(A)
+    x = torch.zeros(b.shape[0], A.shape[1])
+    history = [measure(x)]
+    for _ in range(iterations):
+        last, x = x, ista_step(A, b, x, lam, step)
+        history.append(measure(x))
+        if (x - last).abs().max() < 1e-9:
+            history += [history[-1]] * (iterations + 1 - len(history))
+            break
+    return x, torch.stack(history)""",
+    ),
+    Mutant(
+        "ex11-5",
+        "momentum (k - 1) / (k + 2), the rule of another variant",
+        """def fista(A, b, lam, iterations, measure):
+    step = 1 / lipschitz(A)
+    x = z = torch.zeros(b.shape[0], A.shape[1])
+    t = 1.0
+    history = [measure(x)]
+    for k in range(1, iterations+1):
+        x_last, x = x, ista_step(A, b, z, lam, step)
+        t_last, t = t, (1 + math.sqrt(1 + 4 * t**2)) / 2
+        z = x + (k-1)/(k+2) * (x - x_last)
+        history.append(measure(x))
+    return x, torch.stack(history)""",
+    ),
+    Mutant(
+        "ex11-5",
+        "restarts the momentum when it points uphill",
+        """def fista(A, b, lam, iterations, measure):
+    step = 1 / lipschitz(A)
+    x = z = torch.zeros(b.shape[0], A.shape[1])
+    t = 1.0
+    history = [measure(x)]
+    for k in range(1, iterations+1):
+        x_last, x = x, ista_step(A, b, z, lam, step)
+        t_last, t = t, (1 + math.sqrt(1 + 4 * t**2)) / 2
+        zz=z; z = x + (t_last-1)/t * (x - x_last)
+        history.append(measure(x))
+        if ((zz-x)*(x_last-x)).sum() < 0: t, z = 1.0, x
+    return x, torch.stack(history)""",
+    ),
+    Mutant(
+        "ex11-5",
+        "momentum is switched off after fifty steps",
+        """def fista(A, b, lam, iterations, measure):
+    step = 1 / lipschitz(A)
+    x = z = torch.zeros(b.shape[0], A.shape[1])
+    t = 1.0
+    history = [measure(x)]
+    for k in range(1, iterations+1):
+        x_last, x = x, ista_step(A, b, z, lam, step)
+        t_last, t = t, (1 + math.sqrt(1 + 4 * t**2)) / 2
+        z = x + (t_last-1)/t if k<55 else 0 * (x - x_last)
+        history.append(measure(x))
+    return x, torch.stack(history)""",
+    ),
+    Mutant(
+        "ex11-6",
+        "the data in place of the residual as dual point",
+        """def duality_gap(A, b, x, lam):
+    r = b - x @ A.T
+    s = (lam / (b @ A).abs().amax(dim=1, keepdim=True)).clamp(max=1)
+    dual = 0.5 * b.square().sum(dim=1) - 0.5 * (s * b - b).square().sum(dim=1)
+    return lasso(A, b, x, lam) - dual""",
+    ),
+    Mutant(
+        "ex11-6",
+        "the gap relative to the objective",
+        """def duality_gap(A, b, x, lam):
+    r = b - x @ A.T
+    s = (lam / (r @ A).abs().amax(dim=1, keepdim=True)).clamp(max=1)
+    dual = 0.5 * b.square().sum(dim=1) - 0.5 * (s * r - b).square().sum(dim=1)
+    return (lasso(A, b, x, lam) - dual)/lasso(A,b,x,lam)""",
+    ),
+    Mutant(
+        "ex11-6",
+        "subtracts from b in place",
+        """def duality_gap(A, b, x, lam):
+    r = b.sub_(x @ A.T)
+    s = (lam / (r @ A).abs().amax(dim=1, keepdim=True)).clamp(max=1)
+    dual = 0.5 * b.square().sum(dim=1) - 0.5 * (s * r - b).square().sum(dim=1)
+    return lasso(A, b, x, lam) - dual""",
+    ),
+    Mutant(
+        "ex11-6",
+        "the scale enters the square only once",
+        """def duality_gap(A, b, x, lam):
+    r = b - x @ A.T
+    s = (lam / (r @ A).abs().amax(dim=1, keepdim=True)).clamp(max=1)
+    dual = (s * (r * b)).sum(dim=1) - 0.5*(s*r.square()).sum(1)
+    return lasso(A, b, x, lam) - dual""",
+    ),
+    Mutant(
+        "ex11-6",
+        "a smallest gap that is larger than rounding",
+        """def duality_gap(A, b, x, lam):
+    r = b - x @ A.T
+    s = (lam / (r @ A).abs().amax(dim=1, keepdim=True)).clamp(max=1)
+    dual = 0.5 * b.square().sum(dim=1) - 0.5 * (s * r - b).square().sum(dim=1)
+    return (lasso(A, b, x, lam) - dual).clamp(min=1e-7)""",
+    ),
+    Mutant(
+        "ex11-7",
+        "writes zeros into the caller's missing pixels",
+        """def restore(D, patches, known, lam, iterations):
+    patches[~known] = 0
+    mask = known.to(patches.dtype)
+    mean = (mask * patches).sum(dim=1, keepdim=True) / mask.sum(dim=1, keepdim=True)
+    b = mask * (patches - mean)
+    step, t = 1 / lipschitz(D), 1.0
+    x = z = torch.zeros(len(patches), D.shape[1])
+    for _ in range(iterations):
+        slope = (mask * (z @ D.T) - b) @ D
+        x_last, x = x, soft_threshold(z - step * slope, step * lam)
+        t_last, t = t, (1 + math.sqrt(1 + 4 * t**2)) / 2
+        z = x + (t_last - 1) / t * (x - x_last)
+    return x @ D.T + mean""",
+    ),
+    Mutant(
+        "ex11-7",
+        "leaves the known pixels as they came",
+        """def restore(D, patches, known, lam, iterations):
+    mask = known.to(patches.dtype)
+    mean = (mask * patches).sum(dim=1, keepdim=True) / mask.sum(dim=1, keepdim=True)
+    b = mask * (patches - mean)
+    step, t = 1 / lipschitz(D), 1.0
+    x = z = torch.zeros(len(patches), D.shape[1])
+    for _ in range(iterations):
+        slope = (mask * (z @ D.T) - b) @ D
+        x_last, x = x, soft_threshold(z - step * slope, step * lam)
+        t_last, t = t, (1 + math.sqrt(1 + 4 * t**2)) / 2
+        z = x + (t_last - 1) / t * (x - x_last)
+    return torch.where(known, patches, x @ D.T + mean)""",
+    ),
+    Mutant(
+        "ex11-7",
+        "returns the extrapolated point",
+        """def restore(D, patches, known, lam, iterations):
+    mask = known.to(patches.dtype)
+    mean = (mask * patches).sum(dim=1, keepdim=True) / mask.sum(dim=1, keepdim=True)
+    b = mask * (patches - mean)
+    step, t = 1 / lipschitz(D), 1.0
+    x = z = torch.zeros(len(patches), D.shape[1])
+    for _ in range(iterations):
+        slope = (mask * (z @ D.T) - b) @ D
+        x_last, x = x, soft_threshold(z - step * slope, step * lam)
+        t_last, t = t, (1 + math.sqrt(1 + 4 * t**2)) / 2
+        z = x + (t_last - 1) / t * (x - x_last)
+    return z @ D.T + mean""",
+    ),
+    Mutant(
+        "ex11-7",
+        "cuts the mean to between 0 and 1",
+        """def restore(D, patches, known, lam, iterations):
+    mask = known.to(patches.dtype)
+    mean = (mask * patches).sum(dim=1, keepdim=True) / mask.sum(dim=1, keepdim=True)
+    b = mask * (patches - mean)
+    step, t = 1 / lipschitz(D), 1.0
+    x = z = torch.zeros(len(patches), D.shape[1])
+    for _ in range(iterations):
+        slope = (mask * (z @ D.T) - b) @ D
+        x_last, x = x, soft_threshold(z - step * slope, step * lam)
+        t_last, t = t, (1 + math.sqrt(1 + 4 * t**2)) / 2
+        z = x + (t_last - 1) / t * (x - x_last)
+    return x @ D.T + mean.clamp(0,1)""",
+    ),
 ]
 
 ALTERNATIVES = [
@@ -1248,5 +1509,71 @@ def lipschitz(A):
         z = x_new + (t - 1) / t_new * (x_new - x)
         x, t = x_new, t_new
     return mean + x @ D.T""",
+    ),
+    Alternative(
+        "ex11-1",
+        "NumPy arrays in between",
+        """import numpy as np
+def soft_threshold(v, theta):
+    t = theta.numpy() if torch.is_tensor(theta) else theta
+    a = v.numpy()
+    return torch.as_tensor(np.sign(a)*np.maximum(np.abs(a)-t,0))""",
+    ),
+    Alternative(
+        "ex11-5",
+        "t as a tensor",
+        """def fista(A, b, lam, iterations, measure):
+    step = 1 / lipschitz(A)
+    x = z = torch.zeros(b.shape[0], A.shape[1])
+    t = torch.tensor(1.0)
+    history = [measure(x)]
+    for k in range(1, iterations+1):
+        x_last, x = x, ista_step(A, b, z, lam, step)
+        t_last, t = t, (1 + (1 + 4 * t**2).sqrt()) / 2
+        z = x + (t_last-1)/t * (x - x_last)
+        history.append(measure(x))
+    return x, torch.stack(history)""",
+    ),
+    Alternative(
+        "ex11-6",
+        "never negative, and a quotient that is guarded",
+        """def duality_gap(A, b, x, lam):
+    r = b - x @ A.T
+    s = (lam / (r @ A).abs().amax(dim=1, keepdim=True).clamp(min=1e-30)).clamp(max=1)
+    dual = 0.5 * b.square().sum(dim=1) - 0.5 * (s * r - b).square().sum(dim=1)
+    return (lasso(A, b, x, lam) - dual).clamp(min=0)""",
+    ),
+    Alternative(
+        "ex11-7",
+        "the mask in single precision",
+        """def restore(D, patches, known, lam, iterations):
+    mask = known.float()
+    mean = (mask * patches).sum(dim=1, keepdim=True) / mask.sum(dim=1, keepdim=True)
+    b = mask * (patches - mean)
+    step, t = 1 / lipschitz(D), 1.0
+    x = z = torch.zeros(len(patches), D.shape[1])
+    for _ in range(iterations):
+        slope = (mask * (z @ D.T) - b) @ D
+        x_last, x = x, soft_threshold(z - step * slope, step * lam)
+        t_last, t = t, (1 + math.sqrt(1 + 4 * t**2)) / 2
+        z = x + (t_last - 1) / t * (x - x_last)
+    return x @ D.T + mean""",
+    ),
+    Alternative(
+        "ex11-7",
+        "missing pixels are replaced before anything else",
+        """def restore(D, patches, known, lam, iterations):
+    patches = torch.where(known, patches, 0.0)
+    mask = known.to(patches.dtype)
+    mean = (mask * patches).sum(dim=1, keepdim=True) / mask.sum(dim=1, keepdim=True)
+    b = mask * (patches - mean)
+    step, t = 1 / lipschitz(D), 1.0
+    x = z = torch.zeros(len(patches), D.shape[1])
+    for _ in range(iterations):
+        slope = (mask * (z @ D.T) - b) @ D
+        x_last, x = x, soft_threshold(z - step * slope, step * lam)
+        t_last, t = t, (1 + math.sqrt(1 + 4 * t**2)) / 2
+        z = x + (t_last - 1) / t * (x - x_last)
+    return x @ D.T + mean""",
     ),
 ]

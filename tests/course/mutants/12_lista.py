@@ -825,6 +825,373 @@ return D.abs().sum(dim=(1, 2)) / A.shape[1]"""
             )
         ),
     ),
+    Mutant(
+        "ex12-1",
+        "the threshold grows with the length of the atom",
+        """def ista_weights(A, lam):
+    L = torch.linalg.matrix_norm(A, 2) ** 2
+    return A.T/L, torch.eye(A.shape[1])-A.T@A/L, lam/L*A.norm(dim=0)""",
+    ),
+    Mutant(
+        "ex12-1",
+        "L is the sum of all eigenvalues",
+        """def ista_weights(A, lam):
+    L = torch.linalg.eigvalsh(A@A.T).sum()
+    return A.T/L, torch.eye(A.shape[1])-A.T@A/L, lam/L""",
+    ),
+    Mutant(
+        "ex12-1",
+        "the pseudo-inverse in place of the transpose",
+        """def ista_weights(A, lam):
+    L = torch.linalg.matrix_norm(A, 2) ** 2
+    return torch.linalg.pinv(A), torch.eye(A.shape[1])-torch.linalg.pinv(A)@A, lam/L""",
+    ),
+    Mutant(
+        "ex12-2",
+        "W2 of the layer before",
+        """def unrolled(b, W1, W2, theta):
+    x = torch.zeros(b.shape[0], W1.shape[1])
+    iterates = [x]
+    for k in range(len(theta)):
+        x = unroll.soft_threshold(b @ W1[k].T + x @ W2[k-1].T, theta[k])
+        iterates.append(x)
+    return torch.stack(iterates)""",
+    ),
+    Mutant(
+        "ex12-2",
+        "the threshold of the layer before",
+        """def unrolled(b, W1, W2, theta):
+    x = torch.zeros(b.shape[0], W1.shape[1])
+    iterates = [x]
+    for k in range(len(theta)):
+        x = unroll.soft_threshold(b @ W1[k].T + x @ W2[k].T, theta[k-1])
+        iterates.append(x)
+    return torch.stack(iterates)""",
+    ),
+    Mutant(
+        "ex12-2",
+        "a one-sided threshold, as a ReLU network has",
+        """def unrolled(b, W1, W2, theta):
+    x = torch.zeros(b.shape[0], W1.shape[1])
+    iterates = [x]
+    for k in range(len(theta)):
+        x = torch.relu(b @ W1[k].T + x @ W2[k].T- theta[k])
+        iterates.append(x)
+    return torch.stack(iterates)""",
+    ),
+    Mutant(
+        "ex12-2",
+        "the thresholds get no gradient",
+        """def unrolled(b, W1, W2, theta):
+    x = torch.zeros(b.shape[0], W1.shape[1])
+    iterates = [x]
+    for k in range(len(theta)):
+        x = unroll.soft_threshold(b @ W1[k].T + x @ W2[k].T, theta[k].detach())
+        iterates.append(x)
+    return torch.stack(iterates)""",
+    ),
+    Mutant(
+        "ex12-3",
+        "relative to the variance of the codes, not to their energy",
+        """def nmse_db(x_hat, x):
+    e=(x_hat-x).square().sum(dim=(-2,-1))
+    return 10*torch.log10(e/(x-x.mean()).square().sum())""",
+    ),
+    Mutant(
+        "ex12-3",
+        "the right value with a gradient that is a little too small",
+        """def nmse_db(x_hat, x):
+    e=(x_hat-x).square().sum(dim=(-2,-1))
+    return 10*torch.log10(e/x.square().sum()) + 0*x_hat.sum() - 1e-3*(e-e.detach())""",
+    ),
+    Mutant(
+        "ex12-4",
+        "all layers use the mean of their thresholds",
+        """class LISTA(nn.Module):
+    def __init__(self, A, depth, lam, tied=False):
+        super().__init__()
+        self.depth, copies = depth, 1 if tied else depth
+        W1, W2, theta = ista_weights(A, lam)
+        self.W1 = nn.Parameter(W1.repeat(copies, 1, 1))
+        self.W2 = nn.Parameter(W2.repeat(copies, 1, 1))
+        self.t = nn.Parameter(theta.repeat(copies))
+    def layers(self):
+        W1 = self.W1.expand(self.depth, -1, -1)
+        W2 = self.W2.expand(self.depth, -1, -1)
+        return W1, W2, self.t.abs().mean().expand(self.depth)
+    def iterates(self, b):
+        return unrolled(b, *self.layers())
+    def forward(self, b):
+        return self.iterates(b)[-1]""",
+    ),
+    Mutant(
+        "ex12-4",
+        "all layers use the largest of their thresholds",
+        """class LISTA(nn.Module):
+    def __init__(self, A, depth, lam, tied=False):
+        super().__init__()
+        self.depth, copies = depth, 1 if tied else depth
+        W1, W2, theta = ista_weights(A, lam)
+        self.W1 = nn.Parameter(W1.repeat(copies, 1, 1))
+        self.W2 = nn.Parameter(W2.repeat(copies, 1, 1))
+        self.t = nn.Parameter(theta.repeat(copies))
+    def layers(self):
+        W1 = self.W1.expand(self.depth, -1, -1)
+        W2 = self.W2.expand(self.depth, -1, -1)
+        return W1, W2, self.t.max().abs().expand(self.depth)
+    def iterates(self, b):
+        return unrolled(b, *self.layers())
+    def forward(self, b):
+        return self.iterates(b)[-1]""",
+    ),
+    Mutant(
+        "ex12-4",
+        "a small number is added to every threshold",
+        """class LISTA(nn.Module):
+    def __init__(self, A, depth, lam, tied=False):
+        super().__init__()
+        self.depth, copies = depth, 1 if tied else depth
+        W1, W2, theta = ista_weights(A, lam)
+        self.W1 = nn.Parameter(W1.repeat(copies, 1, 1))
+        self.W2 = nn.Parameter(W2.repeat(copies, 1, 1))
+        self.t = nn.Parameter(theta.repeat(copies))
+    def layers(self):
+        W1 = self.W1.expand(self.depth, -1, -1)
+        W2 = self.W2.expand(self.depth, -1, -1)
+        return W1, W2, (self.t.abs()+1e-6).expand(self.depth)
+    def iterates(self, b):
+        return unrolled(b, *self.layers())
+    def forward(self, b):
+        return self.iterates(b)[-1]""",
+    ),
+    Mutant(
+        "ex12-5",
+        "later layers count more",
+        """def deep_loss(iterates,x):
+    v=nmse_db(iterates[1:],x)
+    w=torch.arange(1.0,len(v)+1)
+    return (w*v).sum()/w.sum()
+def silent_share(iterates):
+    return (iterates==0).all(dim=2).double().mean(dim=1)""",
+    ),
+    Mutant(
+        "ex12-5",
+        "a sum over the layers, not their mean",
+        """def deep_loss(iterates,x):
+    return nmse_db(iterates[1:],x).sum()
+def silent_share(iterates):
+    return (iterates==0).all(dim=2).double().mean(dim=1)""",
+    ),
+    Mutant(
+        "ex12-5",
+        "counts atoms that no sample uses",
+        """def deep_loss(iterates,x):
+    return nmse_db(iterates[1:],x).mean()
+def silent_share(iterates):
+    return (iterates==0).all(dim=1).double().mean(dim=1)""",
+    ),
+    Mutant(
+        "ex12-5",
+        "divides by the number of iterates, the start included",
+        """def deep_loss(iterates,x):
+    return nmse_db(iterates[1:],x).sum()/len(iterates)
+def silent_share(iterates):
+    return (iterates==0).all(dim=2).double().mean(dim=1)""",
+    ),
+    Mutant(
+        "ex12-6",
+        "a step of the schedule for every measurement only",
+        """def train(net, draw, loss, measure, steps, lr, every=20):
+    optimiser = torch.optim.Adam(net.parameters(), lr=lr)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    history, best = [], None
+    for step in range(steps + 1):
+        if step % every == 0:
+            with torch.no_grad():
+                history.append(float(measure(net)))
+            if history[-1] == min(history):
+                best = {name: w.clone() for name, w in net.state_dict().items()}
+        if step < steps:
+            b, x = draw()
+            optimiser.zero_grad()
+            loss(net.iterates(b), x).backward()
+            optimiser.step()
+            if (step+1) % every == 0: schedule.step()
+    net.load_state_dict(best)
+    return history""",
+    ),
+    Mutant(
+        "ex12-6",
+        "cuts long gradients to length one",
+        """def train(net, draw, loss, measure, steps, lr, every=20):
+    optimiser = torch.optim.Adam(net.parameters(), lr=lr)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    history, best = [], None
+    for step in range(steps + 1):
+        if step % every == 0:
+            with torch.no_grad():
+                history.append(float(measure(net)))
+            if history[-1] == min(history):
+                best = {name: w.clone() for name, w in net.state_dict().items()}
+        if step < steps:
+            b, x = draw()
+            optimiser.zero_grad()
+            loss(net.iterates(b), x).backward()
+            nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+            optimiser.step()
+            schedule.step()
+    net.load_state_dict(best)
+    return history""",
+    ),
+    Mutant(
+        "ex12-6",
+        "two steps of the schedule for one of the optimiser",
+        """def train(net, draw, loss, measure, steps, lr, every=20):
+    optimiser = torch.optim.Adam(net.parameters(), lr=lr)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    history, best = [], None
+    for step in range(steps + 1):
+        if step % every == 0:
+            with torch.no_grad():
+                history.append(float(measure(net)))
+            if history[-1] == min(history):
+                best = {name: w.clone() for name, w in net.state_dict().items()}
+        if step < steps:
+            b, x = draw()
+            optimiser.zero_grad()
+            loss(net.iterates(b), x).backward()
+            optimiser.step()
+            schedule.step(); schedule.step()
+    net.load_state_dict(best)
+    return history""",
+    ),
+    Mutant(
+        "ex12-6",
+        "the untrained network cannot be the best",
+        """def train(net, draw, loss, measure, steps, lr, every=20):
+    optimiser = torch.optim.Adam(net.parameters(), lr=lr)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    history, best = [], None
+    for step in range(steps + 1):
+        if step % every == 0:
+            with torch.no_grad():
+                history.append(float(measure(net)))
+            if best is None or len(history)==2 or history[-1] == min(history[1:]):
+                best = {name: w.clone() for name, w in net.state_dict().items()}
+        if step < steps:
+            b, x = draw()
+            optimiser.zero_grad()
+            loss(net.iterates(b), x).backward()
+            optimiser.step()
+            schedule.step()
+    net.load_state_dict(best)
+    return history""",
+    ),
+    Mutant(
+        "ex12-6",
+        "draws a batch for every measurement, too",
+        """def train(net, draw, loss, measure, steps, lr, every=20):
+    optimiser = torch.optim.Adam(net.parameters(), lr=lr)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    history, best = [], None
+    for step in range(steps + 1):
+        if step % every == 0:
+            draw()
+            with torch.no_grad():
+                history.append(float(measure(net)))
+            if history[-1] == min(history):
+                best = {name: w.clone() for name, w in net.state_dict().items()}
+        if step < steps:
+            b, x = draw()
+            optimiser.zero_grad()
+            loss(net.iterates(b), x).backward()
+            optimiser.step()
+            schedule.step()
+    net.load_state_dict(best)
+    return history""",
+    ),
+    Mutant(
+        "ex12-6",
+        "the history is sorted",
+        """def train(net, draw, loss, measure, steps, lr, every=20):
+    optimiser = torch.optim.Adam(net.parameters(), lr=lr)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    history, best = [], None
+    for step in range(steps + 1):
+        if step % every == 0:
+            with torch.no_grad():
+                history.append(float(measure(net)))
+            if history[-1] == min(history):
+                best = {name: w.clone() for name, w in net.state_dict().items()}
+        if step < steps:
+            b, x = draw()
+            optimiser.zero_grad()
+            loss(net.iterates(b), x).backward()
+            optimiser.step()
+            schedule.step()
+    net.load_state_dict(best)
+    return sorted(history, reverse=True)""",
+    ),
+    Mutant(
+        "ex12-7",
+        "defect relative to the size of W2",
+        """def coupling_defect(W1, W2, A):
+    i=torch.eye(A.shape[1]); return torch.linalg.matrix_norm(W2-(i-W1@A))/torch.linalg.matrix_norm(W2)
+class LISTACP(LISTA):
+    def __init__(self, A, depth, lam):
+        nn.Module.__init__(self)
+        W1, _, theta = ista_weights(A, lam)
+        self.register_buffer("A", A.clone())
+        self.W = nn.Parameter(W1.repeat(depth, 1, 1))
+        self.t = nn.Parameter(theta.repeat(depth))
+    def layers(self):
+        return self.W, torch.eye(self.A.shape[1]) - self.W @ self.A, self.t.abs()""",
+    ),
+    Mutant(
+        "ex12-7",
+        "defect in the nuclear norm",
+        """def coupling_defect(W1, W2, A):
+    i=torch.eye(A.shape[1]); return torch.linalg.matrix_norm(W2-(i-W1@A),'nuc')/torch.linalg.matrix_norm(i,'nuc')
+class LISTACP(LISTA):
+    def __init__(self, A, depth, lam):
+        nn.Module.__init__(self)
+        W1, _, theta = ista_weights(A, lam)
+        self.register_buffer("A", A.clone())
+        self.W = nn.Parameter(W1.repeat(depth, 1, 1))
+        self.t = nn.Parameter(theta.repeat(depth))
+    def layers(self):
+        return self.W, torch.eye(self.A.shape[1]) - self.W @ self.A, self.t.abs()""",
+    ),
+    Mutant(
+        "ex12-7",
+        "all layers use the mean of their thresholds",
+        """def coupling_defect(W1, W2, A):
+    i=torch.eye(A.shape[1]); return torch.linalg.matrix_norm(W2-(i-W1@A))/torch.linalg.matrix_norm(i)
+class LISTACP(LISTA):
+    def __init__(self, A, depth, lam):
+        nn.Module.__init__(self)
+        W1, _, theta = ista_weights(A, lam)
+        self.register_buffer("A", A.clone())
+        self.W = nn.Parameter(W1.repeat(depth, 1, 1))
+        self.t = nn.Parameter(theta.repeat(depth))
+    def layers(self):
+        return self.W, torch.eye(self.A.shape[1]) - self.W @ self.A, self.t.abs().mean().expand(len(self.t))""",
+    ),
+    Mutant(
+        "ex12-7",
+        "defect squared, a mean of squares",
+        """def coupling_defect(W1, W2, A):
+    i=torch.eye(A.shape[1]); return (W2-(i-W1@A)).square().sum((1,2))/A.shape[1]
+class LISTACP(LISTA):
+    def __init__(self, A, depth, lam):
+        nn.Module.__init__(self)
+        W1, _, theta = ista_weights(A, lam)
+        self.register_buffer("A", A.clone())
+        self.W = nn.Parameter(W1.repeat(depth, 1, 1))
+        self.t = nn.Parameter(theta.repeat(depth))
+    def layers(self):
+        return self.W, torch.eye(self.A.shape[1]) - self.W @ self.A, self.t.abs()""",
+    ),
 ]
 
 ALTERNATIVES = [
@@ -1031,5 +1398,60 @@ self.ts = nn.Parameter(theta.sqrt().repeat(depth))""",
 W = torch.stack(list(self.Ws))
 return W, torch.eye(A.shape[1]) - torch.einsum("knm,mj->knj", W, A), self.ts**2""",
         ),
+    ),
+    Alternative(
+        "ex12-2",
+        "einsum, and two ramps",
+        """def unrolled(b, W1, W2, theta):
+    xs=[torch.zeros(len(b), W2.shape[-1])]
+    for A1,A2,t in zip(W1,W2,theta):
+        v=torch.einsum('nm,bm->bn',A1,b)+torch.einsum('ij,bj->bi',A2,xs[-1])
+        xs.append(torch.relu(v-t)-torch.relu(-v-t))
+    return torch.stack(xs)""",
+    ),
+    Alternative(
+        "ex12-5",
+        "counts codes with an entry that is not zero",
+        """def deep_loss(iterates,x):
+    return sum(nmse_db(i,x) for i in iterates[1:])/(len(iterates)-1)
+def silent_share(iterates):
+    return 1-iterates.any(dim=2).double().mean(dim=1)""",
+    ),
+    Alternative(
+        "ex12-6",
+        "the list holds what measure returned",
+        """def train(net, draw, loss, measure, steps, lr, every=20):
+    optimiser = torch.optim.Adam(net.parameters(), lr=lr)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    history, best = [], None
+    for step in range(steps + 1):
+        if step % every == 0:
+            with torch.no_grad():
+                history.append(measure(net))
+            if history[-1] == min(history):
+                best = {name: w.clone() for name, w in net.state_dict().items()}
+        if step < steps:
+            b, x = draw()
+            optimiser.zero_grad()
+            loss(net.iterates(b), x).backward()
+            optimiser.step()
+            schedule.step()
+    net.load_state_dict(best)
+    return history""",
+    ),
+    Alternative(
+        "ex12-7",
+        "einsum, and the length of the flattened difference",
+        """def coupling_defect(W1, W2, A):
+    d=W2+torch.einsum('knm,mj->knj',W1,A)-torch.eye(A.shape[1]); return d.flatten(1).norm(dim=1)/math.sqrt(A.shape[1])
+class LISTACP(LISTA):
+    def __init__(self, A, depth, lam):
+        nn.Module.__init__(self)
+        W1, _, theta = ista_weights(A, lam)
+        self.register_buffer("A", A.clone())
+        self.W = nn.Parameter(W1.repeat(depth, 1, 1))
+        self.t = nn.Parameter(theta.repeat(depth))
+    def layers(self):
+        return self.W, torch.eye(self.A.shape[1]) - self.W @ self.A, self.t.abs()""",
     ),
 ]

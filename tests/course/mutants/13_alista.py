@@ -676,6 +676,364 @@ def safeguarded(A, b, lam, proposals, tol, limit):
         x, steps = torch.where(done, x, safe), steps + 1""",
         ),
     ),
+    Mutant(
+        "ex13-1",
+        "subtracts from b in place",
+        """def carry(A,W,b,x):
+    b -= x@A.T
+    return x+b@W
+def error_matrix(A,W):
+    return torch.eye(A.shape[1])-W.T@A""",
+    ),
+    Mutant(
+        "ex13-1",
+        "scales each column to meet its own atom's constraint",
+        """def carry(A,W,b,x):
+    return x+(b-x@A.T)@W/(W*A).sum(0)
+def error_matrix(A,W):
+    return torch.eye(A.shape[1])-(W/(W*A).sum(0)).T@A""",
+    ),
+    Mutant(
+        "ex13-2",
+        "whoever just reaches the threshold passes as well",
+        """def support_select(v, theta, keep):
+    size = v.detach().abs()
+    larger = (size[:, None, :] > size[:, :, None]).sum(dim=2)
+    passes = (larger < keep) & (size >= theta)
+    return torch.where(passes, v, unroll.soft_threshold(v, theta))""",
+    ),
+    Mutant(
+        "ex13-2",
+        "a row of thresholds is taken for a column",
+        """def support_select(v, theta, keep):
+    theta = torch.as_tensor(theta)
+    theta = theta.reshape(-1, 1)
+    size = v.detach().abs()
+    larger = (size[:, None, :] > size[:, :, None]).sum(dim=2)
+    passes = (larger < keep) & (size > theta)
+    return torch.where(passes, v, unroll.soft_threshold(v, theta))""",
+    ),
+    Mutant(
+        "ex13-2",
+        "passes whoever exceeds the mean threshold",
+        """def support_select(v, theta, keep):
+    size = v.detach().abs()
+    larger = (size[:, None, :] > size[:, :, None]).sum(dim=2)
+    passes = (larger < keep) & (size > torch.as_tensor(theta).mean())
+    return torch.where(passes, v, unroll.soft_threshold(v, theta))""",
+    ),
+    Mutant(
+        "ex13-2",
+        "passes whoever exceeds the largest threshold",
+        """def support_select(v, theta, keep):
+    size = v.detach().abs()
+    larger = (size[:, None, :] > size[:, :, None]).sum(dim=2)
+    passes = (larger < keep) & (size > torch.as_tensor(theta).max())
+    return torch.where(passes, v, unroll.soft_threshold(v, theta))""",
+    ),
+    Mutant(
+        "ex13-2",
+        "ranks in single precision: near entries tie",
+        """def support_select(v, theta, keep):
+    size = v.detach().abs().float()
+    larger = (size[:, None, :] > size[:, :, None]).sum(dim=2)
+    passes = (larger < keep) & (size > theta)
+    return torch.where(passes, v, unroll.soft_threshold(v, theta))""",
+    ),
+    Mutant(
+        "ex13-2",
+        "the smallest entry never passes",
+        """def support_select(v, theta, keep):
+    size = v.detach().abs()
+    larger = (size[:, None, :] > size[:, :, None]).sum(dim=2)
+    passes = (larger < torch.as_tensor(keep).clamp(max=v.shape[1]-1)) & (size > theta)
+    return torch.where(passes, v, unroll.soft_threshold(v, theta))""",
+    ),
+    Mutant(
+        "ex13-2",
+        "ranks what the threshold leaves",
+        """def support_select(v, theta, keep):
+    size = (v.detach().abs() - theta).clamp(min=0) + 0*v
+    larger = (size[:, None, :] > size[:, :, None]).sum(dim=2)
+    passes = (larger < keep) & (size > 0)
+    return torch.where(passes, v, unroll.soft_threshold(v, theta))""",
+    ),
+    Mutant(
+        "ex13-3",
+        "the second largest crosstalk",
+        """def coherence(W, A):
+    own = (W * A).sum(dim=0)
+    c = (W / own).T @ A
+    return c.fill_diagonal_(0).abs().flatten().kthvalue(c.numel()-1).values""",
+    ),
+    Mutant(
+        "ex13-3",
+        "the largest sum of crosstalk in a row",
+        """def coherence(W, A):
+    own = (W * A).sum(dim=0)
+    c = (W / own).T @ A
+    return c.fill_diagonal_(0).abs().sum(1).max()""",
+    ),
+    Mutant(
+        "ex13-3",
+        "divides by the length of the other atom, too",
+        """def coherence(W, A):
+    own = (W * A).sum(dim=0)
+    c = (W / own).T @ A
+    c = c / A.norm(dim=0); return c.fill_diagonal_(0).abs().max()""",
+    ),
+    Mutant(
+        "ex13-4",
+        "solves in single precision",
+        """def analytic_weight(A):
+    W=torch.linalg.solve((A@A.T).float(),A.float()).double()
+    return W/(W*A).sum(0)""",
+    ),
+    Mutant(
+        "ex13-4",
+        "cuts off the weak directions of A",
+        """def analytic_weight(A):
+    W=torch.linalg.pinv(A,rtol=1e-2).T
+    return W/(W*A).sum(0)""",
+    ),
+    Mutant(
+        "ex13-5",
+        "the step of the layer before",
+        """def alista(A, W, b, gamma, theta, keep):
+    x = torch.zeros(b.shape[0], A.shape[1])
+    codes = [x]
+    for k in range(len(gamma)):
+        x = support_select(x + gamma[k-1] * ((b - x @ A.T) @ W), theta[k], keep[k])
+        codes.append(x)
+    return torch.stack(codes)""",
+    ),
+    Mutant(
+        "ex13-5",
+        "the count of the next layer",
+        """def alista(A, W, b, gamma, theta, keep):
+    x = torch.zeros(b.shape[0], A.shape[1])
+    codes = [x]
+    for k in range(len(gamma)):
+        x = support_select(x + gamma[k] * ((b - x @ A.T) @ W), theta[k], keep[min(k+1,len(keep)-1)])
+        codes.append(x)
+    return torch.stack(codes)""",
+    ),
+    Mutant(
+        "ex13-5",
+        "the state is cut, the residual is not",
+        """def alista(A, W, b, gamma, theta, keep):
+    x = torch.zeros(b.shape[0], A.shape[1])
+    codes = [x]
+    for k in range(len(gamma)):
+        x = support_select(x.detach() + gamma[k] * ((b - x @ A.T) @ W), theta[k], keep[k])
+        codes.append(x)
+    return torch.stack(codes)""",
+    ),
+    Mutant(
+        "ex13-5",
+        "subtracts from b in place",
+        """def alista(A, W, b, gamma, theta, keep):
+    x = torch.zeros(b.shape[0], A.shape[1])
+    codes = [x]
+    for k in range(len(gamma)):
+        x = support_select(x + gamma[k] * ((b.sub_(x @ A.T)) @ W), theta[k], keep[k])
+        codes.append(x)
+    return torch.stack(codes)""",
+    ),
+    Mutant(
+        "ex13-6",
+        "noise in the threshold is not multiplied by the step",
+        """def guarantee(mu, s, first, depth, gamma=1.0, delta=0.0):
+    theta, bounds = [], [float(first)]
+    for _ in range(depth):
+        B = bounds[-1]
+        theta.append(gamma*mu*B+delta)
+        bounds.append(abs(1-gamma)*B + gamma*mu*(s-1)*B + s*gamma*delta + s*theta[-1])
+    return torch.tensor(theta), torch.tensor(bounds)""",
+    ),
+    Mutant(
+        "ex13-6",
+        "the first threshold is paid in all layers",
+        """def guarantee(mu, s, first, depth, gamma=1.0, delta=0.0):
+    theta, bounds = [], [float(first)]
+    for _ in range(depth):
+        B = bounds[-1]
+        theta.append(gamma*(mu*B+delta))
+        bounds.append(abs(1-gamma)*B + gamma*mu*(s-1)*B + s*gamma*delta + s*theta[0])
+    return torch.tensor(theta), torch.tensor(bounds)""",
+    ),
+    Mutant(
+        "ex13-6",
+        "the square of what a step leaves of an entry's own error",
+        """def guarantee(mu, s, first, depth, gamma=1.0, delta=0.0):
+    theta, bounds = [], [float(first)]
+    for _ in range(depth):
+        B = bounds[-1]
+        theta.append(gamma*(mu*B+delta))
+        bounds.append((1-gamma)**2*B + gamma*mu*(s-1)*B + s*gamma*delta + s*theta[-1])
+    return torch.tensor(theta), torch.tensor(bounds)""",
+    ),
+    Mutant(
+        "ex13-7",
+        "counts positive entries only",
+        """def hyper_numbers(A, pinv, b, x, mu, c):
+    c1, c2, c3 = c
+    n = A.shape[1]
+    error = ((b - x @ A.T) @ pinv.T).abs().sum(dim=1, keepdim=True)
+    whole = (b @ pinv.T).abs().sum(dim=1, keepdim=True)
+    beta = c2 * (x > 0).sum(dim=1, keepdim=True)
+    exact = error == 0
+    gone = (whole / error.masked_fill(exact, 1.0)).log()
+    keep = (c3 * gone).floor().nan_to_num(0.0).clamp(0, n).masked_fill(exact, n)
+    return c1 * mu * error, beta, keep.long()""",
+    ),
+    Mutant(
+        "ex13-7",
+        "rounds keep up",
+        """def hyper_numbers(A, pinv, b, x, mu, c):
+    c1, c2, c3 = c
+    n = A.shape[1]
+    error = ((b - x @ A.T) @ pinv.T).abs().sum(dim=1, keepdim=True)
+    whole = (b @ pinv.T).abs().sum(dim=1, keepdim=True)
+    beta = c2 * (x != 0).sum(dim=1, keepdim=True)
+    exact = error == 0
+    gone = (whole / error.masked_fill(exact, 1.0)).log()
+    keep = (c3 * gone).ceil().nan_to_num(0.0).clamp(0, n).masked_fill(exact, n)
+    return c1 * mu * error, beta, keep.long()""",
+    ),
+    Mutant(
+        "ex13-7",
+        "takes the logarithm to base two",
+        """def hyper_numbers(A, pinv, b, x, mu, c):
+    c1, c2, c3 = c
+    n = A.shape[1]
+    error = ((b - x @ A.T) @ pinv.T).abs().sum(dim=1, keepdim=True)
+    whole = (b @ pinv.T).abs().sum(dim=1, keepdim=True)
+    beta = c2 * (x != 0).sum(dim=1, keepdim=True)
+    exact = error == 0
+    gone = (whole / error.masked_fill(exact, 1.0)).log2()
+    keep = (c3 * gone).floor().nan_to_num(0.0).clamp(0, n).masked_fill(exact, n)
+    return c1 * mu * error, beta, keep.long()""",
+    ),
+    Mutant(
+        "ex13-7",
+        "compares with the mean of the batch",
+        """def hyper_numbers(A, pinv, b, x, mu, c):
+    c1, c2, c3 = c
+    n = A.shape[1]
+    error = ((b - x @ A.T) @ pinv.T).abs().sum(dim=1, keepdim=True)
+    whole = (b @ pinv.T).abs().sum(dim=1, keepdim=True)
+    beta = c2 * (x != 0).sum(dim=1, keepdim=True)
+    exact = error == 0
+    gone = (whole.mean() / error.masked_fill(exact, 1.0)).log()
+    keep = (c3 * gone).floor().nan_to_num(0.0).clamp(0, n).masked_fill(exact, n)
+    return c1 * mu * error, beta, keep.long()""",
+    ),
+    Mutant(
+        "ex13-8",
+        "takes a step from the proposal in place of the proposal",
+        """def safeguarded(A, b, lam, proposals, tol, limit):
+    step = 1 / torch.linalg.matrix_norm(A, 2) ** 2
+    x, steps = torch.zeros(b.shape[0], A.shape[1]), 0
+    while steps < limit and (duality_gap(A, b, x, lam) > tol).any():
+        safe = ista_step(A, b, x, lam, step)
+        if steps < len(proposals):
+            proposal = ista_step(A,b,proposals[steps],lam,step)
+            better = lasso(A, b, proposal, lam) < lasso(A, b, safe, lam)
+            safe = torch.where(better[:, None], proposal, safe)
+        x, steps = safe, steps + 1
+    return x, steps""",
+    ),
+    Mutant(
+        "ex13-8",
+        "uses the proposals from the last to the first",
+        """def safeguarded(A, b, lam, proposals, tol, limit):
+    step = 1 / torch.linalg.matrix_norm(A, 2) ** 2
+    x, steps = torch.zeros(b.shape[0], A.shape[1]), 0
+    while steps < limit and (duality_gap(A, b, x, lam) > tol).any():
+        safe = ista_step(A, b, x, lam, step)
+        if steps < len(proposals):
+            proposal = proposals[len(proposals)-1-steps]
+            better = lasso(A, b, proposal, lam) < lasso(A, b, safe, lam)
+            safe = torch.where(better[:, None], proposal, safe)
+        x, steps = safe, steps + 1
+    return x, steps""",
+    ),
+    Mutant(
+        "ex13-8",
+        "step from the Frobenius norm",
+        """def safeguarded(A, b, lam, proposals, tol, limit):
+    step = 1 / torch.linalg.matrix_norm(A) ** 2
+    x, steps = torch.zeros(b.shape[0], A.shape[1]), 0
+    while steps < limit and (duality_gap(A, b, x, lam) > tol).any():
+        safe = ista_step(A, b, x, lam, step)
+        if steps < len(proposals):
+            proposal = proposals[steps]
+            better = lasso(A, b, proposal, lam) < lasso(A, b, safe, lam)
+            safe = torch.where(better[:, None], proposal, safe)
+        x, steps = safe, steps + 1
+    return x, steps""",
+    ),
+    Mutant(
+        "ex13-8",
+        "proposals do not count as steps",
+        """def safeguarded(A, b, lam, proposals, tol, limit):
+    step = 1 / torch.linalg.matrix_norm(A, 2) ** 2
+    x, steps = torch.zeros(b.shape[0], A.shape[1]), 0
+    while steps < limit + len(proposals) and (duality_gap(A, b, x, lam) > tol).any():
+        safe = ista_step(A, b, x, lam, step)
+        if steps < len(proposals):
+            proposal = proposals[steps]
+            better = lasso(A, b, proposal, lam) < lasso(A, b, safe, lam)
+            safe = torch.where(better[:, None], proposal, safe)
+        x, steps = safe, steps + 1
+    return x, steps""",
+    ),
+    Mutant(
+        "ex13-8",
+        "writes zeros over NaN in the caller's proposals",
+        """def safeguarded(A, b, lam, proposals, tol, limit):
+    step = 1 / torch.linalg.matrix_norm(A, 2) ** 2
+    x, steps = torch.zeros(b.shape[0], A.shape[1]), 0
+    while steps < limit and (duality_gap(A, b, x, lam) > tol).any():
+        safe = ista_step(A, b, x, lam, step)
+        if steps < len(proposals):
+            proposal = proposals[steps].nan_to_num_(0.0, 0.0, 0.0)
+            better = lasso(A, b, proposal, lam) < lasso(A, b, safe, lam)
+            safe = torch.where(better[:, None], proposal, safe)
+        x, steps = safe, steps + 1
+    return x, steps""",
+    ),
+    Mutant(
+        "ex13-8",
+        "the gap relative to the objective",
+        """def safeguarded(A, b, lam, proposals, tol, limit):
+    step = 1 / torch.linalg.matrix_norm(A, 2) ** 2
+    x, steps = torch.zeros(b.shape[0], A.shape[1]), 0
+    while steps < limit and (duality_gap(A, b, x, lam) > tol * lasso(A,b,x,lam)).any():
+        safe = ista_step(A, b, x, lam, step)
+        if steps < len(proposals):
+            proposal = proposals[steps]
+            better = lasso(A, b, proposal, lam) < lasso(A, b, safe, lam)
+            safe = torch.where(better[:, None], proposal, safe)
+        x, steps = safe, steps + 1
+    return x, steps""",
+    ),
+    Mutant(
+        "ex13-8",
+        "goes on until the sum of the gaps is small",
+        """def safeguarded(A, b, lam, proposals, tol, limit):
+    step = 1 / torch.linalg.matrix_norm(A, 2) ** 2
+    x, steps = torch.zeros(b.shape[0], A.shape[1]), 0
+    while steps < limit and duality_gap(A, b, x, lam).sum() > tol:
+        safe = ista_step(A, b, x, lam, step)
+        if steps < len(proposals):
+            proposal = proposals[steps]
+            better = lasso(A, b, proposal, lam) < lasso(A, b, safe, lam)
+            safe = torch.where(better[:, None], proposal, safe)
+        x, steps = safe, steps + 1
+    return x, steps""",
+    ),
 ]
 
 ALTERNATIVES = [
@@ -921,5 +1279,65 @@ def safeguarded(A, b, lam, proposals, tol, limit):
         steps += 1
     return x, steps
 """,
+    ),
+    Alternative(
+        "ex13-2",
+        "a cut between sorted magnitudes, infinity in front",
+        """def support_select(v, theta, keep):
+    size=v.detach().abs()
+    n=v.shape[1]
+    k=torch.as_tensor(keep).clamp(0,n).reshape(-1,1).expand(len(v),1)
+    s=size.sort(dim=1,descending=True).values
+    s=torch.cat([torch.full((len(v),1),math.inf),s],dim=1)
+    cut=s.gather(1,k)
+    passes=(size>=cut)&(size>theta)
+    return torch.where(passes,v,unroll.soft_threshold(v,theta))""",
+    ),
+    Alternative(
+        "ex13-4",
+        "by a Cholesky factor",
+        """def analytic_weight(A):
+    L=torch.linalg.cholesky(A@A.T)
+    W=torch.cholesky_solve(A,L)
+    return W/torch.einsum('mn,mn->n',W,A)""",
+    ),
+    Alternative(
+        "ex13-6",
+        "tensors all the way",
+        """def guarantee(mu, s, first, depth, gamma=1.0, delta=0.0):
+    theta, bounds = [], [torch.as_tensor(float(first))]
+    for _ in range(depth):
+        B = bounds[-1]
+        theta.append(gamma*(mu*B+delta))
+        bounds.append(abs(1-gamma)*B + gamma*mu*(s-1)*B + s*gamma*delta + s*theta[-1])
+    return torch.stack([torch.as_tensor(t) for t in theta]), torch.stack([torch.as_tensor(t) for t in bounds])""",
+    ),
+    Alternative(
+        "ex13-7",
+        "the logarithm of one plus the relative gain",
+        """def hyper_numbers(A, pinv, b, x, mu, c):
+    c1, c2, c3 = c
+    n = A.shape[1]
+    error = ((b - x @ A.T) @ pinv.T).abs().sum(dim=1, keepdim=True)
+    whole = (b @ pinv.T).abs().sum(dim=1, keepdim=True)
+    beta = c2 * (x != 0).sum(dim=1, keepdim=True)
+    exact = error == 0
+    gone = (whole / error.masked_fill(exact, 1.0) - 1).log1p()
+    keep = (c3 * gone).floor().nan_to_num(0.0).clamp(0, n).masked_fill(exact, n)
+    return c1 * mu * error, beta, keep.long()""",
+    ),
+    Alternative(
+        "ex13-7",
+        "non-zeros counted in single precision",
+        """def hyper_numbers(A, pinv, b, x, mu, c):
+    c1, c2, c3 = c
+    n = A.shape[1]
+    error = ((b - x @ A.T) @ pinv.T).abs().sum(dim=1, keepdim=True)
+    whole = (b @ pinv.T).abs().sum(dim=1, keepdim=True)
+    beta = c2 * (x != 0).float().sum(dim=1, keepdim=True)
+    exact = error == 0
+    gone = (whole / error.masked_fill(exact, 1.0)).log()
+    keep = (c3 * gone).floor().nan_to_num(0.0).clamp(0, n).masked_fill(exact, n)
+    return c1 * mu * error, beta, keep.long()""",
     ),
 ]

@@ -995,13 +995,21 @@ for seed in range(2):
         own[1].requires_grad_(False)  # one bias of module 0 is frozen
         for p in own:
             p.grad = torch.full_like(p, 7.0)
+        modes = [net.training for net in nets]
         found = reaches(losses, nets)
+        assert [net.training for net in nets] == modes, (
+            "a measurement must not switch a module between training and evaluation"
+        )
         for j, i in ((j, i) for j in range(4) for i in range(4)):
             joined = i <= j and not any(i < cut <= j for cut in cuts)
             assert bool(found[j, i]) == joined, (
                 f"cuts at {cuts}: loss {j} does {'' if joined else 'not '}reach module {i}"
             )
-        assert torch.equal(reaches(losses, nets), found), (
+        try:
+            again = reaches(losses, nets)
+        except RuntimeError:  # PyTorch refuses a graph that is gone
+            again = None
+        assert again is not None and torch.equal(again, found), (
             "the second measurement differs from the first: has the graph been used up?"
         )
         assert all(p.grad is not None and bool((p.grad == 7.0).all()) for p in own), (
@@ -1025,6 +1033,13 @@ assert found[0].tolist() == [False, False, True], (
 )
 assert not found[1].any(), "a loss without a graph reaches nobody"
 assert not found[2].any(), "a gradient of nothing but zeros has reached nobody"
+entries = nn.Linear(3, 1, bias=False)
+for way in ([1.0, -1.0, 0.0], [0.0, -2.0, 0.0], [1e-9, 0.0, 0.0], [0.0, 0.0, 1e-200]):
+    found = reaches([(entries.weight * torch.tensor(way)).sum()], [entries])
+    assert found.tolist() == [[True]], (
+        f"the gradient of this loss is {way}: one entry other than zero is enough, of "
+        "either sign, however small, and whatever the sum of all entries is"
+    )
 silent = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
 found = reaches([silent(torch.zeros(1, 3)).sum()], [silent[0], silent[1]])
 assert found.tolist() == [[True, True]], (
@@ -1258,6 +1273,10 @@ for seed, (modules, depth) in enumerate([(2, 8), (4, 4), (8, 2)]):
         handle.remove()
     assert x.grad is None and torch.equal(x, given), (
         "the first entrance is to be cut as well: a gradient has run into the data"
+    )
+    assert x.requires_grad and all(part.training for part in (*nets, *heads)), (
+        "the data still ask for a gradient, and modules stay in the mode they were in: "
+        "cut with detach(), which makes a new tensor, and switch nothing"
     )
     assert len(calls) == 2 * modules == len({*calls}), (
         "every module and every head is to run forward once"

@@ -245,6 +245,20 @@ for n in (2, 3, 5, 12):
             f"{n} seeds, a difference of {factor} times the edge of Student's t with "
             f"{n - 1} degrees of freedom"
         )
+same, more = [70.0, 80.0, 75.0], [71.0, 81.0, 76.0]
+for pair, verdict in (
+    ((same, same), "undecided"),
+    ((same, more), "b"),
+    ((more, same), "a"),
+):
+    try:
+        told = claim(*pair)
+    except ZeroDivisionError:
+        told = "a division by zero"
+    assert told == verdict, (
+        f"claim{pair} says {told}, not {verdict}: a difference that is the same for every "
+        "seed has the standard error 0, and equal accuracies are no claim"
+    )
 wrong = 0
 for _ in range(400):
     noise = torch.randn(2, 3, generator=g).tolist()
@@ -440,6 +454,9 @@ for seed, (name, make) in enumerate(makers.items()):
             "every module and every head is to run forward once in a step"
         )
         calls.clear()
+        assert all(part.training for part in (*long[0], *long[1])), (
+            "modules that learn stay in training mode: a step switches nothing"
+        )
         assert all(isinstance(v, float) for v in losses), "plain numbers, not tensors"
         assert all(math.isclose(a, b) for a, b in zip(losses, expected, strict=True)), (
             f"{name}: the losses are not those of modules that are trained alone"
@@ -580,6 +597,13 @@ assert [tuple(f) for f in faults(torch.ones(2, 2).tril().bool(), eye)] == [
 found = isolation([torch.tensor(1.0)], [nn.Linear(2, 2)])
 assert found.tolist() == [[False]], "a constant reaches nobody"
 ### BEGIN HIDDEN TESTS
+entries = nn.Linear(3, 1, bias=False)
+for way in ([1.0, -1.0, 0.0], [0.0, -2.0, 0.0], [1e-9, 0.0, 0.0], [0.0, 0.0, 1e-200]):
+    found = isolation([(entries.weight * torch.tensor(way)).sum()], [entries])
+    assert found.tolist() == [[True]], (
+        f"the gradient of this loss is {way}: one entry other than zero is enough, of "
+        "either sign, however small, and whatever the sum of all entries is"
+    )
 for seed in range(2):
     body, heads, x, y = chain(seed, modules=4)
     for cuts in ({1, 2, 3}, {1, 3}, {2}, set()):
@@ -593,8 +617,15 @@ for seed in range(2):
             f"detached before modules {sorted(cuts)}: a loss goes back to the last cut "
             "before it, and is stopped there"
         )
-        assert torch.equal(isolation(losses, body), expected), (
-            "measured twice, it differs"
+        try:
+            again = isolation(losses, body)
+        except RuntimeError:  # PyTorch refuses a graph that is gone
+            again = None
+        assert again is not None and torch.equal(again, expected), (
+            "measured twice, it differs: has the graph been used up?"
+        )
+        assert all(f.training for f in body), (
+            "a measurement must not switch a module between training and evaluation"
         )
         assert all(p.grad is None for f in body for p in f.parameters()), (
             "a measurement must not leave gradients behind"
@@ -1032,8 +1063,14 @@ def sim_loss(h, y, classes):
 
 # %% nbgrader={"grade": true, "grade_id": "ex22-5-visible", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 h = torch.tensor([[1.0, 0.0, 0.0], [0.0, 2.0, 0.0], [5.0, 3.0, 3.0]])
-S = similarity(h)
+given, S = h.clone(), similarity(h)
+assert torch.equal(h, given), "the features that were handed over have been changed"
 assert S.shape == (3, 3), "one number per pair of samples"
+for value in (S, sim_loss(h, torch.tensor([0, 1, 0]), 3)):
+    assert value.dtype == torch.float64, (
+        "the answer is in single precision, this chapter computes in float64: is there a "
+        ".float()?"
+    )
 assert torch.allclose(S.diagonal(), torch.ones(3)), (
     "every row is as similar as can be to itself"
 )
@@ -1293,6 +1330,10 @@ assert drawn.shape == y.shape and drawn.min() >= 0 and drawn.max() <= 4, (
 )
 assert (drawn != y).all(), "a negative sample must never carry its true label"
 level = math.sqrt(2) * torch.ones(4, 3)
+assert goodness_loss(level, level, 2.0).dtype == torch.float64, (
+    "the answer is in single precision, this chapter computes in float64: is there a "
+    ".float()?"
+)
 assert torch.allclose(
     goodness_loss(level, level, 2.0), torch.tensor(2 * math.log(2))
 ), "at the threshold both terms are log 2: is the goodness a mean of squares?"

@@ -589,6 +589,9 @@ for seed, K in enumerate((1, 3, 5)):
                 p.grad = torch.full_like(p, 7.0)
         for_blocks, for_heads = interlocked(*net, n)
         assert not x.requires_grad and x.grad is None, "the data have been changed"
+        assert all(part.training for part in (*blocks, *heads)), (
+            "nothing is to change, the mode of a module neither"
+        )
         for part, old in zip((*blocks, *heads), (*before[0], *before[1]), strict=True):
             for p, q in zip(part.parameters(), old.parameters(), strict=True):
                 assert torch.equal(p, q), "the weights have been changed"
@@ -843,6 +846,19 @@ for K in range(1, 7):
     assert torch.equal(declared(K, K)[1], torch.ones(K, K).tril().bool()), (
         "horizon K: the triangle"
     )
+turns = torch.tensor([[0.0, 1.0, -1.0, 0.0], [0.0, 0.0, 0.0, 2.0]])
+
+
+def turning(weights):
+    """Module 0 takes a gradient of unit length, module 1 one whose sum is always 4."""
+    taken = torch.tensor([3.0, 0.0, 0.0, 0.0]) + weights @ turns
+    return [taken / taken.norm(), torch.ones(4) + weights[0] * turns[0]]
+
+
+assert measured(turning, 2).tolist() == [[True, True], [True, False]], (
+    "a loss may turn a gradient and leave its length, its sum or its first entry as they "
+    "are: compare all entries"
+)
 for seed in range(3):
     g = torch.Generator().manual_seed(seed)
     takes, reaches = (torch.ones(5, 5).tril().triu(-d).bool() for d in (0, 2))
@@ -1012,6 +1028,10 @@ def alignment(ours, theirs):
 # %% nbgrader={"grade": true, "grade_id": "ex23-5-visible", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 one = [[torch.tensor([3.0, 0.0]), torch.tensor([4.0])]]
 other = [[torch.tensor([1.0, 0.0]), torch.tensor([0.0])]]
+assert alignment(one, other).dtype == torch.float64, (
+    "the answer is in single precision (float32), but this chapter computes in float64: "
+    "is there a .float(), or a dtype=torch.float32?"
+)
 assert torch.allclose(alignment(one, other), torch.tensor([0.6])), (
     "one vector per module, from all of its tensors: (3, 0, 4) and (1, 0, 0)"
 )

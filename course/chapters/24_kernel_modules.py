@@ -217,6 +217,10 @@ assert torch.allclose(unit(h)[0], torch.tensor([0.6, 0.8])), (
     "a sample is divided by its own length"
 )
 assert gram(h).shape == (3, 3), "one number for each pair of samples"
+assert unit(h).dtype == gram(h).dtype == torch.float64, (
+    "the answer is in single precision, this chapter computes in float64: is there a "
+    ".float()?"
+)
 assert torch.allclose(gram(h)[0], torch.tensor([1.0, 0.8, -1.0])), (
     "the first sample has cosine 1 with itself, 0.8 with the second, and the third "
     "points the other way"
@@ -257,6 +261,13 @@ for seed, (n, d) in enumerate([(4, 7), (9, 3), (5, 1)]):
     assert torch.allclose(leaves[0].grad, leaves[1].grad, rtol=1e-8, atol=1e-10), (
         "G has the right values and another gradient: both samples of a pair, and both "
         "lengths, take part in a cosine"
+    )
+    leaves = [h.clone().requires_grad_() for _ in "ab"]
+    (unit(leaves[0]) * weights[:, :1]).sum().backward()
+    lengths = leaves[1].square().sum(dim=1, keepdim=True).sqrt()
+    (leaves[1] / lengths * weights[:, :1]).sum().backward()
+    assert torch.allclose(leaves[0].grad, leaves[1].grad, rtol=1e-8, atol=1e-10), (
+        "unit has the right values and another gradient: the length takes part in it"
     )
     assert (gram(h.abs()) >= 0).all(), "non-negative features have no obtuse angles"
 leaf = torch.tensor([[1.0, 2.0], [0.0, 0.0], [2.0, -1.0]], requires_grad=True)
@@ -340,6 +351,10 @@ Y = torch.randn(6, 2, generator=g)
 W = torch.linalg.solve(z.T @ z / 6 + 0.1 * torch.eye(4), z.T @ Y / 6)  # with features
 scores = kernel_output(z @ z.T, Y, z_new @ z.T, 0.1)
 assert scores.shape == (3, 2), "a score for each new sample and class"
+assert scores.dtype == torch.float64, (
+    "the answer is in single precision, this chapter computes in float64: is there a "
+    ".float()?"
+)
 assert torch.allclose(scores, z_new @ W), (
     "ridge regression with features and with cosines must give the same scores: which "
     "equation does A solve, and where does the mean over n samples go?"
@@ -374,6 +389,16 @@ for seed, (n, d, classes) in enumerate([(5, 9, 3), (12, 4, 2), (7, 7, 1)]):
             "the objective is a mean: every sample twice must change nothing"
         )
     assert torch.equal(G, before), "the argument G was changed"
+    z = torch.cat([z, torch.zeros(1, d)])  # a sample without direction counts, too
+    W = torch.linalg.solve(
+        z.T @ z / (n + 1) + 0.1 * torch.eye(d), z[:-1].T @ Y / (n + 1)
+    )
+    silent = kernel_output(z @ z.T, torch.cat([Y, Y[:1]]), z_new @ z.T, 0.1)
+    assert torch.allclose(silent, z_new @ W, atol=1e-8), (
+        "one of the samples has no direction, its row of G is zero: the mean is still one "
+        "over all samples"
+    )
+    z = z[:-1]
     one = kernel_output(G, Y[:, :1], z_new @ z.T, 0.1)
     assert torch.allclose(one, kernel_output(G, Y, z_new @ z.T, 0.1)[:, :1]), (
         "classes are fitted side by side and must not influence each other"
@@ -472,6 +497,10 @@ def farthest(classes, nonnegative):
 for nonnegative in (False, True):
     points = farthest(3, nonnegative)
     assert points.shape == (3, 3), "three vectors in three dimensions"
+    assert points.dtype == torch.float64, (
+        "the answer is in single precision, this chapter computes in float64: is there a "
+        ".float()?"
+    )
     assert torch.allclose(points.norm(dim=1), torch.ones(3)), "vectors have length 1"
 assert (points >= 0).all(), "features after a ReLU are not negative"
 off = modular.kernel.unit_gram(farthest(3, False))[~torch.eye(3, dtype=torch.bool)]
@@ -582,6 +611,11 @@ def risk_bound(G, same, lam):
 y = torch.tensor([1.0, 1.0, -1.0, -1.0])
 same = y[:, None] == y
 z = torch.tensor([[1.0, 0.0], [1.0, 0.0], [-1.0, 0.0], [-1.0, 0.0]])
+for value in (output_risk(z, y, 0.5), risk_bound(z @ z.T, same, 0.5)):
+    assert isinstance(value, float) or value.dtype == torch.float64, (
+        "the answer is in single precision, this chapter computes in float64: is there a "
+        ".float()?"
+    )
 assert math.isclose(output_risk(z, y, 0.5), 1 / 3, rel_tol=1e-9), (
     "by hand: w = (t, 0), b = 0, and (1 - t)^2 + t^2 / 2 is smallest at t = 2/3"
 )
@@ -933,6 +967,11 @@ def negative_squares(G, same):
 # %% nbgrader={"grade": true, "grade_id": "ex24-6-visible", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 labels = torch.tensor([0, 0, 1, 1])
 same = labels[:, None] == labels
+for proxy in (log_contrastive, negative_squares):
+    assert proxy(torch.eye(4), same).dtype == torch.float64, (
+        "the answer is in single precision, this chapter computes in float64: is there a "
+        ".float()?"
+    )
 assert math.isclose(log_contrastive(torch.ones(4, 4), same), math.log(2 / 6)), (
     "if all cosines are equal, 2 of 6 pairs are alike; no pair of a sample with itself"
 )

@@ -846,6 +846,453 @@ def local_step(modules, heads, x, y):
         starts = better
 """,
     ),
+    Mutant(
+        "ex21-1",
+        "the first and the last of the list hold the clock",
+        """def utilisation(spans, workers):
+    return sum(e-s for _,s,e in spans)/(workers*(spans[-1][2]-spans[0][1]))""",
+    ),
+    Mutant(
+        "ex21-1",
+        "spans of the same length count once",
+        """def utilisation(spans, workers):
+    first=min(s for _,s,_ in spans); last=max(e for *_,e in spans)
+    return sum({e-s for _,s,e in spans})/(workers*(last-first))""",
+    ),
+    Mutant(
+        "ex21-2",
+        "a task is put into a gap that its worker had earlier",
+        """def clock(tasks):
+    times={}
+    for t in tasks:
+        s=max([0,*(times[n][1] for n in t.after)])
+        own=sorted(times[o.name] for o in tasks if o.worker==t.worker and o.name in times)
+        for a,b in own:
+            if s+t.cost<=a: break
+            s=max(s,b)
+        times[t.name]=s,s+t.cost
+    return times""",
+    ),
+    Mutant(
+        "ex21-2",
+        "the requirement listed last decides",
+        """def clock(tasks):
+    times,free={},{}
+    for t in tasks:
+        s=max(free.get(t.worker,0), (times[t.after[-1]][1] if t.after else 0))
+        times[t.name]=s,s+t.cost
+        free[t.worker]=s+t.cost
+    return times""",
+    ),
+    Mutant(
+        "ex21-2",
+        "empties the caller's lists of requirements",
+        """def clock(tasks):
+    times,free={},{}
+    for t in tasks:
+        s=free.get(t.worker,0)
+        while t.after: s=max(s,times[t.after.pop()][1])
+        times[t.name]=s,s+t.cost
+        free[t.worker]=s+t.cost
+    return times""",
+    ),
+    Mutant(
+        "ex21-3",
+        "half a backward pass is rounded down",
+        """def locked(K,S,f,b):
+    return S*(K*f+(K-1)*b+b//2)
+def pairwise(K,S,f,b):
+    return S*(2*f+b)+(K-2)*f
+def local(K,S,f,b):
+    return S*(f+b/2)+(K-1)*f""",
+    ),
+    Mutant(
+        "ex21-4",
+        "whatever asks for a gradient is taken for a parameter",
+        """def saved_bytes(run, parameters):
+    own = {p.untyped_storage().data_ptr() for p in parameters}
+    sizes = {}
+    def pack(tensor):
+        if tensor.is_leaf and tensor.requires_grad: return tensor
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            sizes[storage.data_ptr()] = storage.nbytes()
+        return tensor
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        run()
+    return sum(sizes.values())""",
+    ),
+    Mutant(
+        "ex21-4",
+        "data that ask for no gradient are left out",
+        """def saved_bytes(run, parameters):
+    own = {p.untyped_storage().data_ptr() for p in parameters}
+    sizes = {}
+    def pack(tensor):
+        if not tensor.requires_grad: return tensor
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            sizes[storage.data_ptr()] = storage.nbytes()
+        return tensor
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        run()
+    return sum(sizes.values())""",
+    ),
+    Mutant(
+        "ex21-4",
+        "the largest storage, not all of them",
+        """def saved_bytes(run, parameters):
+    own = {p.untyped_storage().data_ptr() for p in parameters}
+    sizes = {}
+    def pack(tensor):
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            sizes[storage.data_ptr()] = storage.nbytes()
+        return tensor
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        run()
+    return max(sizes.values())""",
+    ),
+    Mutant(
+        "ex21-5",
+        "adds the entries up: what cancels has reached nobody",
+        """def reaches(losses, modules):
+    matrix = torch.zeros(len(losses), len(modules), dtype=torch.bool)
+    for j, loss in enumerate(losses):
+        for i, module in enumerate(modules):
+            own = [p for p in module.parameters() if p.requires_grad]
+            if not (own and loss.requires_grad):
+                continue
+            found = torch.autograd.grad(loss, own, retain_graph=True, allow_unused=True)
+            matrix[j, i] = any(g is not None and bool(g.sum() != 0) for g in found)
+    return matrix""",
+    ),
+    Mutant(
+        "ex21-5",
+        "only positive entries count",
+        """def reaches(losses, modules):
+    matrix = torch.zeros(len(losses), len(modules), dtype=torch.bool)
+    for j, loss in enumerate(losses):
+        for i, module in enumerate(modules):
+            own = [p for p in module.parameters() if p.requires_grad]
+            if not (own and loss.requires_grad):
+                continue
+            found = torch.autograd.grad(loss, own, retain_graph=True, allow_unused=True)
+            matrix[j, i] = any(g is not None and bool((g > 0).any()) for g in found)
+    return matrix""",
+    ),
+    Mutant(
+        "ex21-5",
+        "a faint gradient is taken for rounding",
+        """def reaches(losses, modules):
+    matrix = torch.zeros(len(losses), len(modules), dtype=torch.bool)
+    for j, loss in enumerate(losses):
+        for i, module in enumerate(modules):
+            own = [p for p in module.parameters() if p.requires_grad]
+            if not (own and loss.requires_grad):
+                continue
+            found = torch.autograd.grad(loss, own, retain_graph=True, allow_unused=True)
+            matrix[j, i] = any(g is not None and bool(g.abs().max() > 1e-8) for g in found)
+    return matrix""",
+    ),
+    Mutant(
+        "ex21-5",
+        "a gradient below 1e-12 is taken for rounding",
+        """def reaches(losses, modules):
+    matrix = torch.zeros(len(losses), len(modules), dtype=torch.bool)
+    for j, loss in enumerate(losses):
+        for i, module in enumerate(modules):
+            own = [p for p in module.parameters() if p.requires_grad]
+            if not (own and loss.requires_grad):
+                continue
+            found = torch.autograd.grad(loss, own, retain_graph=True, allow_unused=True)
+            matrix[j, i] = any(g is not None and bool(g.norm() > 1e-12) for g in found)
+    return matrix""",
+    ),
+    Mutant(
+        "ex21-5",
+        "every entry must be other than zero",
+        """def reaches(losses, modules):
+    matrix = torch.zeros(len(losses), len(modules), dtype=torch.bool)
+    for j, loss in enumerate(losses):
+        for i, module in enumerate(modules):
+            own = [p for p in module.parameters() if p.requires_grad]
+            if not (own and loss.requires_grad):
+                continue
+            found = torch.autograd.grad(loss, own, retain_graph=True, allow_unused=True)
+            matrix[j, i] = any(g is not None and bool(g.all()) for g in found)
+    return matrix""",
+    ),
+    Mutant(
+        "ex21-5",
+        "looks at the first entry only",
+        """def reaches(losses, modules):
+    matrix = torch.zeros(len(losses), len(modules), dtype=torch.bool)
+    for j, loss in enumerate(losses):
+        for i, module in enumerate(modules):
+            own = [p for p in module.parameters() if p.requires_grad]
+            if not (own and loss.requires_grad):
+                continue
+            found = torch.autograd.grad(loss, own, retain_graph=True, allow_unused=True)
+            matrix[j, i] = any(g is not None and bool(g.flatten()[0] != 0) for g in found)
+    return matrix""",
+    ),
+    Mutant(
+        "ex21-5",
+        "squares of small entries vanish in rounding",
+        """def reaches(losses, modules):
+    matrix = torch.zeros(len(losses), len(modules), dtype=torch.bool)
+    for j, loss in enumerate(losses):
+        for i, module in enumerate(modules):
+            own = [p for p in module.parameters() if p.requires_grad]
+            if not (own and loss.requires_grad):
+                continue
+            found = torch.autograd.grad(loss, own, retain_graph=True, allow_unused=True)
+            matrix[j, i] = any(g is not None and bool(g.square().sum() > 0) for g in found)
+    return matrix""",
+    ),
+    Mutant(
+        "ex21-5",
+        "the last question uses the graph up",
+        """def reaches(losses, modules):
+    matrix = torch.zeros(len(losses), len(modules), dtype=torch.bool)
+    for j, loss in enumerate(losses):
+        for i, module in enumerate(modules):
+            own = [p for p in module.parameters() if p.requires_grad]
+            if not (own and loss.requires_grad):
+                continue
+            found = torch.autograd.grad(loss, own, retain_graph=j < len(losses) - 1, allow_unused=True)
+            matrix[j, i] = any(g is not None and bool(g.any()) for g in found)
+    return matrix""",
+    ),
+    Mutant(
+        "ex21-5",
+        "leaves the modules in evaluation mode",
+        """def reaches(losses, modules):
+    matrix = torch.zeros(len(losses), len(modules), dtype=torch.bool)
+    for j, loss in enumerate(losses):
+        for i, module in enumerate(modules):
+            own = [p for p in module.parameters() if p.requires_grad]
+            if not (own and loss.requires_grad):
+                continue
+            found = torch.autograd.grad(loss, own, retain_graph=True, allow_unused=True)
+            matrix[j, i] = any(g is not None and bool(g.any()) for g in found)
+    [m.eval() for m in modules]
+    return matrix""",
+    ),
+    Mutant(
+        "ex21-6",
+        "the loss is a sum over the batch",
+        """def local_step(modules, heads, x, y):
+    h, losses = x, []
+    for module, head in zip(modules, heads, strict=True):
+        h = module(h.detach())
+        loss = cross_entropy(head(h), y, reduction='sum')
+        loss.backward()
+        losses.append(loss.item())
+    return losses""",
+    ),
+    Mutant(
+        "ex21-6",
+        "the loss of the first sample",
+        """def local_step(modules, heads, x, y):
+    h, losses = x, []
+    for module, head in zip(modules, heads, strict=True):
+        h = module(h.detach())
+        loss = cross_entropy(head(h)[:1], y[:1])
+        loss.backward()
+        losses.append(loss.item())
+    return losses""",
+    ),
+    Mutant(
+        "ex21-6",
+        "puts the modules into evaluation mode",
+        """def local_step(modules, heads, x, y):
+    h, losses = x, []
+    for module, head in zip(modules, heads, strict=True):
+        module.eval(); h = module(h.detach())
+        loss = cross_entropy(head(h), y)
+        loss.backward()
+        losses.append(loss.item())
+    return losses""",
+    ),
+    Mutant(
+        "ex21-6",
+        "switches off the data's gradient for good",
+        """def local_step(modules, heads, x, y):
+    x.requires_grad_(False)
+    h, losses = x, []
+    for module, head in zip(modules, heads, strict=True):
+        h = module(h.detach())
+        loss = cross_entropy(head(h), y)
+        loss.backward()
+        losses.append(loss.item())
+    return losses""",
+    ),
+    Mutant(
+        "ex21-7",
+        "the gradient that arrives is scaled to length one",
+        """class Recompute(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, segment, h):
+        ctx.segment, ctx.state = segment, torch.get_rng_state()
+        ctx.save_for_backward(h)
+        return segment(h)
+    @staticmethod
+    def backward(ctx, gradient):
+        (h,) = ctx.saved_tensors
+        h, now = h.detach().requires_grad_(), torch.get_rng_state()
+        torch.set_rng_state(ctx.state)
+        with torch.enable_grad():
+            out = ctx.segment(h)
+        torch.set_rng_state(now)
+        out.backward(gradient/gradient.norm())
+        return None, h.grad
+def checkpointed(segments, x):
+    h = x.clone().requires_grad_()
+    for segment in segments:
+        h = Recompute.apply(segment, h)
+    return h""",
+    ),
+    Mutant(
+        "ex21-7",
+        "the gradient that arrives is averaged over the batch",
+        """class Recompute(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, segment, h):
+        ctx.segment, ctx.state = segment, torch.get_rng_state()
+        ctx.save_for_backward(h)
+        return segment(h)
+    @staticmethod
+    def backward(ctx, gradient):
+        (h,) = ctx.saved_tensors
+        h, now = h.detach().requires_grad_(), torch.get_rng_state()
+        torch.set_rng_state(ctx.state)
+        with torch.enable_grad():
+            out = ctx.segment(h)
+        torch.set_rng_state(now)
+        out.backward(gradient.mean(0,keepdim=True).expand_as(out))
+        return None, h.grad
+def checkpointed(segments, x):
+    h = x.clone().requires_grad_()
+    for segment in segments:
+        h = Recompute.apply(segment, h)
+    return h""",
+    ),
+    Mutant(
+        "ex21-7",
+        "old gradients of the parameters are dropped",
+        """class Recompute(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, segment, h):
+        ctx.segment, ctx.state = segment, torch.get_rng_state()
+        ctx.save_for_backward(h)
+        return segment(h)
+    @staticmethod
+    def backward(ctx, gradient):
+        (h,) = ctx.saved_tensors
+        h, now = h.detach().requires_grad_(), torch.get_rng_state()
+        torch.set_rng_state(ctx.state)
+        with torch.enable_grad():
+            out = ctx.segment(h)
+        torch.set_rng_state(now)
+        for p in ctx.segment.parameters(): p.grad=None
+        out.backward(gradient)
+        return None, h.grad
+def checkpointed(segments, x):
+    h = x.clone().requires_grad_()
+    for segment in segments:
+        h = Recompute.apply(segment, h)
+    return h""",
+    ),
+    Mutant(
+        "ex21-7",
+        "the second run is in evaluation mode",
+        """class Recompute(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, segment, h):
+        ctx.segment, ctx.state = segment, torch.get_rng_state()
+        ctx.save_for_backward(h)
+        return segment(h)
+    @staticmethod
+    def backward(ctx, gradient):
+        (h,) = ctx.saved_tensors
+        h, now = h.detach().requires_grad_(), torch.get_rng_state()
+        torch.set_rng_state(ctx.state)
+        with torch.enable_grad():
+            out = ctx.segment.eval()(h)
+        torch.set_rng_state(now)
+        out.backward(gradient)
+        return None, h.grad
+def checkpointed(segments, x):
+    h = x.clone().requires_grad_()
+    for segment in segments:
+        h = Recompute.apply(segment, h)
+    return h""",
+    ),
+    Mutant(
+        "ex21-7",
+        "the graph of the second run is kept",
+        """class Recompute(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, segment, h):
+        ctx.segment, ctx.state = segment, torch.get_rng_state()
+        ctx.save_for_backward(h)
+        return segment(h)
+    @staticmethod
+    def backward(ctx, gradient):
+        (h,) = ctx.saved_tensors
+        h, now = h.detach().requires_grad_(), torch.get_rng_state()
+        torch.set_rng_state(ctx.state)
+        with torch.enable_grad():
+            out = ctx.segment(h)
+        torch.set_rng_state(now)
+        out.backward(gradient, retain_graph=True); ctx.segment.kept = out
+        return None, h.grad
+def checkpointed(segments, x):
+    h = x.clone().requires_grad_()
+    for segment in segments:
+        h = Recompute.apply(segment, h)
+    return h""",
+    ),
+    Mutant(
+        "ex21-8",
+        "the search for the budget skips one now and then",
+        """def best_cuts(inside, edge):
+    n, total = len(inside), [0, *accumulate(inside)]
+    def within(budget):
+        kept, origin = [0] + [math.inf] * n, [0] * (n + 1)
+        for j in range(1, n + 1):
+            for i in range(j):
+                held = kept[i] + edge[i]
+                if held + total[j] - total[i] <= budget and held < kept[j]:
+                    kept[j], origin[j] = held, i
+        if kept[n] == math.inf:
+            return None
+        starts, j = [], n
+        while j > 0:
+            j = origin[j]
+            starts.insert(0, j)
+        return starts
+    low, high = 0, peak_of([0], inside, edge)
+    while low < high:
+        middle = (low + high) // 2
+        if within(middle) is None:
+            low = middle + 2
+        else:
+            high = middle
+    return within(low) or [0]""",
+    ),
+    Mutant(
+        "ex21-8",
+        "keeps the least peak of every beginning, and not its checkpoints",
+        """def best_cuts(inside, edge):
+    n=len(inside)
+    best=[(0,0,[])]
+    for j in range(1,n+1):
+        best.append(min((max(best[i][0],best[i][1]+edge[i]+sum(inside[i:j])),best[i][1]+edge[i],best[i][2]+[i]) for i in range(j)))
+    return best[n][2]""",
+    ),
 ]
 
 ALTERNATIVES = [
@@ -1134,5 +1581,66 @@ def local_step(modules, heads, x, y):
         fronts.append(front)
     return min(fronts[n], key=lambda option: option[1])[2]
 """,
+    ),
+    Alternative(
+        "ex21-1",
+        "columns of the table, and fsum",
+        """def utilisation(spans, workers):
+    _,s,e=zip(*spans)
+    return math.fsum(b-a for a,b in zip(s,e))/workers/(max(e)-min(s))""",
+    ),
+    Alternative(
+        "ex21-5",
+        "counts the entries",
+        """def reaches(losses, modules):
+    matrix = torch.zeros(len(losses), len(modules), dtype=torch.bool)
+    for j, loss in enumerate(losses):
+        for i, module in enumerate(modules):
+            own = [p for p in module.parameters() if p.requires_grad]
+            if not (own and loss.requires_grad):
+                continue
+            found = torch.autograd.grad(loss, own, retain_graph=True, allow_unused=True)
+            matrix[j, i] = any(g is not None and bool(g.count_nonzero()) for g in found)
+    return matrix""",
+    ),
+    Alternative(
+        "ex21-6",
+        "the loss written out",
+        """def local_step(modules, heads, x, y):
+    h, losses = x, []
+    for module, head in zip(modules, heads, strict=True):
+        h = module(h.detach())
+        loss = -head(h).log_softmax(1)[torch.arange(len(y)), y].mean()
+        loss.backward()
+        losses.append(loss.item())
+    return losses""",
+    ),
+    Alternative(
+        "ex21-8",
+        "a tuple of starts",
+        """def best_cuts(inside, edge):
+    n, total = len(inside), [0, *accumulate(inside)]
+    def within(budget):
+        kept, origin = [0] + [math.inf] * n, [0] * (n + 1)
+        for j in range(1, n + 1):
+            for i in range(j):
+                held = kept[i] + edge[i]
+                if held + total[j] - total[i] <= budget and held < kept[j]:
+                    kept[j], origin[j] = held, i
+        if kept[n] == math.inf:
+            return None
+        starts, j = [], n
+        while j > 0:
+            j = origin[j]
+            starts.insert(0, j)
+        return tuple(starts)
+    low, high = 0, peak_of([0], inside, edge)
+    while low < high:
+        middle = (low + high) // 2
+        if within(middle) is None:
+            low = middle + 1
+        else:
+            high = middle
+    return within(low) or [0]""",
     ),
 ]

@@ -734,6 +734,299 @@ MUTANTS = [
             ),
         ),
     ),
+    Mutant(
+        "ex23-1",
+        "takers by the rule of the middle, also at the end",
+        """def target(k,n,K):
+    return min(k+min(n,K-k)-1,K-1)
+def takers(j,n,K):
+    return [k for k in range(K) if k+n-1==j]""",
+    ),
+    Mutant(
+        "ex23-2",
+        "the gradient of the square without its factor one half",
+        """def chain_gradients(w, a, x, y, n):
+    K, scale = len(w), [*a, 1.0]
+    h = [x]
+    for weight in w:
+        h.append(weight * h[-1])
+    errors = [scale[k] * h[k + 1] - y for k in range(K)]
+    for_w = []
+    for k in range(K):
+        j = target(k, n, K)
+        for_w.append(2*errors[j] * scale[j] * math.prod(w[k + 1 : j + 1]) * h[k])
+    return for_w, [2*errors[k]*h[k+1] for k in range(K - 1)]""",
+    ),
+    Mutant(
+        "ex23-2",
+        "the credit passes all heads on its way",
+        """def chain_gradients(w, a, x, y, n):
+    K, scale = len(w), [*a, 1.0]
+    h = [x]
+    for weight in w:
+        h.append(weight * h[-1])
+    errors = [scale[k] * h[k + 1] - y for k in range(K)]
+    for_w = []
+    for k in range(K):
+        j = target(k, n, K)
+        for_w.append(errors[j] * math.prod(scale[k:j+1]) * math.prod(w[k + 1 : j + 1]) * h[k])
+    return for_w, [errors[k]*h[k+1] for k in range(K - 1)]""",
+    ),
+    Mutant(
+        "ex23-2",
+        "a head is multiplied into its own gradient",
+        """def chain_gradients(w, a, x, y, n):
+    K, scale = len(w), [*a, 1.0]
+    h = [x]
+    for weight in w:
+        h.append(weight * h[-1])
+    errors = [scale[k] * h[k + 1] - y for k in range(K)]
+    for_w = []
+    for k in range(K):
+        j = target(k, n, K)
+        for_w.append(errors[j] * scale[j] * math.prod(w[k + 1 : j + 1]) * h[k])
+    return for_w, [errors[k]*h[k+1]*scale[k] for k in range(K - 1)]""",
+    ),
+    Mutant(
+        "ex23-2",
+        "appends the last head's one to the caller's list",
+        """def chain_gradients(w, a, x, y, n):
+    K, scale = len(w), a
+    a.append(1.0); h = [x]
+    for weight in w:
+        h.append(weight * h[-1])
+    errors = [scale[k] * h[k + 1] - y for k in range(K)]
+    for_w = []
+    for k in range(K):
+        j = target(k, n, K)
+        for_w.append(errors[j] * scale[j] * math.prod(w[k + 1 : j + 1]) * h[k])
+    return for_w, [errors[k]*h[k+1] for k in range(K - 1)]""",
+    ),
+    Mutant(
+        "ex23-3",
+        "losses are divided by their number",
+        """def interlocked(blocks, heads, x, y, n):
+    losses, h = [], x
+    for block, head in zip(blocks, heads, strict=True):
+        h = block(h)
+        losses.append(cross_entropy(head(h), y)/len(blocks))
+    def pull(loss, part):
+        own = list(part.parameters())
+        return list(torch.autograd.grad(loss, own, retain_graph=True)) if own else []
+    K = len(blocks)
+    for_blocks = [pull(losses[target(k, n, K)], blocks[k]) for k in range(K)]
+    for_heads = [pull(losses[k], heads[k]) for k in range(K)]
+    return for_blocks, for_heads""",
+    ),
+    Mutant(
+        "ex23-3",
+        "gradients are scaled to length one",
+        """def interlocked(blocks, heads, x, y, n):
+    losses, h = [], x
+    for block, head in zip(blocks, heads, strict=True):
+        h = block(h)
+        losses.append(cross_entropy(head(h), y))
+    def pull(loss, part):
+        own = list(part.parameters())
+        return list(torch.autograd.grad(loss, own, retain_graph=True)) if own else []
+    K = len(blocks)
+    for_blocks = [pull(losses[target(k, n, K)], blocks[k]) for k in range(K)]
+    for_heads = [pull(losses[k], heads[k]) for k in range(K)]
+    for_blocks=[[g/g.norm() for g in b] for b in for_blocks]
+    return for_blocks, for_heads""",
+    ),
+    Mutant(
+        "ex23-3",
+        "biases take nothing",
+        """def interlocked(blocks, heads, x, y, n):
+    losses, h = [], x
+    for block, head in zip(blocks, heads, strict=True):
+        h = block(h)
+        losses.append(cross_entropy(head(h), y))
+    def pull(loss, part):
+        own = list(part.parameters())
+        return list(torch.autograd.grad(loss, own, retain_graph=True)) if own else []
+    K = len(blocks)
+    for_blocks = [pull(losses[target(k, n, K)], blocks[k]) for k in range(K)]
+    for_heads = [pull(losses[k], heads[k]) for k in range(K)]
+    for_blocks=[[b[0], 0*b[1]] for b in for_blocks]
+    return for_blocks, for_heads""",
+    ),
+    Mutant(
+        "ex23-3",
+        "leaves the blocks in evaluation mode",
+        """def interlocked(blocks, heads, x, y, n):
+    losses, h = [], x
+    [b.eval() for b in blocks]
+    for block, head in zip(blocks, heads, strict=True):
+        h = block(h)
+        losses.append(cross_entropy(head(h), y))
+    def pull(loss, part):
+        own = list(part.parameters())
+        return list(torch.autograd.grad(loss, own, retain_graph=True)) if own else []
+    K = len(blocks)
+    for_blocks = [pull(losses[target(k, n, K)], blocks[k]) for k in range(K)]
+    for_heads = [pull(losses[k], heads[k]) for k in range(K)]
+    return for_blocks, for_heads""",
+    ),
+    Mutant(
+        "ex23-3",
+        "the losses of the first sample",
+        """def interlocked(blocks, heads, x, y, n):
+    losses, h = [], x
+    for block, head in zip(blocks, heads, strict=True):
+        h = block(h)
+        losses.append(cross_entropy(head(h[:1]), y[:1]))
+    def pull(loss, part):
+        own = list(part.parameters())
+        return list(torch.autograd.grad(loss, own, retain_graph=True)) if own else []
+    K = len(blocks)
+    for_blocks = [pull(losses[target(k, n, K)], blocks[k]) for k in range(K)]
+    for_heads = [pull(losses[k], heads[k]) for k in range(K)]
+    return for_blocks, for_heads""",
+    ),
+    Mutant(
+        "ex23-4",
+        "looks at the first entry only",
+        """def declared(n, K):
+    j, i = torch.meshgrid(torch.arange(K), torch.arange(K), indexing="ij")
+    takes = j == (i + n - 1).clamp(max=K - 1)
+    return takes, (j - n < i) & (i <= j)
+def measured(step, K):
+    s=step(torch.zeros(K)); return torch.stack([torch.tensor([bool(g[0]!=t[0]) for g,t in zip(step(wt),s)]) for wt in torch.eye(K)])""",
+    ),
+    Mutant(
+        "ex23-4",
+        "compares the sums of the entries",
+        """def declared(n, K):
+    j, i = torch.meshgrid(torch.arange(K), torch.arange(K), indexing="ij")
+    takes = j == (i + n - 1).clamp(max=K - 1)
+    return takes, (j - n < i) & (i <= j)
+def measured(step, K):
+    s=step(torch.zeros(K)); return torch.stack([torch.tensor([bool(g.sum()!=t.sum()) for g,t in zip(step(wt),s)]) for wt in torch.eye(K)])""",
+    ),
+    Mutant(
+        "ex23-4",
+        "compares the lengths",
+        """def declared(n, K):
+    j, i = torch.meshgrid(torch.arange(K), torch.arange(K), indexing="ij")
+    takes = j == (i + n - 1).clamp(max=K - 1)
+    return takes, (j - n < i) & (i <= j)
+def measured(step, K):
+    s=step(torch.zeros(K)); return torch.stack([torch.tensor([bool(g.norm()!=t.norm()) for g,t in zip(step(wt),s)]) for wt in torch.eye(K)])""",
+    ),
+    Mutant(
+        "ex23-4",
+        "losses that were switched on stay on",
+        """def declared(n, K):
+    j, i = torch.meshgrid(torch.arange(K), torch.arange(K), indexing="ij")
+    takes = j == (i + n - 1).clamp(max=K - 1)
+    return takes, (j - n < i) & (i <= j)
+def measured(step, K):
+    wt=torch.zeros(K); s=step(wt); out=[]
+    for j in range(K):
+        wt[j]=1
+        out.append(torch.tensor([bool((g!=t).any()) for g,t in zip(step(wt),s)]))
+    return torch.stack(out)""",
+    ),
+    Mutant(
+        "ex23-5",
+        "divides by the mean of the squared lengths",
+        """def alignment(ours, theirs):
+    cosines = []
+    for one, other in zip(ours, theirs, strict=True):
+        lengths = (inner(one, one) + inner(other, other))/2
+        cosines.append(inner(one, other) / lengths if lengths > 0 else math.nan)
+    return torch.tensor(cosines)""",
+    ),
+    Mutant(
+        "ex23-5",
+        "negative cosines are set to zero",
+        """def alignment(ours, theirs):
+    cosines = []
+    for one, other in zip(ours, theirs, strict=True):
+        lengths = math.sqrt(inner(one, one)) * math.sqrt(inner(other, other))
+        cosines.append(inner(one, other) / lengths if lengths > 0 else math.nan)
+    return torch.tensor(cosines).clamp(0,1)""",
+    ),
+    Mutant(
+        "ex23-5",
+        "the angle, not its cosine",
+        """def alignment(ours, theirs):
+    cosines = []
+    for one, other in zip(ours, theirs, strict=True):
+        lengths = math.sqrt(inner(one, one)) * math.sqrt(inner(other, other))
+        cosines.append(inner(one, other) / lengths if lengths > 0 else math.nan)
+    return torch.tensor(cosines).clamp(-1,1).acos()""",
+    ),
+    Mutant(
+        "ex23-6",
+        "nobody spends time on passing the credit on",
+        """def peak(n, graphs, heads):
+    K, held, most = len(graphs), set(), 0
+    for j in range(K):
+        held.add(j)
+        most = max(most, sum(graphs[k] for k in held) + heads[j])
+        held -= set(takers(j, n, K))
+    return most
+def update_times(n, K, F, B):
+    times = []
+    for k in range(K):
+        j = target(k, n, K)
+        times.append((j + 1) * F + (j - k) * B / 2 + B / 2)
+    return times""",
+    ),
+    Mutant(
+        "ex23-6",
+        "the times in rising order, not by module",
+        """def peak(n, graphs, heads):
+    K, held, most = len(graphs), set(), 0
+    for j in range(K):
+        held.add(j)
+        most = max(most, sum(graphs[k] for k in held) + heads[j])
+        held -= set(takers(j, n, K))
+    return most
+def update_times(n, K, F, B):
+    times = []
+    for k in range(K):
+        j = target(k, n, K)
+        times.append((j + 1) * F + (j - k) * B / 2 + (B / 2 if k > takers(j, n, K)[0] else 0.0) + B / 2)
+    return sorted(times)""",
+    ),
+    Mutant(
+        "ex23-6",
+        "every module but the first passes",
+        """def peak(n, graphs, heads):
+    K, held, most = len(graphs), set(), 0
+    for j in range(K):
+        held.add(j)
+        most = max(most, sum(graphs[k] for k in held) + heads[j])
+        held -= set(takers(j, n, K))
+    return most
+def update_times(n, K, F, B):
+    times = []
+    for k in range(K):
+        j = target(k, n, K)
+        times.append((j + 1) * F + (j - k) * B / 2 + (B / 2 if k > 0 else 0.0) + B / 2)
+    return times""",
+    ),
+    Mutant(
+        "ex23-6",
+        "the largest head so far on top",
+        """def peak(n, graphs, heads):
+    K, held, most = len(graphs), set(), 0
+    for j in range(K):
+        held.add(j)
+        most = max(most, sum(graphs[k] for k in held) + max(heads[: j + 1]))
+        held -= set(takers(j, n, K))
+    return most
+def update_times(n, K, F, B):
+    times = []
+    for k in range(K):
+        j = target(k, n, K)
+        times.append((j + 1) * F + (j - k) * B / 2 + (B / 2 if k > takers(j, n, K)[0] else 0.0) + B / 2)
+    return times""",
+    ),
 ]
 
 ALTERNATIVES = [
@@ -1064,5 +1357,21 @@ def interlocking_step(blocks, heads, optimisers, x, y, n):
         settle(j, tip.grad)
     return losses
 """,
+    ),
+    Alternative(
+        "ex23-3",
+        "tuples in place of lists",
+        """def interlocked(blocks, heads, x, y, n):
+    losses, h = [], x
+    for block, head in zip(blocks, heads, strict=True):
+        h = block(h)
+        losses.append(cross_entropy(head(h), y))
+    def pull(loss, part):
+        own = list(part.parameters())
+        return torch.autograd.grad(loss, own, retain_graph=True) if own else ()
+    K = len(blocks)
+    for_blocks = [pull(losses[target(k, n, K)], blocks[k]) for k in range(K)]
+    for_heads = [pull(losses[k], heads[k]) for k in range(K)]
+    return for_blocks, for_heads""",
     ),
 ]

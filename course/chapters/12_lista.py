@@ -1060,7 +1060,7 @@ assert all(torch.equal(x, -b) for (_, x), b in zip(seen, batches, strict=True)),
 )
 assert torch.allclose(line.w.grad, batches[-1].sum()), (
     "the gradient left over is not that of the last batch alone: do gradients pile up "
-    "from step to step?"
+    "from step to step, or are they changed before the step?"
 )
 assert history[0] == 0.0 and history == sorted(history, reverse=True), (
     "this loss pushes w down, the measure says w: does the optimiser step, downhill?"

@@ -1234,7 +1234,8 @@ detached_sum_step(nets, heads, x, y)
 for p, g in zip(own, gradients, strict=True):
     assert g is not None, "modules and heads all get a gradient, from their own loss"
     assert torch.allclose(g, p.grad, rtol=0, atol=1e-12), (
-        "the gradients are not those of each module's own loss: where is the cut?"
+        "the gradients are not those of each module's own loss, a mean over the batch: "
+        "where is the cut, and what goes backward?"
     )
 assert len(losses) == 4, "one loss per module"
 meter, trap = (

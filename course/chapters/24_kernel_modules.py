@@ -641,7 +641,9 @@ for seed, (half, d) in enumerate([(3, 2), (5, 9), (8, 3), (1, 2)]):
     z = functional.normalize(z, dim=1)
     m_plus, m_minus = z[y > 0].mean(dim=0), z[y < 0].mean(dim=0)
     for lam in (0.01, 0.3, 2.0):
+        given = z.clone()
         risk, bound = output_risk(z, y, lam), risk_bound(z @ z.T, same, lam)
+        assert torch.equal(z, given), "the features that were handed over have changed"
         leaf = torch.zeros(d + 1, requires_grad=True)  # w and b, found by descent
         descent = torch.optim.LBFGS(
             [leaf], max_iter=300, tolerance_grad=1e-11, line_search_fn="strong_wolfe"

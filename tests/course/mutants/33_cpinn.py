@@ -375,6 +375,137 @@ MUTANTS = [
         "the first network for everybody",
         ("(h @ W + b)", "(h @ W[:1] + b[:1])"),
     ),
+    # ideas that the tests let pass once, and their neighbours
+    slip(
+        1,
+        "a tolerance: points close before a cut count as on it",
+        ("torch.tensor(positions)", "torch.tensor(positions) - 1e-9"),
+    ),
+    slip(
+        1,
+        "compares in single precision",
+        (
+            "x[:, axis, None] >= torch.tensor(positions)",
+            "x[:, axis, None].float() >= torch.tensor(positions).float()",
+        ),
+    ),
+    slip(
+        2,
+        "the chapter's own cut, whatever is asked for",
+        ("shift * x / cut", "shift * x / CUT"),
+        ("(1 - x) / (1 - cut)", "(1 - x) / (1 - CUT)"),
+    ),
+    slip(
+        2,
+        "the kink by difference quotients",
+        (
+            "    return -shift / (cut * (1 - cut))",
+            "    left, right = two_halves(exact, cut, value)\n"
+            "    at, h = torch.tensor([[cut]]), 1e-6\n"
+            "    ahead = (right(at + h) - right(at)) / h\n"
+            "    return (ahead - (left(at) - left(at - h)) / h).item()",
+        ),
+    ),
+    slip(
+        2,
+        "the value at the cut is held as a part of a graph that x has cut",
+        ("exact(x) + shift * x / cut", "exact(x.detach()) + shift * x / cut"),
+    ),
+    slip(
+        3,
+        "half of the right side is a target without gradient",
+        (
+            "- through(flux_right, right)",
+            "- (through(flux_right, right) + through(flux_right, right).detach()) / 2",
+        ),
+    ),
+    slip(
+        3,
+        "the right side's slope is a constant to its network",
+        (
+            "    return through(flux_left, left) - through(flux_right, right)",
+            "    def still(x, u, p):\n        return flux_right(x, u, p.detach())\n\n"
+            "    return through(flux_left, left) - through(still, right)",
+        ),
+    ),
+    slip(
+        4,
+        "Simpson's rule, which is exact for cubics only",
+        (
+            "    a, b, t0, t1 = box\n",
+            "    a, b, t0, t1 = box\n\n"
+            "    def gauss(a, b):\n"
+            "        x = torch.tensor([a, (a + b) / 2, b])\n"
+            "        return x, (b - a) / 6 * torch.tensor([1.0, 4.0, 1.0])\n",
+        ),
+    ),
+    slip(
+        4,
+        "outflow per area of the box",
+        (
+            "max(abs(outflow(f, u, box)) for box in boxes)",
+            "max(\n            abs(outflow(f, u, (a, b, s, t))) / ((b - a) * (t - s))\n"
+            "            for a, b, s, t in boxes\n        )",
+        ),
+    ),
+    slip(
+        5,
+        "jumps that drag a graph along",
+        (
+            "F = law.flux(ends, jet.u, jet.p).detach().flatten()",
+            "F = law.flux(ends, jet.u, jet.p).flatten()",
+        ),
+        (
+            "torch.stack(D), torch.tensor(jumps)",
+            "torch.stack(D).detach(), torch.stack(jumps) if jumps else torch.zeros(0)",
+        ),
+    ),
+    slip(
+        5,
+        "every source reads the first network",
+        (
+            "law.source(x[:, None], u(x[:, None]))",
+            "law.source(x[:, None], pieces[0](x[:, None]))",
+        ),
+    ),
+    slip(
+        5,
+        "the source by the trapezoidal rule",
+        (
+            "x, w = gauss(a, b)",
+            "x = torch.linspace(a, b, 2001)\n"
+            "        w = torch.full((2001,), (b - a) / 2000)\n"
+            "        w[[0, -1]] /= 2",
+        ),
+    ),
+    slip(
+        6,
+        "half of every residual is a constant",
+        (
+            'terms["residual"].append(law.strong_residual(x, jet))',
+            'r = law.strong_residual(x, jet)\n        terms["residual"].append((r + r.detach()) / 2)',
+        ),
+    ),
+    slip(
+        6,
+        "the flux of the right network is a target",
+        (
+            "couple(laws[q], left, laws[p], right, x, normal))",
+            "couple(laws[q], left, laws[p], right, x, normal) / 2\n"
+            "            + couple(laws[q], left, laws[p], right, x, normal).detach() / 2)",
+        ),
+    ),
+    slip(7, "the biases learn nothing", ("h @ W + b)", "h @ W + b.detach())")),
+    slip(
+        7,
+        "half of the last layer is a constant",
+        ("h @ layers[-1][0] +", "h @ (layers[-1][0] + layers[-1][0].detach()) / 2 +"),
+    ),
+    slip(
+        7,
+        "boxes of the previous subdomain's size",
+        ("/ (high - low)", "/ (upper - lower).roll(1, 0)[index]"),
+    ),
 ]
 
 ALTERNATIVES = [
@@ -616,6 +747,107 @@ def conserving(fluxes, u, boxes):
         h = torch.baddbmm(b, h, W)
         h = h.tanh() if k + 1 < len(layers) else h
     return h[index, place]
+""",
+    ),
+    Alternative(
+        "ex33-1",
+        "parts as a table of boxes",
+        """def locate(x, cuts):
+    edges = [[-math.inf, *c, math.inf] for c in cuts]
+    index = x.new_zeros(len(x)).long()
+    for q, box in enumerate(itertools.product(*[range(len(c) + 1) for c in cuts])):
+        inside = torch.ones(len(x), dtype=torch.bool)
+        for axis, k in enumerate(box):
+            inside &= x[:, axis] >= edges[axis][k]
+            inside &= x[:, axis] < edges[axis][k + 1]
+        index[inside] = q
+    return index
+""".replace("def locate", "import itertools\n\n\ndef locate"),
+    ),
+    Alternative(
+        "ex33-2",
+        "straight lines through two points",
+        """def two_halves(exact, cut, value):
+    there = float(exact(torch.tensor([[cut]])))
+    slopes = (value - there) / cut, (there - value) / (1 - cut)
+
+    def half(slope):
+        return lambda x: exact(x) + (value - there) + slope * (x - cut)
+
+    return half(slopes[0]), half(slopes[1])
+
+
+def kink(exact, cut, value):
+    d = float(exact(torch.tensor([[cut]]))) - value
+    return d / cut + d / (1 - cut)
+""",
+    ),
+    Alternative(
+        "ex33-3",
+        "point by point, by functional transforms",
+        """def flux_jump(flux_left, left, flux_right, right, x, normal):
+    def normal_flux(flux, u):
+        def one(y):
+            return u(y[None])[0, 0]
+
+        p = torch.func.vmap(torch.func.grad(one))(x)
+        return torch.einsum("nkd,nd->nk", flux(x, u(x), p[:, None]), normal)
+
+    with torch.enable_grad():
+        return normal_flux(flux_left, left) - normal_flux(flux_right, right)
+""",
+    ),
+    Alternative(
+        "ex33-4",
+        "normals of a box",
+        """def outflow(f, u, box):
+    (a, b, t0, t1), total = box, 0.0
+    x, along = gauss(a, b, 48)
+    t, during = gauss(t0, t1, 48)
+    for out, where in ((-1, a), (1, b)):
+        points = torch.cartesian_prod(torch.tensor([where]), t)
+        jet = pinn.jet_of(u, points, pinn.Wanted.all(2))
+        through = f(jet.u, jet.p[:, 0, :1], jet.H[:, 0, 0, :1])
+        total += out * (during[:, None] * through).sum().item()
+    for out, when in ((-1, t0), (1, t1)):
+        points = torch.cartesian_prod(x, torch.tensor([when]))
+        total += out * (along[:, None] * u(points)).sum().item()
+    return total
+
+
+def conserving(fluxes, u, boxes):
+    def worst(name):
+        return max(map(abs, (outflow(fluxes[name], u, box) for box in boxes)))
+
+    return sorted(fluxes, key=worst)[0]
+""",
+    ),
+    Alternative(
+        "ex33-6",
+        "a comprehension for each list",
+        """def cpinn_terms(laws, pieces, points, faces, couple):
+    sides = [(pieces[q](x), pieces[p](x)) for q, p, x, _ in faces]
+    return {
+        "average": [v - (l + r) * 0.5 for l, r in sides for v in (l, r)],
+        "coupling": [
+            couple(laws[q], pieces[q], laws[p], pieces[p], x, n) for q, p, x, n in faces
+        ],
+        "residual": [
+            law.strong_residual(x, pinn.jet_of(u, x, law.wanted))
+            for law, u, x in zip(laws, pieces, points)
+        ],
+    }
+""",
+    ),
+    Alternative(
+        "ex33-7",
+        "every network at every point, and then a choice",
+        """def batched(layers, lower, upper, x, index):
+    h = 2 * (x - lower[:, None]) / (upper - lower)[:, None] - 1
+    for W, b in layers[:-1]:
+        h = torch.tanh(torch.matmul(h, W) + b)
+    W, b = layers[-1]
+    return (torch.matmul(h, W) + b)[index, torch.arange(len(x))]
 """,
     ),
 ]

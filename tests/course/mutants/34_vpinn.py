@@ -164,9 +164,44 @@ WRONG = [
     ("ex34-9", "no damping", ("lam * torch.eye(m)", "1e-14 * torch.eye(m)"), ("lam * torch.eye(n)", "1e-14 * torch.eye(n)")),
     ("ex34-9", "gradient step", ("    m, n = J.shape\n", "    return -J.T @ r / (1 + lam)\n    m, n = J.shape\n")),
     ("ex34-9", "damping squared", ("lam * torch", "lam**2 * torch")),
+    # ideas that the tests let pass once, and their neighbours
+    ("ex34-1", "a tolerance of 1e-7", ("> 1e-10", "> 1e-7")),
+    ("ex34-1", "asks for the last digit", ("> 1e-10", "> 1e-13")),
+    ("ex34-1", "hands back a tensor, not a number", ("int(wrong[0]) - 1", "wrong[0, 0] - 1")),
+    ("ex34-2", "differentiates by difference quotients", ("factor * dP[1:-1]", "factor * (pinn.legendre(K + 1, x + 1e-5)[0] - pinn.legendre(K + 1, x - 1e-5)[0])[1:-1] / 2e-5")),
+    ("ex34-2", "bubbles of unit energy, which come later", ("P[2:] - P[:-2], factor * P[1:-1], factor * dP[1:-1]", "(P[2:] - P[:-2]) / (2 * factor).sqrt(), factor * P[1:-1] / (2 * factor).sqrt(), factor * dP[1:-1] / (2 * factor).sqrt()")),
+    ("ex34-3", "scales the bubbles only", ("v, dv / J, ddv / J**2", "v, torch.cat([dv[:2], dv[2:] / J]), ddv / J**2")),
+    ("ex34-3", "an element that starts at the middle", ("a + J * (xi + 1)", "(a + b) / 2 + J * (xi + 1)")),
+    ("ex34-4", "the chapter's fine rule, whatever is given", ("    e = on_element", "    rule = fine\n    e = on_element")),
+    ("ex34-4", "takes the outermost quadrature points for the ends", ("u(ends.x)", "u(e.x[[0, -1]])")),
+    ("ex34-4", "forgets the hats' share of the flow", ("    flow = ends.v @ (sign * slope)\n", "    flow = ends.v @ (sign * slope)\n    flow[:2] = 0\n")),
+    ("ex34-5", "degree of u times v, without any derivative", ("p + K - 1", "p + K + 1")),
+    ("ex34-5", "a number with a decimal point", ("math.ceil((degree + lost) / 2)", "float(math.ceil((degree + lost) / 2))")),
+    ("ex34-7", "the rule of its own, whatever is given", ("    x, _, V", "    rule = pinn.gauss_legendre(60)\n    x, _, V")),
+    ("ex34-7", "the load of a hat at its vertex", ("load = rises[:-1] + falls[1:]", "load = s(edges[1:-1]) * (h[:-1] + h[1:]) / 2")),
+    ("ex34-7", "an even mesh", ("h = s(x), edges[1:] - edges[:-1]", "h = s(x), (edges[-1] - edges[:1]).repeat(len(edges) - 1) / (len(edges) - 1)")),
+    ("ex34-8", "the rule of its own, whatever is given", ("    x, _, V", "    rule = pinn.gauss_legendre(150)\n    x, _, V")),
+    ("ex34-8", "a share of the whole energy, not of what is missed", ('beyond = torch.einsum("ekq,eq->ek", V[:, K:], s(x))', 'every = torch.einsum("ekq,eq->ek", V, s(x))\n    beyond = every[:, K:]'), ("share * squares.sum()", "share * every.square().sum()")),
+    ("ex34-8", "at most half of the elements at once", ("    middles =", "    marked = marked[: max(1, len(squares) // 2)]\n    middles =")),
+    ("ex34-9", "keeps the damping above a fixed number", ("    m, n", "    lam = max(lam, 1e-10)\n    m, n")),
+    ("ex34-9", "drops the damping where it is small", ("    m, n", "    if lam < 1e-6:\n        return -torch.linalg.pinv(J) @ r\n    m, n")),
+    ("ex34-9", "the gradient of the mean square, damped alike", ("lam * torch.eye(m)", "m * lam * torch.eye(m)"), ("lam * torch.eye(n)", "m * lam * torch.eye(n)")),
 ]  # fmt: skip
 
+LOOP = """def assemble(edges, K, rule):
+    k = torch.arange(1, K + 1)
+    xs, Ds, Vs = [], [], []
+    for a, b in zip(edges[:-1], edges[1:], strict=True):
+        e = on_element(a, b, K, rule.nodes)
+        scale = (e.J / (2 * (2 * k + 1))).sqrt()[:, None]
+        xs.append(e.x)
+        Ds.append(scale * e.dv[2:] * e.J * rule.weights)
+        Vs.append(scale * e.v[2:] * e.J * rule.weights)
+    return torch.stack(xs), torch.stack(Ds), torch.stack(Vs)
+"""
+
 MUTANTS = [Mutant(n, idea, changed(CODE[n], *pairs)) for n, idea, *pairs in WRONG]
+MUTANTS += [Mutant("ex34-6", "a loop over the elements, right but slow", LOOP)]
 
 ALTERNATIVES = [
     Alternative(
@@ -293,17 +328,15 @@ ALTERNATIVES = [
     ),
     Alternative(
         "ex34-6",
-        "a loop over elements, slow but right",
+        "each test over the root of its energy",
         """def assemble(edges, K, rule):
-    k = torch.arange(1, K + 1)
-    xs, Ds, Vs = [], [], []
-    for a, b in zip(edges[:-1], edges[1:], strict=True):
-        e = on_element(a, b, K, rule.nodes)
-        scale = (e.J / (2 * (2 * k + 1))).sqrt()[:, None]
-        xs.append(e.x)
-        Ds.append(scale * e.dv[2:] * e.J * rule.weights)
-        Vs.append(scale * e.v[2:] * e.J * rule.weights)
-    return torch.stack(xs), torch.stack(Ds), torch.stack(Vs)
+    a, b = edges[:-1].reshape(-1, 1, 1), edges[1:].reshape(-1, 1, 1)
+    v, dv, _ = (f[2:] for f in tests(K, rule.nodes))
+    k = torch.arange(1, K + 1)[:, None]
+    energy = (2 * k + 1) * 4 / (b - a)
+    w = (b - a) / 2 * rule.weights
+    x = (a + (b - a) * (rule.nodes + 1) / 2)[:, 0]
+    return x, dv * 2 / (b - a) * w / energy.sqrt(), v * w / energy.sqrt()
 """,
     ),
     Alternative(
@@ -404,6 +437,49 @@ ALTERNATIVES = [
         """def lm_step(r, J, lam):
     U, S, Vh = torch.linalg.svd(J, full_matrices=False)
     return -Vh.T @ (S / (S**2 + lam) * (U.T @ r))
+""",
+    ),
+    Alternative(
+        "ex34-3",
+        "each function by its own chain rule",
+        """def on_element(a, b, K, xi):
+    slope = 2 / (b - a)  # of xi as a function of x
+    v, dv, ddv = tests(K, xi)
+    return Element(b + (xi - 1) / slope, 1 / slope, v, slope * dv, slope * slope * ddv)
+""",
+    ),
+    Alternative(
+        "ex34-4",
+        "from the form before, by what one integration moves",
+        """def weak(u, s, a, b, K, rule, parts):
+    e = on_element(a, b, K, rule.nodes)
+    left, right = (on_element(a, b, K, torch.tensor([z])) for z in (-1.0, 1.0))
+    f, g = [(-e.v, 2), (e.dv, 1), (-e.ddv, 0)][parts]
+    R = (f * u(e.x)[g] - e.v * s(e.x)) @ rule.weights * e.J
+    if parts > 0:
+        R = R - right.v[:, 0] * u(right.x)[1] + left.v[:, 0] * u(left.x)[1]
+    if parts > 1:
+        R = R + right.dv[:, 0] * u(right.x)[0] - left.dv[:, 0] * u(left.x)[0]
+    return R
+""",
+    ),
+    Alternative(
+        "ex34-7",
+        "every element's matrix in one table",
+        """def galerkin(edges, K, rule, s, left, right):
+    x, _, V = assemble(edges, K, rule)
+    h, E = edges.diff(), len(edges) - 1
+    A, F, e = torch.zeros(E + 1, E + 1), torch.zeros(E + 1), torch.arange(E)
+    up = (1 + rule.nodes) / 2
+    for i, hat in ((0, 1 - up), (1, up)):
+        F.index_add_(0, e + i, h / 2 * (s(x) @ (hat * rule.weights)))
+        for j in (0, 1):
+            A.index_put_((e + i, e + j), (1 if i == j else -1) / h, accumulate=True)
+    U = torch.zeros(E + 1)
+    U[0], U[-1] = left, right
+    F = F - A @ U
+    U[1:-1] = torch.linalg.solve(A[1:-1, 1:-1], F[1:-1])
+    return U, (V @ s(x)[:, :, None])[:, :, 0]
 """,
     ),
 ]

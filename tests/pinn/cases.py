@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pinn import Mesh, Problem, zoo
+from pinn import JetFNN, Mesh, Problem, zoo
 from tests.pinn.calls import CALLS
 
-__all__ = ["CALLS", "CASES", "Case", "smooth_points"]
+__all__ = ["CALLS", "CASES", "Case", "rough", "seeded", "smooth", "smooth_points"]
 
 
 @dataclass(frozen=True)
@@ -65,3 +65,21 @@ def smooth_points(case: Case, count: int = 200) -> Tensor:
     share = torch.rand(count, mesh.lower.shape[1], generator=generator).double()
     lower, upper = mesh.lower[which], mesh.upper[which]
     return lower + (upper - lower) * share
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def smooth(sizes: tuple = (2, 10, 10, 1)) -> JetFNN:
+    """A network as it starts."""
+    return JetFNN(sizes, generator=seeded())
+
+
+def rough(net: torch.nn.Module) -> torch.nn.Module:
+    """Move every parameter, the biases too."""
+    generator = seeded(1)
+    with torch.no_grad():
+        for p in net.parameters():
+            p += 0.1 * torch.randn(p.shape, generator=generator, dtype=p.dtype)
+    return net

@@ -4,16 +4,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from pinn import Jet, JetFNN, Problem, Wanted, zoo
+from pinn import Jet, Problem, Wanted, zoo
 from pinn._backend import dde
 from pinn.derivatives import cache_works, deepxde_cache, fill_cache
+from tests.pinn.cases import smooth
 from tests.pinn.test_problem import burgers_pde, kovasznay_pde
 
 BURGERS = zoo.burgers()
-
-
-def smooth(sizes: tuple = (2, 10, 10, 1)) -> JetFNN:
-    return JetFNN(sizes, generator=torch.Generator().manual_seed(0))
 
 
 @pytest.mark.parametrize(

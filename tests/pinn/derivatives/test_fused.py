@@ -21,22 +21,10 @@ from pinn.derivatives import fused as fused_module
 from pinn.derivatives.compiled import CompiledPass
 from pinn.derivatives.fused import Pass, can_fuse, fused
 from pinn.networks.jet_fnn import propagate, seed_stack
+from tests.pinn.cases import rough, seeded
 
 WANTED = [Wanted(), Wanted((1,)), Wanted((0, 1), ((0, 0),)), Wanted.all(2)]
 BURGERS = zoo.burgers()
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def rough(net: torch.nn.Module) -> torch.nn.Module:
-    """Move every parameter, the biases too."""
-    generator = seeded(1)
-    with torch.no_grad():
-        for p in net.parameters():
-            p += 0.1 * torch.randn(p.shape, generator=generator, dtype=p.dtype)
-    return net
 
 
 @pytest.mark.parametrize("activation", [tanh, sin, swish])

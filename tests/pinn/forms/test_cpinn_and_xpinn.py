@@ -8,7 +8,6 @@ from pinn import (
     Conservative,
     Extended,
     Interfaces,
-    JetFNN,
     Partition,
     Problem,
     Strong,
@@ -17,14 +16,11 @@ from pinn import (
     jet_of,
     zoo,
 )
+from tests.pinn.cases import smooth
 from tests.pinn.test_problem import burgers_pde
 
 BURGERS = zoo.burgers()
 CUTS = Partition(BURGERS.geometry, [[-0.6, 0.2, 0.5]])
-
-
-def smooth(sizes: tuple = (2, 10, 10, 1)) -> JetFNN:
-    return JetFNN(sizes, generator=torch.Generator().manual_seed(0))
 
 
 def pieces(partition: Partition = CUTS) -> SubdomainFNN:

@@ -4,15 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from pinn import JetFNN, Problem, Strong, zoo
+from pinn import Problem, Strong, zoo
 from pinn._backend import dde
+from tests.pinn.cases import smooth
 from tests.pinn.test_problem import burgers_pde
 
 BURGERS = zoo.burgers()
-
-
-def smooth(sizes: tuple = (2, 10, 10, 1)) -> JetFNN:
-    return JetFNN(sizes, generator=torch.Generator().manual_seed(0))
 
 
 def test_the_losses_are_those_of_deepxdes_own_data() -> None:

@@ -6,10 +6,7 @@ import torch
 from torch import Tensor
 
 from pinn import JetFNN, Mesh, Problem, Variational, zoo
-
-
-def smooth(sizes: tuple = (2, 10, 10, 1)) -> JetFNN:
-    return JetFNN(sizes, generator=torch.Generator().manual_seed(0))
+from tests.pinn.cases import smooth
 
 
 def looped(problem: Problem, mesh: Mesh, net: JetFNN, points: int) -> Tensor:

@@ -17,21 +17,9 @@ from pinn import (
     zoo,
 )
 from pinn.optimizers.jacobian import jacobian
+from tests.pinn.cases import rough, seeded
 
 BURGERS = zoo.burgers()
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def rough(net: torch.nn.Module) -> torch.nn.Module:
-    """Move every parameter, the biases too."""
-    generator = seeded(1)
-    with torch.no_grad():
-        for p in net.parameters():
-            p += 0.1 * torch.randn(p.shape, generator=generator, dtype=p.dtype)
-    return net
 
 
 def by_rows(residuals: object, params: list[Tensor]) -> Tensor:

@@ -1,5 +1,6 @@
 """What the public functions refuse at the door: by name, and what was expected."""
 
+import inspect
 import math
 from collections.abc import Sequence
 
@@ -58,10 +59,23 @@ def check_positive(name: str, value: float) -> None:
         raise ValueError(f"{name} is {value}: expected a positive number")
 
 
-def check_callable(name: str, value: object) -> None:
-    """Refuse what cannot be called."""
+def check_callable(name: str, value: object, arguments: Sequence[str] = ()) -> None:
+    """Refuse what cannot be called, or not with so many arguments."""
     if not callable(value):
         raise TypeError(f"{name} is {value!r}: expected a function")
+    try:
+        signature = inspect.signature(value)
+    except ValueError:  # built in, and silent about it
+        return
+    try:
+        if arguments:
+            signature.bind(*arguments)
+    except TypeError as error:
+        wanted = ", ".join(arguments)
+        raise TypeError(
+            f"{name} takes {signature}: expected {name}({wanted}), without integrals "
+            "or other arguments"
+        ) from error
 
 
 def check_second_order(name: str, params: Sequence[Tensor]) -> None:

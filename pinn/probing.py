@@ -74,8 +74,14 @@ def learn(flux: Flux, source: Source | None, probes: Probes) -> Facts:
             )
         check_shape("source(x, u)", s, (_FEWEST, F.shape[1]))
         uses_u = _reads_u(source, x, u)
-    second, first = _second_wanted(flux, probes), _first_wanted(flux, probes)
-    return Facts(second, first, F.shape[1], uses_u)
+    try:
+        second = _second_wanted(flux, probes)
+    except RuntimeError as error:
+        raise TypeError(
+            f"flux(x, u, p) cannot be differentiated ({error}): expected functions of "
+            "torch only, not of numpy"
+        ) from error
+    return Facts(second, _first_wanted(flux, probes), F.shape[1], uses_u)
 
 
 def _reads_u(source: Source, x: Tensor, u: Tensor) -> bool:

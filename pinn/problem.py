@@ -20,6 +20,13 @@ from pinn.probing import Facts, learn, probe
 
 __all__ = ["Problem"]
 
+_ARGUMENTS = {
+    "flux": ("x", "u", "p"),
+    "source": ("x", "u"),
+    "exact": ("x",),
+    "residual": ("x", "y"),
+    "hard": ("x", "y"),
+}
 _PROBES = 4000  # so that 0.4 % of the domain is missed once in ten million
 
 
@@ -215,9 +222,9 @@ class Problem:
             raise ValueError(
                 f"{given} of flux and residual given: expected one of them"
             )
-        for name in ("flux", "source", "exact", "residual", "hard"):
+        for name, arguments in _ARGUMENTS.items():
             if getattr(self, name) is not None:
-                check_callable(name, getattr(self, name))
+                check_callable(name, getattr(self, name), arguments)
         check_count("components", self.components, least=1)
         if not isinstance(self.conditions, Sequence):
             raise TypeError(

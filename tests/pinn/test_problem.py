@@ -166,6 +166,26 @@ def test_what_the_source_reads_is_noticed() -> None:
         ),
         (lambda: Problem(LINE, flux=3), TypeError, "flux is 3: expected a function"),
         (
+            lambda: Problem(LINE, residual=lambda x, y, integral: y),
+            TypeError,
+            r"residual takes \(x, y, integral\): expected residual\(x, y\), with",
+        ),
+        (
+            lambda: Problem(LINE, lambda x, u, p: -np.exp(u)[..., None] * p),
+            TypeError,
+            r"flux\(x, u, p\) cannot be differentiated .* not of numpy",
+        ),
+        (
+            lambda: Problem(LINE, lambda x, u: u),
+            TypeError,
+            r"flux takes \(x, u\): expected flux\(x, u, p\)",
+        ),
+        (
+            lambda: Problem(LINE, lambda x, u, p: p, lambda x: x),
+            TypeError,
+            r"source takes \(x\): expected source\(x, u\)",
+        ),
+        (
             lambda: Problem(LINE, lambda x, u, p: u),
             ValueError,
             r"flux\(x, u, p\) has shape \(32, 1\): expected \(32, equations, 1\)",
@@ -201,6 +221,14 @@ def test_what_the_source_reads_is_noticed() -> None:
 def test_bad_input_is_refused(make, error: type, message: str) -> None:
     with pytest.raises(error, match=message):
         make()
+
+
+def test_functions_with_defaults_and_built_in_ones_are_taken() -> None:
+    def flux(x: Tensor, u: Tensor, p: Tensor, nu: float = 0.1) -> Tensor:
+        return -nu * p
+
+    problem = Problem(LINE, flux, lambda *given: given[0], exact=torch.sin)
+    assert problem.equations == 1
 
 
 def test_a_pde_that_is_no_balance_law_is_told_from_one() -> None:

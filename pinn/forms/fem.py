@@ -246,7 +246,14 @@ class _Function:
         """Evaluate: ``(batch, dim)`` to ``(batch, 1)``."""
         check_points("x", x, self.dim)
         points = x.detach().cpu().double().numpy().T
-        values = self.basis.probes(points) @ self.u
+        try:
+            values = self.basis.probes(points) @ self.u
+        except (IndexError, ValueError) as error:  # scikit-fem names no point
+            raise ValueError(
+                f"x has points outside the mesh, which runs from "
+                f"{self.basis.mesh.p.min(1).tolist()} to "
+                f"{self.basis.mesh.p.max(1).tolist()}: expected points inside"
+            ) from error
         return torch.as_tensor(values, device="cpu").to(x)[:, None]
 
     def jet(self, x: Tensor, wanted: Wanted) -> Jet:

@@ -69,6 +69,14 @@ def test_the_gradient_of_a_finite_element_function_is_its_own(name: str) -> None
     assert jet.H.isnan().all(), "there are none"
 
 
+def test_points_outside_the_mesh_are_refused() -> None:
+    line, ell = zoo.poisson_1d_steep(), zoo.l_shape()
+    for problem, place in ((line, [1.5]), (line, [-1.5]), (ell, [0.5, 0.5])):
+        solution = fem(problem, Mesh(problem.geometry, 4)).predict
+        with pytest.raises(ValueError, match=r"x has points outside .* from \[-1.0"):
+            solution(torch.tensor([place], dtype=torch.float64))
+
+
 def test_finite_elements_conserve_only_as_well_as_they_do() -> None:
     """Gradients were lost, and every defect was 0.0."""
     coarse, fine = (

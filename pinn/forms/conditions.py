@@ -101,7 +101,7 @@ def _moved(problem: Problem, step: Tensor, still: Tensor) -> Tensor:
 
 def _words(step: Tensor) -> str:
     """Write a step out: ``(1 + dim, components)``."""
-    step = step / step.abs().max()
+    step = step / step.flatten()[step.abs().argmax()]
     names = ["", *(f" x[{i}]" for i in range(len(step) - 1))]
     parts = []
     for component, column in enumerate(step.T.tolist()):

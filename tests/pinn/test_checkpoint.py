@@ -53,7 +53,11 @@ class _Break(dde.callbacks.Callback):
 
 
 def run(method: object, path: object = None) -> Solution:
-    return solve(HEAT, method, iterations=24, seed=3, checkpoint=path)
+    return run_of(HEAT, method, path)
+
+
+def run_of(problem: Problem, method: object, path: object) -> Solution:
+    return solve(problem, method, iterations=24, seed=3, checkpoint=path)
 
 
 def weights(solution: Solution) -> torch.Tensor:
@@ -154,3 +158,51 @@ def test_what_is_no_checkpoint_is_refused_in_one_sentence(tmp_path) -> None:
         run(method, path)
     with pytest.raises(ValueError, match="expected a file in an existing folder"):
         run(method, tmp_path / "no" / "run.pt")
+
+
+def test_round_off_makes_no_other_run_and_a_sign_does(tmp_path) -> None:
+    path, method = tmp_path / "run.pt", METHODS["points drawn anew"]
+    run(method, path)
+    state = torch.load(path, weights_only=True)
+    kept = state["run"]["residuals"]
+    state["run"]["residuals"] = [kept[0], kept[1] * (1 + 1e-12), kept[2]]
+    torch.save(state, path)
+    run(method, path)  # as another processor would have written it
+    mirrored = Problem(
+        HEAT.geometry,
+        lambda x, u, p: -HEAT.flux(x, u, p),
+        None,
+        HEAT.conditions,
+        HEAT.exact,
+        hard=HEAT.hard,
+    )
+    with pytest.raises(ValueError, match="has mixed = "):
+        run_of(mirrored, method, path)
+    state["run"]["residuals"] = [kept[0], kept[1] * 1.01, kept[2]]
+    torch.save(state, path)
+    with pytest.raises(ValueError, match="has residuals = "):
+        run(method, path)
+
+
+def test_a_solution_to_compare_with_belongs_to_the_run(tmp_path) -> None:
+    path, method = tmp_path / "run.pt", METHODS["Levenberg-Marquardt"]
+    run(method, path)
+    for exact in (None, lambda x: 2 * HEAT.exact(x)):
+        other = Problem(HEAT.geometry, HEAT.flux, None, HEAT.conditions, exact)
+        with pytest.raises(ValueError, match="has residuals = "):
+            run_of(other, method, path)
+    weighted = HPVPINN(2, degree=2, num_sides=9, hidden=(6,), weights=[1, 1, 1])
+    with pytest.raises(ValueError, match="has options = "):  # the same numbers
+        run(weighted, path)
+
+
+def test_half_a_file_and_a_list_are_refused_in_one_sentence(tmp_path) -> None:
+    path, method = tmp_path / "run.pt", METHODS["points drawn anew"]
+    run(method, path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match="run.pt cannot be read"):
+        run(method, path)
+    torch.save([1, 2], path)
+    with pytest.raises(ValueError, match="run.pt is of something else"):
+        run(method, path)

@@ -229,6 +229,15 @@ def test_the_mass_defect_is_refused_where_the_domain_is_no_box() -> None:
         mass_defect(ell, ell.exact)
 
 
+def test_the_mass_defect_is_refused_on_a_disk_that_lasts() -> None:
+    disk = dde.geometry.Disk([0, 0], 1)
+    lasting = dde.geometry.GeometryXTime(disk, dde.geometry.TimeDomain(0, 1))
+    for geometry in (disk, lasting):
+        problem = Problem(geometry, lambda x, u, p: -p)
+        with pytest.raises(ValueError, match="inside its bounding box: mass_defect"):
+            mass_defect(problem, lambda x: x[:, :1])
+
+
 def test_a_function_that_lost_its_derivatives_is_refused() -> None:
     with pytest.raises(ValueError, match="does not carry its derivatives"):
         mass_defect(HEAT, lambda x: HEAT.exact(x).detach())

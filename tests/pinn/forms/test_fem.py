@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from pinn import Mesh, Wanted, fem, jet_of, mass_defect, zoo
+from pinn import Mesh, Problem, Wanted, fem, jet_of, mass_defect, zoo
+from pinn._backend import dde
 
 
 @pytest.mark.parametrize("degree, order", [(1, 2), (2, 3)])
@@ -67,6 +68,25 @@ def test_the_gradient_of_a_finite_element_function_is_its_own(name: str) -> None
         slope = (solution(x + move) - solution(x - move)) / (2 * step)
         assert torch.allclose(jet.p[..., axis], slope, rtol=1e-6, atol=1e-6)
     assert jet.H.isnan().all(), "there are none"
+
+
+def test_newtons_method_takes_one_step_where_all_is_linear() -> None:
+    """Any derivative that is missing, inside or on a free face, costs more steps."""
+    for problem in (zoo.heat(), zoo.helmholtz_2d(1), zoo.advection()):
+        steps = fem(problem, Mesh(problem.geometry, 6)).newton
+        assert len(steps) == 2 and steps[-1] < 1e-12
+
+
+def test_newtons_method_is_quadratic_where_flux_and_source_are_not_linear() -> None:
+    line = dde.geometry.Interval(0, 1)
+    ends = dde.icbc.DirichletBC(line, lambda x: 0 * x, lambda x, on: on)
+
+    def flux(x: torch.Tensor, u: torch.Tensor, p: torch.Tensor) -> torch.Tensor:
+        return u[..., None] ** 2 - (1 + u[..., None]) * p
+
+    problem = Problem(line, flux, lambda x, u: 5 - u**3, [ends])
+    steps = fem(problem, Mesh(line, 12)).newton
+    assert len(steps) <= 7 and steps[-2] < 1e-4 and steps[-1] < 1e-10
 
 
 def test_points_outside_the_mesh_are_refused() -> None:

@@ -120,16 +120,20 @@ def test_two_runs_are_the_same_run(name: str) -> None:
 
 
 @each
-def test_deepxdes_lbfgs_and_callbacks_work(name: str) -> None:
+def test_deepxdes_lbfgs_and_callbacks_work(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Callbacks are called between blocks. Of a thousand steps, as they are read from
+    # the options when DeepXDE is imported: set_LBFGS_options does not change that.
+    blocks = {"maxiter": 20, "iter_per_step": 10, "fun_per_step": 20}
+    for option, number in blocks.items():
+        monkeypatch.setitem(dde.optimizers.LBFGS_options, option, number)
     model = build(name)
-    dde.optimizers.set_LBFGS_options(maxiter=20)
-    try:
-        model.compile("L-BFGS", verbose=0)
-        resampler = dde.callbacks.PDEPointResampler(period=1)
-        timer = dde.callbacks.Timer(10)
-        _, state = model.train(verbose=0, callbacks=[resampler, timer])
-    finally:
-        dde.optimizers.set_LBFGS_options()
+    model.compile("L-BFGS", verbose=0)
+    resampler = dde.callbacks.PDEPointResampler(period=1)
+    timer = dde.callbacks.Timer(10)
+    _, state = model.train(verbose=0, callbacks=[resampler, timer])
+    assert 20 <= state.step < 30
     assert np.isfinite(state.loss_train).all()
 
 

@@ -27,7 +27,7 @@ def test_the_curve_is_the_error_of_every_layer(ax):
     sparse, b, x = problem()
     net = u.ALISTA(sparse.A, 4)
     errors = u.nmse_db(net.iterates(b), x)
-    bounds = u.recovery_bounds(sparse, 20, torch.Generator().manual_seed(1))
+    bounds = u.recovery_bounds(sparse, 5, torch.Generator().manual_seed(1))
     assert error_per_layer({"ALISTA": errors}, bounds, ax=ax) is ax
     curve, lasso, amp, oracle = ax.get_lines()
     assert list(curve.get_xdata()) == [0, 1, 2, 3, 4]

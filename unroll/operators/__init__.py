@@ -20,6 +20,7 @@ products of random ``x`` and ``b``.
 
 from unroll.operators.base import Operator
 from unroll.operators.blur import Blur
+from unroll.operators.conjugate_gradients import conjugate_gradients
 from unroll.operators.convolution import Convolution
 from unroll.operators.fourier_sample import FourierSample
 from unroll.operators.gradient import Gradient
@@ -36,4 +37,5 @@ __all__ = [
     "Matrix",
     "Operator",
     "Ray",
+    "conjugate_gradients",
 ]

@@ -63,5 +63,9 @@ CALLS = {
     ),
     "Gradient": lambda: (o.Gradient, {}),
     "Convolution": lambda: (o.Convolution, {"atoms": draw(3, 4, 2), "size": SIZE}),
+    "conjugate_gradients": lambda: (
+        o.conjugate_gradients,
+        {"M": lambda x: 2 * x, "rhs": draw(3, 4)},
+    ),
     "Ray": lambda: (o.Ray, {"size": SIZE, "angles": draw(4)}),
 }

@@ -59,10 +59,9 @@ from unroll.weights import (
 )
 
 __all__ = [
-    # proximal maps
+    # proximal maps and problems
     "soft_threshold",
     "support_select",
-    # problems
     "BernoulliGaussian",
     "SparseCoding",
     "dct_dictionary",

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from unroll._checks import check_like
+from unroll.priors import BernoulliGaussian
 from unroll.problems import SparseCoding
-from unroll.solvers import amp, fista
+from unroll.solvers import amp, fista, vamp
 
 __all__ = ["RecoveryBounds", "nmse_db", "recovery_bounds"]
 
@@ -78,9 +79,15 @@ class RecoveryBounds:
     Args:
         oracle: Least squares on the true support: what a method that is told the
             support reaches.
+        bayes: Vector approximate message passing (Rangan, Schniter and Fletcher 2019),
+            30 iterations, told how codes and noise are drawn, nothing of the sample;
+            NaN where it diverges.
         lasso: Exact Lasso at the one ``lam`` that is best for the batch: what ISTA,
             FISTA and coordinate descent converge to if well tuned.
         lam: That ``lam``.
+        refit: Least squares on the support of the Lasso, at the one ``lam`` that is
+            best for that: without the bias of the l1 norm.
+        refit_lam: That ``lam``.
         amp: Approximate message passing (Donoho, Maleki and Montanari 2009), 100
             iterations, on columns scaled to norm 1; NaN where it diverges.
         path_lam: Every ``lam`` that was tried, decreasing. Shape ``(path,)``.
@@ -88,8 +95,11 @@ class RecoveryBounds:
     """
 
     oracle: float
+    bayes: float
     lasso: float
     lam: float
+    refit: float
+    refit_lam: float
     amp: float
     path_lam: Tensor
     path_db: Tensor
@@ -99,6 +109,10 @@ def recovery_bounds(
     problem: SparseCoding, batch: int = 100, generator: torch.Generator | None = None
 ) -> RecoveryBounds:
     r"""Measure what classical methods reach on a problem, on one fresh batch.
+
+    Who knows what: the oracle the support of every sample, the Bayes line the density
+    of the codes and the SNR, the Lasso and its refit the best ``lam`` for the batch,
+    AMP nothing.
 
     The oracle's error has a closed form for a Gaussian ``A``, if every code has exactly
     ``k`` non-zeros:
@@ -116,7 +130,8 @@ def recovery_bounds(
     The Lasso is solved to a duality gap of 1e-6 of its l1 term, along a path of ``lam``
     with warm starts: factors of 2 down from the smallest ``lam`` with zero solution
     until the error rises, then factors of ``2 ** (1 / 4)`` around the best (0.01 dB off
-    at most). All in float64, whatever the dtype of the problem.
+    at most), and around the best of the refitted codes. All in float64, whatever the
+    dtype of the problem.
 
     Args:
         problem: Where samples come from.
@@ -142,18 +157,31 @@ def recovery_bounds(
     A = problem.A.double()
     largest = (b @ A).abs().max().item()
     path = _lasso_path(A, b, x, [largest / 2**i for i in range(24)])
-    coarse = min(path, key=path.__getitem__)
-    path |= _lasso_path(A, b, x, [coarse * 2 ** (1 - i / 4) for i in range(9)])
-    best = min(path, key=path.__getitem__)
+    for refitted in (False, True):  # a finer path around the best of each
+        coarse = min(path, key=lambda lam: path[lam][refitted])
+        finer = [coarse * 2 ** (1 - i / 4) for i in range(9)]
+        path |= _lasso_path(A, b, x, [lam for lam in finer if lam not in path])
+    best, best_refit = (min(path, key=lambda lam: path[lam][k]) for k in (0, 1))
     lams = sorted(path, reverse=True)
     return RecoveryBounds(
-        oracle=nmse_db(_oracle(A, b, x), x).item(),
-        lasso=path[best],
+        oracle=nmse_db(_refit(A, b, x), x).item(),
+        bayes=nmse_db(_bayes(problem, A, b), x).item(),
+        lasso=path[best][0],
         lam=best,
+        refit=path[best_refit][1],
+        refit_lam=best_refit,
         amp=nmse_db(_amp(A, b), x).item(),
         path_lam=x.new_tensor(lams),
-        path_db=x.new_tensor([path[lam] for lam in lams]),
+        path_db=x.new_tensor([path[lam][0] for lam in lams]),
     )
+
+
+def _bayes(problem: SparseCoding, A: Tensor, b: Tensor) -> Tensor:
+    """Return the codes of VAMP, which is told what the problem says of itself."""
+    noise = None
+    if problem.snr_db is not None:
+        noise = b.square().mean(dim=1) / (1 + 10 ** (problem.snr_db / 10))
+    return vamp(A, b, BernoulliGaussian(problem.density), noise, iterations=30).x
 
 
 def _amp(A: Tensor, b: Tensor) -> Tensor:
@@ -167,21 +195,27 @@ def _amp(A: Tensor, b: Tensor) -> Tensor:
 
 def _lasso_path(
     A: Tensor, b: Tensor, x: Tensor, lams: list[float]
-) -> dict[float, float]:
-    """Return lam -> dB, with warm starts, until the error has risen twice in a row."""
+) -> dict[float, tuple[float, float]]:
+    """Return lam -> dB of the Lasso and of its refit, from warm starts.
+
+    Ends where the Lasso's error has risen twice in a row. Where a support has half as
+    many entries as there are measurements, no refit is tried.
+    """
     errors, x_hat = [], torch.zeros_like(x)
     l1 = x.abs().sum(dim=1).mean().item()
     for lam in lams:
         tol = 1e-6 * lam * l1
         x_hat = fista(A, b, lam, x0=x_hat, tol=tol, iterations=10_000, restart=True).x
-        errors.append(nmse_db(x_hat, x).item())
-        if len(errors) > 2 and errors[-3] < errors[-2] < errors[-1]:
+        large = (x_hat != 0).sum(dim=1).double().mean() > A.shape[0] / 2
+        refitted = float("inf") if large else nmse_db(_refit(A, b, x_hat), x).item()
+        errors.append((nmse_db(x_hat, x).item(), refitted))
+        if len(errors) > 2 and errors[-3][0] < errors[-2][0] < errors[-1][0]:
             break
     return dict(zip(lams, errors, strict=False))  # the rest was not tried
 
 
-def _oracle(A: Tensor, b: Tensor, x: Tensor) -> Tensor:
-    """Return the least-squares codes on the true supports."""
+def _refit(A: Tensor, b: Tensor, x: Tensor) -> Tensor:
+    """Return the least-squares codes on the supports of others."""
     x_hat = torch.zeros_like(x)
     for i, support in enumerate(x != 0):
         x_hat[i, support] = torch.linalg.lstsq(A[:, support], b[i, :, None])[0][:, 0]

@@ -33,8 +33,8 @@ def error_per_layer(
     """Draw the error of every layer of some methods, between what bounds them.
 
     The horizontal lines are what no Lasso can pass (best Lasso), what approximate
-    message passing reaches, and what a method that is told the support reaches
-    (oracle).
+    message passing reaches, what a method that is told how codes and noise are drawn
+    reaches (Bayes), and one that is told the support (oracle).
 
     Args:
         curves: Error in dB of ``x_0, x_1, ...`` by the method's name, for example
@@ -59,9 +59,12 @@ def error_per_layer(
             )
         ax.plot(range(len(errors)), errors.detach().cpu(), label=name)
     if bounds is not None:
-        for name, style in (("lasso", "--"), ("amp", "-."), ("oracle", ":")):
-            label = {"lasso": "best Lasso", "amp": "AMP", "oracle": "oracle"}[name]
-            level = getattr(bounds, name)
+        for label, level, style in (
+            ("best Lasso", bounds.lasso, "--"),
+            ("AMP", bounds.amp, "-."),
+            ("Bayes", bounds.bayes, (0, (3, 1, 1, 1, 1, 1))),
+            ("oracle", bounds.oracle, ":"),
+        ):
             ax.axhline(level, color="0.4", linestyle=style, label=label)
     ax.set_xlabel("layer")
     ax.set_ylabel("NMSE (ratio, dB)")

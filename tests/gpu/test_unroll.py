@@ -48,6 +48,17 @@ def test_amp_and_the_bounds_agree_with_the_processor() -> None:
     assert bounds.oracle < bounds.lasso < -15
 
 
+@pytest.mark.parametrize("prior", [u.BernoulliGaussian(), None])
+@pytest.mark.parametrize("solve", [u.bayes_amp, u.vamp])
+def test_solvers_with_a_prior_agree_with_the_processor(solve, prior) -> None:
+    A, (b, _) = sparse().A, samples()
+    here, there = (
+        solve(D, y, prior, iterations=6) for D, y in ((A, b), (A.cuda(), b.cuda()))
+    )
+    assert there.x.is_cuda and there.noise_variance.is_cuda
+    torch.testing.assert_close(there.x.cpu(), here.x, rtol=0, atol=1e-7)
+
+
 def test_weights_agree_with_the_processor() -> None:
     A = sparse().A
     for weight in (u.analytic_weight, u.symmetric_weight):

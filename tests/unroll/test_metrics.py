@@ -6,8 +6,15 @@ import torch
 from sklearn.linear_model import Lasso
 from torch.autograd import gradcheck
 
-from unroll import SparseCoding, dct_dictionary, nmse_db, recovery_bounds
-from unroll.metrics import _amp, _oracle
+from unroll import (
+    BernoulliGaussian,
+    SparseCoding,
+    dct_dictionary,
+    nmse_db,
+    recovery_bounds,
+    vamp,
+)
+from unroll.metrics import _amp, _bayes, _refit
 
 
 def pair(generator, batch=6, n=20):
@@ -121,7 +128,7 @@ def test_the_oracle_follows_its_closed_form(snr_db):
     energy, rho = x.square().sum(dim=1), (x != 0).sum(dim=1) / 250
     odds = (energy * rho / (1 - rho)).sum() / energy.sum()
     expected = -snr_db + 10 * torch.log10(odds).item()
-    oracle = nmse_db(_oracle(problem.A, b, x), x).item()
+    oracle = nmse_db(_refit(problem.A, b, x), x).item()
     assert abs(oracle - expected) < 0.1
     assert abs(oracle - (-snr_db + 10 * math.log10(0.2 / 0.8))) < 0.3
 
@@ -129,7 +136,7 @@ def test_the_oracle_follows_its_closed_form(snr_db):
 def test_the_oracle_is_exact_without_noise(generator):
     problem = SparseCoding.gaussian(30, 60, generator, snr_db=None)
     b, x = problem.sample(20, generator)
-    torch.testing.assert_close(_oracle(problem.A, b, x), x, rtol=0, atol=1e-12)
+    torch.testing.assert_close(_refit(problem.A, b, x), x, rtol=0, atol=1e-12)
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +150,7 @@ def bounded():
 
 def test_the_lines_are_in_order(bounded):
     _, _, bounds = bounded
+    assert bounds.oracle < bounds.bayes < bounds.refit - 1 < bounds.lasso - 3
     assert bounds.oracle < bounds.lasso - 2
     assert bounds.oracle < bounds.amp - 2
     assert abs(bounds.amp - bounds.lasso) < 1.5
@@ -161,6 +169,38 @@ def test_the_lasso_is_exact_and_its_lam_the_best(bounded):
     assert abs(lasso_db(bounds.lam) - bounds.lasso) < 1e-3
     for factor in (0.7, 0.85, 1.2, 1.4):
         assert lasso_db(factor * bounds.lam) > bounds.lasso - 0.01
+
+
+def test_the_refit_is_least_squares_on_the_lasso_s_support(bounded):
+    """scikit-learn's support at the same lam; 30 % to either side it is no better."""
+    problem, (b, x), bounds = bounded
+
+    def refit_db(lam):
+        peer = Lasso(lam / 60, fit_intercept=False, tol=1e-14, max_iter=100_000)
+        codes = torch.zeros_like(x)
+        for i, row in enumerate(b):
+            on = torch.from_numpy(peer.fit(problem.A.numpy(), row.numpy()).coef_ != 0)
+            gram = problem.A[:, on].T @ problem.A[:, on]
+            codes[i, on] = torch.linalg.solve(gram, problem.A[:, on].T @ row)
+        return nmse_db(codes, x).item()
+
+    assert abs(refit_db(bounds.refit_lam) - bounds.refit) < 1e-6
+    assert bounds.refit_lam > bounds.lam
+    for factor in (0.7, 0.85, 1.2, 1.4):
+        assert refit_db(factor * bounds.refit_lam) > bounds.refit - 0.15
+
+
+def test_the_bayes_line_is_vamp_that_knows_the_problem(bounded):
+    problem, (b, x), bounds = bounded
+    noise = b.square().mean(dim=1) / 1001  # 30 dB
+    told = vamp(problem.A, b, BernoulliGaussian(0.05), noise, iterations=30)
+    assert bounds.bayes == pytest.approx(nmse_db(told.x, x).item(), abs=1e-9)
+
+
+def test_the_bayes_line_without_noise_is_almost_exact(generator):
+    problem = SparseCoding.gaussian(60, 120, generator, density=0.05, snr_db=None)
+    b, x = problem.sample(20, generator)
+    assert nmse_db(_bayes(problem, problem.A, b), x) < -80
 
 
 def test_the_path_holds_the_best(bounded):

@@ -29,13 +29,17 @@ def test_the_curve_is_the_error_of_every_layer(ax):
     errors = u.nmse_db(net.iterates(b), x)
     bounds = u.recovery_bounds(sparse, 5, torch.Generator().manual_seed(1))
     assert error_per_layer({"ALISTA": errors}, bounds, ax=ax) is ax
-    curve, lasso, amp, oracle = ax.get_lines()
+    curve, lasso, amp, bayes, oracle = ax.get_lines()
     assert list(curve.get_xdata()) == [0, 1, 2, 3, 4]
     assert torch.equal(torch.as_tensor(curve.get_ydata()), errors.detach())
-    for line, level in ((lasso, bounds.lasso), (amp, bounds.amp)):
-        assert line.get_ydata()[0] == level
-    assert oracle.get_ydata()[0] == bounds.oracle
-    assert labels(ax) == ["ALISTA", "best Lasso", "AMP", "oracle"]
+    for name, line in (
+        ("lasso", lasso),
+        ("amp", amp),
+        ("bayes", bayes),
+        ("oracle", oracle),
+    ):
+        assert line.get_ydata()[0] == getattr(bounds, name)
+    assert labels(ax) == ["ALISTA", "best Lasso", "AMP", "Bayes", "oracle"]
     assert ax.get_xlabel() == "layer" and "dB" in ax.get_ylabel()
 
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from unroll import BernoulliGaussian, SparseCoding, bayes_amp, nmse_db, vamp
+from unroll.solvers._messages import first_guess
 from unroll.solvers.vamp import _Linear
 
 PRIOR = BernoulliGaussian(0.1, 1.0)
@@ -176,6 +177,17 @@ def test_without_noise_codes_are_found_exactly(generator, told):
     prior = BernoulliGaussian(0.05) if told else None
     found = vamp(A, b, prior, noise, iterations=25).x
     assert nmse_db(found, x) < -100
+
+
+def test_learning_starts_where_the_lasso_could_still_find_the_code():
+    """The Lasso's limit at m = n / 2, 0.193 n non-zeros (Donoho, Tanner 2009); 20 dB."""
+    A = torch.randn(50, 100, generator=torch.Generator().manual_seed(0))
+    b = torch.ones(2, 50)
+    prior, noise = first_guess(A, b)
+    assert prior.density[0].item() == pytest.approx(0.193, abs=5e-4)
+    torch.testing.assert_close(noise, torch.full((2, 1), 1 / 101))
+    power = prior.density * prior.variance * A.square().sum() + 50 * noise
+    torch.testing.assert_close(power, torch.full((2, 1), 50.0))
 
 
 def test_noise_that_cannot_be_is_said(generator):

@@ -180,7 +180,7 @@ def test_without_noise_codes_are_found_exactly(generator, told):
 
 
 def test_learning_starts_where_the_lasso_could_still_find_the_code():
-    """The Lasso's limit at m = n / 2, 0.193 n non-zeros (Donoho, Tanner 2009); 20 dB."""
+    """The Lasso's limit at m = n / 2, 0.193 n non-zeros (Donoho 2009); 20 dB."""
     A = torch.randn(50, 100, generator=torch.Generator().manual_seed(0))
     b = torch.ones(2, 50)
     prior, noise = first_guess(A, b)

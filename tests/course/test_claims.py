@@ -5,9 +5,8 @@ from statistics import mean
 import pytest
 import torch
 
-import unroll
 from course.kit import stored
-from tests.benchmarks.unroll.lines import bayes_amp, refit
+from tests.benchmarks.unroll.lines import refit
 
 RECORD = stored("claims_unroll")
 ROWS, SEEDS = RECORD["rows"], len(RECORD["setting"]["seeds"])
@@ -109,27 +108,6 @@ def test_both_networks_are_ahead_of_the_lasso_and_small_test_sets_hide_it() -> N
     for found in ROWS["lines 50 x 100"]["triples"]:
         assert not found["on_edge_of_the_wide_grid"]
         assert found["c2"] > 0
-
-
-def test_bayes_amp_has_the_slope_of_the_posterior_mean() -> None:
-    """One iteration from zero: the Onsager term is the mean derivative, by autograd."""
-    g = torch.Generator().manual_seed(0)
-    coding = unroll.SparseCoding.gaussian(20, 40, g, dtype=torch.float64)
-    b, _ = coding.sample(3, g)
-    noise = b.square().sum(dim=1, keepdim=True) / 20
-    v = (b @ coding.A).requires_grad_()
-    spike = 0.9 * torch.exp(-v.square() / (2 * noise)) / noise.sqrt()
-    slab = 0.1 * torch.exp(-v.square() / (2 * (1 + noise))) / (1 + noise).sqrt()
-    x = slab / (slab + spike) * v / (1 + noise)
-    (slope,) = torch.autograd.grad(x.sum(), v)
-    code, walk = bayes_amp(coding.A, b, 0.1, 2)
-    assert torch.allclose(walk[0], x, atol=1e-12)
-    r = b - x @ coding.A.T + slope.sum(dim=1, keepdim=True) / 20 * b
-    noise = r.square().sum(dim=1, keepdim=True) / 20
-    v = x + r @ coding.A
-    spike = 0.9 * torch.exp(-v.square() / (2 * noise)) / noise.sqrt()
-    slab = 0.1 * torch.exp(-v.square() / (2 * (1 + noise))) / (1 + noise).sqrt()
-    assert torch.allclose(code, slab / (slab + spike) * v / (1 + noise), atol=1e-12)
 
 
 def test_a_refit_keeps_the_support_and_leaves_no_slope_on_it() -> None:

@@ -58,33 +58,6 @@ def lasso_and_refit(
     return {name: (lam, found) for name, (_, lam, found) in best.items()}
 
 
-def bayes_amp(
-    A: Tensor, b: Tensor, density: float, iterations: int
-) -> tuple[Tensor, Tensor]:
-    r"""Approximate message passing with the posterior mean of a Bernoulli-Gaussian.
-
-    Entries are 0, or standard normal with probability ``density``. Donoho, Maleki and
-    Montanari 2010 (AMP with a general denoiser); Vila and Schniter 2013, section II.
-
-    Returns:
-        The codes, and all iterates. Shapes ``(batch, n)``, ``(iterations, batch, n)``.
-    """
-    m, n = A.shape
-    x, r, codes = b.new_zeros(len(b), n), b, []
-    for _ in range(iterations):
-        noise = r.square().sum(dim=1, keepdim=True) / m
-        v = x + r @ A
-        odds = torch.log((1 + noise) / noise) / 2 + math.log((1 - density) / density)
-        on = torch.sigmoid(v.square() / (2 * noise * (1 + noise)) - odds)
-        mean = v / (1 + noise)
-        x = on * mean
-        second = on * (noise / (1 + noise) + mean.square())  # of the posterior
-        slope = ((second - x.square()) / noise).sum(dim=1, keepdim=True) / m
-        r = b - x @ A.T + slope * r
-        codes.append(x)
-    return x, torch.stack(codes)
-
-
 @torch.no_grad()
 def best_triple(
     A: Tensor, b: Tensor, x: Tensor, grid: dict[str, list[float]]
@@ -194,8 +167,10 @@ def standard() -> Row:
     lines = lasso_and_refit(A, b, x, lams, iterations=80)
     codes = {name: code for name, (_, code) in lines.items()}
     codes["oracle"] = refit(A, b, x)
-    codes["Bayes-AMP, 50 iterations"], walk = bayes_amp(A, b, coding.density, 50)
-    codes["Bayes-AMP, 16 iterations"] = walk[15]
+    prior = u.BernoulliGaussian(coding.density)
+    for iterations in (50, 16):
+        code = u.bayes_amp(A, b, prior, iterations=iterations).x
+        codes[f"Bayes-AMP, {iterations} iterations"] = code
     grid = {
         "c1": [0.03, 0.045, 0.06, 0.08],
         "c2": [0.0, 0.001, 0.002, 0.004, 0.006],

@@ -1,13 +1,13 @@
 """What happened during a training, and what there is to say about it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 
-__all__ = ["History", "is_far_above", "remarks_on"]
+__all__ = ["History", "bar", "is_far_above", "remarks_on"]
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,15 @@ class History:
         return training_history(
             self.checked, values[:, -1], self.best_step, unit=unit, ax=ax
         )
+
+
+def bar(steps: range, progress: bool) -> Iterable[int]:
+    """Return the steps, with a bar around them if wanted."""
+    if not progress:
+        return steps
+    from tqdm.auto import tqdm  # type: ignore[import-untyped]
+
+    return tqdm(steps, initial=steps.start, total=steps.stop)
 
 
 def is_far_above(value: float, best: float, first: float, unit: str) -> bool:

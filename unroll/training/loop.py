@@ -9,7 +9,6 @@ down counts as much as the first.
 
 import os
 import warnings
-from collections.abc import Iterable
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -20,15 +19,16 @@ from torch import Tensor, nn
 from unroll.metrics import nmse_db
 from unroll.networks.base import Unrolled
 from unroll.training import checkpoint as files
-from unroll.training.history import History, is_far_above, remarks_on
-from unroll.training.recipe import Recipe, go_back, parameter_groups, set_rates
-from unroll.training.sources import (
-    Batch,
-    Source,
-    checked_batch,
-    pair_of,
-    source_of,
+from unroll.training.history import History, bar, is_far_above, remarks_on
+from unroll.training.recipe import (
+    Recipe,
+    go_back,
+    parameter_groups,
+    set_rates,
+    sprout,
+    was_whole,
 )
+from unroll.training.sources import Batch, Source, checked_batch, pair_of, source_of
 from unroll.training.troubles import (
     accidents,
     in_validation,
@@ -111,7 +111,7 @@ def train(
     if path is not None and path.exists():
         run.load(path)
     try:
-        for _ in _bar(range(run.step, recipe.steps), progress):
+        for _ in bar(range(run.step, recipe.steps), progress):
             alive = run.advance()
             if not alive or run.step % recipe.every == 0 or run.step == recipe.steps:
                 run.validate()
@@ -155,6 +155,7 @@ class _Run:
     def advance(self) -> bool:
         """Do one step; return whether there is anything left to learn."""
         recipe = self.recipe
+        sprout(self.net, self.step, recipe)
         stage = set_rates(self.groups, self.step, self.net.depth, recipe)
         found = self.source.batch(recipe.batch, self.generator)
         b, x = self._checked(found, f"the batch of step {self.step}")
@@ -203,6 +204,9 @@ class _Run:
         b, x = self.held_out
         iterates = self.net.iterates(b)
         values = self.goal.measure(self.net, iterates, b, x).tolist()
+        if self.step == 0 and not iterates.isfinite().all():
+            start = ("loss", iterates.sum())
+            refuse_overflow(self.net, self.recipe, 0, start, iterates)
         unknown = x is None or not x.any()
         errors = [float("nan")] * len(values)
         if x is not None and not unknown:
@@ -212,9 +216,8 @@ class _Run:
             self.best_value = values[-1]
         self.checks.append((self.step, values, errors))
         first = self.checks[0][1][-1]
-        if not self.dead and is_far_above(
-            values[-1], self.best_value, first, self.unit
-        ):
+        astray = is_far_above(values[-1], self.best_value, first, self.unit)
+        if astray and not self.dead and was_whole(self.best_step, self.recipe):
             self._revive()
 
     def save(self, path: Path) -> None:
@@ -288,12 +291,3 @@ class _Run:
 def _copy(net: nn.Module) -> dict:
     """Return the weights of now, safe from the training to come."""
     return deepcopy(net.state_dict())
-
-
-def _bar(steps: range, progress: bool) -> Iterable[int]:
-    """Return the steps, with a bar around them if wanted."""
-    if not progress:
-        return steps
-    from tqdm.auto import tqdm  # type: ignore[import-untyped]
-
-    return tqdm(steps, initial=steps.start, total=steps.stop)

@@ -1,5 +1,6 @@
 """How a network is trained: steps, samples, and the rates of its parameters."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -8,7 +9,15 @@ from unroll._checks import check_count, check_positive
 from unroll.networks.base import Unrolled
 from unroll.training.objectives import Objective, named
 
-__all__ = ["Recipe", "go_back", "parameter_groups", "set_rates"]
+__all__ = [
+    "Recipe",
+    "go_back",
+    "grown",
+    "parameter_groups",
+    "set_rates",
+    "sprout",
+    "was_whole",
+]
 
 
 @dataclass(frozen=True)
@@ -25,8 +34,13 @@ class Recipe:
         objective: What to minimise.
         steps: Steps in all; of a stage, ``steps // depth``.
         batch: Samples per step; a DataLoader has its own.
-        lr: Adam's rate for numbers (tensors with less than two axes).
+        lr: Adam's rate for numbers (tensors with less than two axes); None is 10 /
+            steps, at most 0.05 (in stages 0.05): who has few steps takes long ones.
         lr_matrices: Adam's rate for matrices, whose entries are small and many.
+        grow: Share of the steps over which the network grows: it starts with one layer,
+            and each new one starts as a copy of the one before it. Few layers are fast,
+            and do not diverge. 0 trains all layers from the first step; stages grow by
+            themselves.
         decay: Whether rates fall to 0 over the steps along a half cosine; the stages of
             ``"stagewise"`` have their own.
         clip: Largest norm of the gradient; None does not clip.
@@ -40,7 +54,8 @@ class Recipe:
 
     Raises:
         TypeError: If a count is not an int, or ``objective`` cannot be minimised.
-        ValueError: If a number is not positive, or ``objective`` is unknown.
+        ValueError: If a number is not positive, ``grow`` not in [0, 1), or
+            ``objective`` unknown.
 
     Example:
         >>> Recipe(objective="last", steps=200).batch
@@ -50,10 +65,11 @@ class Recipe:
     objective: str | Objective = "deep-log-nmse"
     steps: int = 600
     batch: int = 128
-    lr: float = 5e-2
-    lr_matrices: float = 1e-3
+    lr: float | None = None
+    lr_matrices: float = 2e-3
+    grow: float = 0.5
     decay: bool = True
-    clip: float | None = None
+    clip: float | None = 1.0
     age_decay: float = 0.3
     validation: int = 1000
     every: int = 20
@@ -63,10 +79,21 @@ class Recipe:
         named(self.objective)
         for name in ("steps", "batch", "validation", "every"):
             check_count(name, getattr(self, name), least=1)
-        for name in ("lr", "lr_matrices", "age_decay"):
+        for name in ("lr_matrices", "age_decay"):
             check_positive(name, getattr(self, name))
+        if self.lr is not None:
+            check_positive("lr", self.lr)
+        if not 0 <= self.grow < 1:
+            raise ValueError(f"grow is {self.grow}: expected 0 <= grow < 1")
         if self.clip is not None:
             check_positive("clip", self.clip)
+
+    @property
+    def rate(self) -> float:
+        """The rate for numbers, also where none was given."""
+        if self.lr is not None:
+            return self.lr
+        return 0.05 if self.goal.staged else min(10 / self.steps, 0.05)
 
     @property
     def goal(self) -> Objective:
@@ -95,13 +122,33 @@ def parameter_groups(net: Unrolled, recipe: Recipe) -> list[dict]:
     }
     for parameter in net.parameters():
         layer = owners.get(id(parameter)) if len(net.layers) > 1 else None
-        rate = recipe.lr_matrices if parameter.ndim >= 2 else recipe.lr
+        rate = recipe.lr_matrices if parameter.ndim >= 2 else recipe.rate
         group = groups.setdefault((layer, rate), {"params": []})
         group["params"].append(parameter)
         group.update(layer=layer, rate=rate, lr=rate)
     if not groups:
         raise ValueError("net has no parameters: expected something to learn")
     return list(groups.values())
+
+
+def grown(step: int, depth: int, recipe: Recipe) -> int:
+    """Return how many layers there are at a step, before any there is one."""
+    whole = recipe.grow * recipe.steps
+    return depth if step >= whole else max(1, math.ceil(depth * step / whole))
+
+
+def was_whole(step: int, recipe: Recipe) -> bool:
+    """Whether the network of a step had all its layers; only that is gone back to."""
+    return recipe.goal.staged or step >= recipe.grow * recipe.steps
+
+
+def sprout(net: Unrolled, step: int, recipe: Recipe) -> None:
+    """Start the layers that are new at a step as copies of the last one before."""
+    if recipe.goal.staged or len(net.layers) < 2 or step == 0:
+        return
+    before = grown(step - 1, net.depth, recipe)
+    for layer in net.layers[before : grown(step, net.depth, recipe)]:
+        layer.load_state_dict(net.layers[before - 1].state_dict())
 
 
 def go_back(net: Unrolled, best: dict, adam: torch.optim.Adam) -> None:
@@ -119,7 +166,7 @@ def set_rates(groups: list[dict], step: int, depth: int, recipe: Recipe) -> int:
         factor = 0.5 * (1 + torch.cos(torch.pi * fraction)).item()
         for group in groups:
             group["lr"] = group["rate"] * (factor if recipe.decay else 1.0)
-        return depth
+        return grown(step, depth, recipe)
     length = max(recipe.steps // depth, 1)
     stage = min(step // length, depth - 1)  # the newest layer
     third = min(3 * (step - stage * length) // length, 2)

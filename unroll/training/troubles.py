@@ -61,7 +61,7 @@ def refuse_overflow(
         where = f"first in {names[0]}" if names else "all layers are finite"
     raise FloatingPointError(
         f"{start}: {where}; try clip=1, a smaller lr or lr_matrices (now "
-        f"{recipe.lr:g}, {recipe.lr_matrices:g})"
+        f"{recipe.rate:g}, {recipe.lr_matrices:g})"
     )
 
 

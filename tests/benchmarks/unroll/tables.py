@@ -84,6 +84,48 @@ def lista(record: dict) -> str:
     return "\n".join(lines)
 
 
+def published(record: dict) -> str:
+    """Reached and published error of every cell, a column per network."""
+    setting, sizes = record["setting"], {}
+    for name, row in record["rows"].items():
+        network, size = name.split(" ", 1)
+        sizes.setdefault(size, {})[network] = row
+    networks = list(next(iter(sizes.values())))
+    lines = [f"| cell | {' | '.join(networks)} |", "|---|" + "---|" * len(networks)]
+    for size, row in sizes.items():
+        cells = [_cell(row[network], setting["slack_db"]) for network in networks]
+        lines.append(f"| {size} | {' | '.join(cells)} |")
+    done = [row for row in record["rows"].values() if "ratio_db" in row]
+    reached = sum(row["reached"] for row in done)
+    samples = sorted({row["samples"] for row in done})
+    recipe = setting["recipe"]
+    lines += [
+        "",
+        f"Reached (published) ratio NMSE in dB, and CPU seconds. {reached} of the "
+        f"{len(record['rows'])} cells are within {setting['slack_db']} dB or better; "
+        f"of the others, {len(done) - reached} are missed, in bold by how much, and "
+        f"{len(record['rows']) - len(done)} were not run. One recipe for all, "
+        f"{recipe['steps']} steps of {recipe['batch']}: "
+        f"{' or '.join(f'{n:,}' for n in samples)} samples a cell, where the logs of "
+        "Behrens, Sauder and Jung 2021 take "
+        f"{setting['published_samples_at_K_16'] / 1e6:.1f} million at K = 16. "
+        f"{setting['m']} measurements, n atoms, K layers, {setting['non_zeros']} "
+        f"non-zeros, {setting['test_samples']:,} test codes; {where(record)}.",
+    ]
+    return "\n".join(lines)
+
+
+def _cell(row: dict, slack: float) -> str:
+    """One network at one size: reached, published, how much is missing, seconds."""
+    if "ratio_db" not in row:
+        return f"not run ({row['published_db']:.1f})"
+    text = f"{row['ratio_db']:.1f} ({row['published_db']:.1f}), {row['seconds']:.0f} s"
+    missing = row["ratio_db"] - row["published_db"]
+    if missing > slack:
+        text += f", **{missing:.1f} missing**"
+    return text if missing > slack or row["reached"] else f"{text}, **too slow**"
+
+
 def shifts(record: dict) -> str:
     """What happens off the training distribution, and what the safeguard does."""
     table = record["rows"]["elsewhere"]["shifts"]

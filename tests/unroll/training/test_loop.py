@@ -119,7 +119,7 @@ def test_refuses_the_checkpoint_of_another_recipe(tmp_path):
     problem, path = sparse(), tmp_path / "run.pt"
     u.train(u.ALISTA(problem.A, 2), problem, short, checkpoint=path)
     with pytest.raises(
-        ValueError, match=r"checkpoint has lr = 0\.05 but the recipe 1\.0"
+        ValueError, match=r"checkpoint has lr = None but the recipe 1\.0"
     ):
         u.train(
             u.ALISTA(problem.A, 2), problem, replace(short, lr=1.0), checkpoint=path
@@ -201,8 +201,8 @@ def test_each_layer_and_kind_has_its_own_rate():
     assert sorted((g["layer"], g["rate"]) for g in groups) == [
         (k, rate) for k in range(3) for rate in (0.01, 0.1)
     ]
-    for step, factor in ((0, 1.0), (50, 0.5), (100, 0.0)):
-        assert set_rates(groups, step, 3, recipe) == 3
+    for step, factor, layers in ((0, 1.0, 1), (50, 0.5, 3), (100, 0.0, 3)):
+        assert set_rates(groups, step, 3, recipe) == layers
         for group in groups:
             assert group["lr"] == pytest.approx(factor * group["rate"])
     constant = replace(recipe, decay=False)

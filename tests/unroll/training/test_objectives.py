@@ -107,7 +107,7 @@ def test_an_objective_of_ones_own():
     problem = sparse()
     net = u.ALISTA(problem.A, 4)
     last = [p.clone() for p in net.layers[3].parameters()]
-    recipe = u.Recipe(Middle(), steps=10, batch=16, validation=64)
+    recipe = u.Recipe(Middle(), steps=10, batch=16, validation=64, grow=0.0)
     history = u.train(net, problem, recipe, generator=seeded())
     assert history.validation[-1, 2] < history.validation[0, 2]
     kept = zip(net.layers[3].parameters(), last, strict=True)

@@ -142,7 +142,8 @@ def test_an_overflow_later_on_asks_for_smaller_steps():
 
 def test_a_training_that_helps_nowhere_says_so():
     problem = sparse()
-    wild = u.Recipe(steps=30, batch=32, every=10, lr=5.0, decay=False, rollback=False)
+    options = {"lr": 5.0, "grow": 0, "decay": False, "rollback": False}
+    wild = u.Recipe(steps=30, batch=32, every=10, **options)
     with pytest.warns(UserWarning, match="no step was better than the start"):
         history = u.train(u.TISTA(problem.A, 4), problem, wild, generator=seeded())
     assert history.best_step == 0 and history.remarks[0].startswith("no step was")

@@ -26,7 +26,12 @@ import torch
 from torch import Tensor
 
 # Front doors with names that their package does not offer itself.
-FAMILIES = ("unroll.operators", "unroll.penalties", "unroll.problems")
+FAMILIES = (
+    "unroll.equilibrium",
+    "unroll.operators",
+    "unroll.penalties",
+    "unroll.problems",
+)
 PACKAGES = ("unroll", "modular", "pinn", *FAMILIES)
 SECTION = re.compile(r"^(Args|Returns|Raises|Example|Examples):$", re.MULTILINE)
 SHAPE = re.compile(r"\b[Ss]hape ((?:``\([^`]*\)``(?:,? or |, )?)+)")
@@ -120,6 +125,8 @@ class Symbols(dict):
             if lead < 0 or self.setdefault("...", actual[:lead]) != actual[:lead]:
                 return False
             dims, actual = dims[1:], actual[lead:]
+        if dims[-1:] == ["..."]:
+            dims, actual = dims[:-1], actual[: len(dims) - 1]
         return len(dims) == len(actual) and all(map(self._equal, dims, actual))
 
     def _equal(self, dim: str, size: int) -> bool:
@@ -283,6 +290,7 @@ def test_the_checker_accepts_what_is_true() -> None:
         ("m * n", "m + n", "result 1 is documented"),
         ("``(count,", "``(m,", "result 1 is documented"),
         (", and copies, shape", ", and copies", "2 tensors"),
+        ("``(..., n)``", "``(n, ...)``", "x is documented"),
     ],
 )
 def test_the_checker_finds_wrong_shapes(old: str, new: str, shown: str) -> None:

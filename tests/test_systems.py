@@ -60,6 +60,8 @@ KINDS = (
     unroll.Unrolled,
     unroll.LassoResult,  # what solvers, which are functions, return
     unroll.BayesResult,
+    importlib.import_module("unroll.equilibrium.fixed_point").Solver,
+    importlib.import_module("unroll.equilibrium.gradients").Gradient,
     importlib.import_module("unroll.operators").Operator,
     importlib.import_module("unroll.penalties").Penalty,
     base(type(modular.Backprop())),

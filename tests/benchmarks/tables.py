@@ -23,6 +23,7 @@ TABLES: dict[str, Callable[[dict], str]] = {
     "solvers": unroll.solvers,
     "lista": unroll.lista,
     "lista.shifts": unroll.shifts,
+    "equilibrium": unroll.equilibrium,
     "modular": modular.modular,
     "modular.memory": modular.memory,
     "modular.unlocking": modular.unlocking,

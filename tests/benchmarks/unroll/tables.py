@@ -1,5 +1,7 @@
 """The tables of classical and learned solvers."""
 
+import statistics
+
 from tests.benchmarks.record import where
 
 
@@ -147,5 +149,35 @@ def shifts(record: dict) -> str:
         "",
         f"Ratio NMSE in dB on {setting['samples']} codes each; certified: duality gap "
         f"at most {setting['tol']:g} for every code; saved by {' / '.join(nets)}.",
+    ]
+    return "\n".join(lines)
+
+
+def equilibrium(record: dict) -> str:
+    """Seconds, faithfulness and accuracy of every gradient, a row each."""
+    rows, setting = record["rows"], record["setting"]
+    lines = [
+        "| gradient | forward | backward | 1 - cosine with the exact one | accuracy |",
+        "|---|---|---|---|---|",
+    ]
+    for name, row in rows.items():
+        accuracy = ", ".join(f"{100 * value:.1f}" for value in row["accuracy"])
+        lines.append(
+            f"| {name} | {statistics.median(row['forward_ms']):.1f} ms "
+            f"| {statistics.median(row['backward_ms']):.1f} ms "
+            f"| {row['one_minus_cosine']:.1e} | {accuracy} % |"
+        )
+    stops = ", ".join(
+        f"{name} {row['gap']:.1g} ({row['iterations']})"
+        for name, row in record["lasso"].items()
+    )
+    lines += [
+        "",
+        f"Digits 8 × 8, a convolution with 16 channels at its fixed point, batch "
+        f"{setting['batch']}, relative residual {setting['tol']:g}; CPU time of one "
+        f"step, medians; accuracy on the test after {setting['epochs']} epochs, seeds "
+        f"{', '.join(map(str, setting['seeds']))}. LISTA's layer, repeated with the "
+        f"defaults of each library, stops at these duality gaps of the Lasso (after so "
+        f"many iterations): {stops}. {where(record)}.",
     ]
     return "\n".join(lines)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import unquote
 
 import pytest
@@ -127,21 +128,7 @@ MATHS_IS_SET = (
     "window.MathJax === undefined || MathJax.startup.promise.then(() => true)"
 )
 TOO_WIDE = "document.documentElement.scrollWidth - window.innerWidth"
-
-
-@pytest.mark.parametrize("width", [390, 1280])
-def test_no_page_is_wider_than_the_screen(
-    browser: Browser, parsed: dict[Path, Page], site: Path, width: int
-) -> None:
-    tab = browser.new_page(viewport={"width": width, "height": 900})
-    wide = {}
-    for path in parsed:
-        tab.goto(path.as_uri())
-        tab.wait_for_function(MATHS_IS_SET)
-        if (excess := tab.evaluate(TOO_WIDE)) > 0:
-            wide[str(path.relative_to(site))] = excess
-    tab.close()
-    assert not wide
+WIDTHS = (390, 1280)
 
 
 def test_equations_are_drawn(browser: Browser, site: Path) -> None:
@@ -197,21 +184,53 @@ TOO_FAINT = """(theme) => {
   }
   return {measured, faint};
 }"""
+THEMES = ("light", "dark")
 AT_ONCE = "* { transition: none !important; }"
 
 
-def test_every_text_stands_out_from_its_ground_in_both_themes(
-    browser: Browser, parsed: dict[Path, Page], site: Path
-) -> None:
-    tab = browser.new_page()
-    faint = {}
+class Look(NamedTuple):
+    """How a page looks.
+
+    By the width of the window, how much wider it is; by theme, how many of its texts
+    were measured and which are too faint.
+    """
+
+    excess: dict[int, int]
+    texts: dict[str, dict]
+
+
+@pytest.fixture(scope="module")
+def looks(browser: Browser, parsed: dict[Path, Page], site: Path) -> dict[str, Look]:
+    """Every page, loaded once, as on a phone, and then in a wider window."""
+    tab, found = browser.new_page(), {}
     for path in parsed:
+        name, look = str(path.relative_to(site)), Look({}, {})
+        tab.set_viewport_size({"width": WIDTHS[0], "height": 900})
         tab.goto(path.as_uri())
+        tab.wait_for_function(MATHS_IS_SET)
+        for width in WIDTHS:
+            tab.set_viewport_size({"width": width, "height": 900})
+            tab.wait_for_function("width => window.innerWidth === width", arg=width)
+            look.excess[width] = tab.evaluate(TOO_WIDE)
         tab.add_style_tag(content=AT_ONCE)
-        for theme in ("light", "dark"):
-            found = tab.evaluate(TOO_FAINT, theme)
-            assert found["measured"] > 20, f"{path.name}: hardly any text was seen"
-            if found["faint"]:
-                faint[f"{path.relative_to(site)}, {theme}"] = found["faint"]
+        for theme in THEMES:
+            look.texts[theme] = tab.evaluate(TOO_FAINT, theme)
+        found[name] = look
     tab.close()
-    assert not faint
+    return found
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_no_page_is_wider_than_the_screen(looks: dict[str, Look], width: int) -> None:
+    wide = {name: look.excess[width] for name, look in looks.items()}
+    assert not {name: excess for name, excess in wide.items() if excess > 0}
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_every_text_stands_out_from_its_ground(
+    looks: dict[str, Look], theme: str
+) -> None:
+    found = {name: look.texts[theme] for name, look in looks.items()}
+    unseen = [name for name, texts in found.items() if texts["measured"] <= 20]
+    assert not unseen, "hardly any text was seen"
+    assert not {name: texts["faint"] for name, texts in found.items() if texts["faint"]}

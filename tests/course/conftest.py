@@ -1,5 +1,7 @@
 """A course of one tiny chapter, so that the machinery is tested in seconds."""
 
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,19 @@ pytest.register_assert_rewrite(
 )
 
 TINY = Path(__file__).parent / "tiny"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def alembic_is_asked_once() -> Iterator[None]:
+    """For every new gradebook, nbgrader has another process name the tables' version.
+
+    That takes three seconds of CPU, and the answer is the same each time.
+    """
+    from nbgrader import api
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(api, "get_alembic_version", cache(api.get_alembic_version))
+        yield
 
 
 @pytest.fixture

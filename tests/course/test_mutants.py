@@ -9,7 +9,7 @@ import pytest
 
 from course.building.exercises import exercises, grade_id, is_solution
 from course.building.syllabus import Chapter, chapters
-from tests.course.judging import cells, failure
+from tests.course.judging import cells, endless, failure
 from tests.course.mutants import Alternative, Mutant
 
 CHAPTERS = pytest.mark.parametrize("chapter", chapters(), ids=lambda c: c.slug)
@@ -24,7 +24,10 @@ def answers(chapter: Chapter) -> ModuleType:
 def judged(chapter: Chapter) -> list[tuple[Mutant, str]]:
     """Every mutant with what its tests say of it."""
     mutants: list[Mutant] = answers(chapter).MUTANTS
-    return [(m, failure(chapter, m.grade_id, m.code)) for m in mutants]
+    return [
+        (m, failure(chapter, m.grade_id, m.code, endless(chapter, m.grade_id)))
+        for m in mutants
+    ]
 
 
 @CHAPTERS

@@ -1,8 +1,10 @@
 """What the tests of grading share; three students hand in every chapter.
 
-``perfect`` hands in the chapter's own answers, ``blank`` what was given out, ``mixed``
-every second answer wrong in a known way. What the third must get is computed here, in
-this process, from the test cells that the mixed answers pass.
+``perfect`` hands in the chapter's own answers and what their tests rely on: nbval runs
+the whole of it, with as much memory as a submission may use. ``blank`` hands in what
+was given out, ``mixed`` the whole chapter with every second answer wrong in a known
+way. What the third must get is computed here, in this process, from the test cells that
+the mixed answers pass.
 """
 
 import contextlib
@@ -33,16 +35,22 @@ def submit(
     student: str,
     path: Path,
     answers: Mapping[str, str] | None = None,
+    *,
+    whole: bool = True,
 ) -> Path:
-    """Hand in the notebook at ``path``, with other answers in place of some of its."""
+    """Hand in the notebook at ``path``, with other answers in place of some of its.
+
+    If not the ``whole``, then without the cells that no test relies on.
+    """
     folder = chapter.folder / "submitted" / student / chapter.slug
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{chapter.slug}.ipynb"
     shutil.copy(path, target)
-    if answers:
+    if answers or not whole:
         notebook = nbformat.read(target, as_version=4)
+        notebook.cells = [c for c in notebook.cells if whole or is_needed(c)]
         for cell in notebook.cells:
-            cell.source = answers.get(cell.id, cell.source)
+            cell.source = (answers or {}).get(cell.id, cell.source)
         nbformat.write(notebook, target)
     return target
 
@@ -81,7 +89,7 @@ class Class:
     def graded(self) -> Graded:
         """Handed in three times, and graded."""
         chapter = self.released
-        submit(chapter, "perfect", chapter.source)
+        submit(chapter, "perfect", chapter.source, whole=False)
         submit(chapter, "blank", chapter.work)
         submit(chapter, "mixed", chapter.source, mixed_answers(chapter))
         return grade(root=self.folder, progress=False)
@@ -105,20 +113,22 @@ def mixed_answers(chapter: Chapter) -> dict[str, str]:
     return {name: wrong[name] for name in sorted(wrong)[::2]}
 
 
+def is_needed(cell: NotebookNode) -> bool:
+    """Whether points may depend on it: setup, "given", the answers and their tests."""
+    given = {"setup", "given"} & {*cell.metadata.get("tags", [])}
+    return bool(given) or is_solution(cell) or is_graded(cell)
+
+
 def expected_points(
     notebook: NotebookNode, folder: Path, answers: Mapping[str, str]
 ) -> dict[str, float]:
-    """Points of each graded cell, found by running what tests may rely on here.
-
-    That is the setup cell, cells tagged "given" and the answers, in order.
-    """
+    """Points of each graded cell, found by running what tests may rely on here."""
     names: dict = {}
     found = {}
     quiet = contextlib.redirect_stdout(io.StringIO())
     with contextlib.chdir(folder), warnings.catch_warnings(), quiet:
         for cell in notebook.cells:
-            given = {"setup", "given"} & {*cell.metadata.get("tags", [])}
-            if not (given or is_solution(cell) or is_graded(cell)):
+            if not is_needed(cell):
                 continue
             passed = _passes(answers.get(cell.id, cell.source), names)
             if is_graded(cell):

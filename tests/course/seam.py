@@ -3,7 +3,8 @@
 nbval ignores what an image shows and how long a cell takes. This plugin looks at both
 after each cell, in the same run: pictures are compared as a reader would see them,
 CPU seconds are read off the kernel's process, so a busy machine does not count. What
-all chapters took is added up at the end, over the workers of xdist too.
+all chapters took is added up at the end, over the workers of xdist too. A kernel gets
+no more memory than a submission does while it is graded.
 """
 
 import base64
@@ -19,6 +20,8 @@ import pytest
 from nbformat import NotebookNode
 from nbval.plugin import IPyNbCell
 from PIL import Image
+
+from course.grading.limits import DEFAULTS
 
 CELL_CPU_SECONDS = 20
 CHAPTER_CPU_SECONDS = 60
@@ -96,6 +99,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Check a cell's pictures and its CPU time once nbval has compared its text."""
     if not isinstance(item, IPyNbCell):
         return (yield)
+    _limit_memory(item)
     before = _cpu_seconds(item)
     result = yield
     used = _cpu_seconds(item)
@@ -163,6 +167,16 @@ def _check_pictures(item: IPyNbCell) -> None:
             )
 
 
+def _limit_memory(item: IPyNbCell) -> None:
+    if psutil.LINUX:  # where the grader can, too
+        size = int(DEFAULTS.gigabytes * 2**30)
+        _kernel(item).rlimit(psutil.RLIMIT_DATA, (size, size))
+
+
+def _kernel(item: IPyNbCell) -> psutil.Process:
+    return psutil.Process(item.parent.kernel.km.provisioner.pid)
+
+
 def _cpu_seconds(item: IPyNbCell) -> float:
-    times = psutil.Process(item.parent.kernel.km.provisioner.pid).cpu_times()
+    times = _kernel(item).cpu_times()
     return times.user + times.system

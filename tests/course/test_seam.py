@@ -14,6 +14,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from course.building.bake import execute, write
+from course.grading.limits import can_limit_memory
 from tests.course.seam import TOLERANCE, difference, pictures
 
 ROOT = Path(__file__).parents[2]
@@ -61,6 +62,7 @@ def damaged(folder: Path) -> Path:
             new_code_cell("print(2)"),
             new_code_cell(show.format(top=0.5)),
             new_code_cell("import time\nbusy = 0"),
+            new_code_cell("large = bytearray(2**20)"),
         ]
     )
     execute(notebook, folder)
@@ -68,8 +70,9 @@ def damaged(folder: Path) -> Path:
     notebook.cells[3].source = show.format(top=0.3)
     notebook.cells[4].source = (
         "import time\nstart = time.process_time()\n"
-        "while time.process_time() < start + 12:\n    pass"
+        "while time.process_time() < start + 6:\n    pass"
     )
+    notebook.cells[5].source = "large = bytearray(5 * 2**30)"
     path = folder / "damaged.ipynb"
     write(notebook, path)
     return path
@@ -77,14 +80,14 @@ def damaged(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """What pytest prints on the damaged notebook, with a budget of 8 s a cell."""
+    """What pytest prints on the damaged notebook, with a budget of 5 s a cell."""
     folder = tmp_path_factory.mktemp("damaged")
     path = damaged(folder)
     arguments = ["-v", "-p", "tests.course.seam", "-p", "no:cacheprovider"]
     arguments += ["-c", str(ROOT / "pyproject.toml"), str(path)]
     program = (
         "import sys, pytest, tests.course.seam as seam\n"
-        f"seam.CELL_CPU_SECONDS = 8\nsys.exit(pytest.main({arguments!r}))"
+        f"seam.CELL_CPU_SECONDS = 5\nsys.exit(pytest.main({arguments!r}))"
     )
     run = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True
@@ -109,7 +112,13 @@ def test_another_picture_fails(report: str) -> None:
 
 def test_a_slow_cell_fails(report: str) -> None:
     assert "Cell 4 FAILED" in report
-    assert "the budget of a cell is 8 s" in report
+    assert "the budget of a cell is 5 s" in report
+
+
+@pytest.mark.skipif(not can_limit_memory(), reason="no limit here")
+def test_more_memory_than_a_submission_may_use_fails(report: str) -> None:
+    assert "Cell 5 FAILED" in report
+    assert "MemoryError" in report
 
 
 def test_what_the_chapters_take_is_told_at_the_end(report: str) -> None:
@@ -119,7 +128,7 @@ def test_what_the_chapters_take_is_told_at_the_end(report: str) -> None:
         report,
     )
     assert told, report
-    assert int(told[1]) >= 12, "a cell that fails counts too"
+    assert int(told[1]) >= 6, "a cell that fails counts too"
 
 
 def test_a_course_over_its_budget_fails_though_every_cell_passes(

@@ -756,8 +756,8 @@ for seed, (m, n) in enumerate([(12, 20), (9, 9), (8, 5)]):
 #
 # The obvious loss is the error of the answer, $\|x_K - x^\star\|^2$. Before we trust it, look
 # at a danger that ReLU networks know as "dead units". If a threshold exceeds every
-# $|W_1 b + W_2 x|$, the layer's output is zero for every sample: it is **silent**. A constant
-# output has no derivative. What does a silent layer do to the gradients of the others?
+# $|W_1 b + W_2 x|$, the layer's output is zero for every sample: it is **silent**. The
+# derivative of a constant output is zero. What does a silent layer do to the gradients of the others?
 
 # %%
 b, x = problem.sample(64, torch.Generator().manual_seed(5))
@@ -1145,7 +1145,7 @@ for landscape in (
 # <details><summary>Hint 2</summary>
 #
 # `net.state_dict()` returns the weights themselves, not a copy: the next step of the optimiser
-# changes them under your hands. Clone every tensor, and use `load_state_dict` at the end.
+# changes what you have kept. Clone every tensor, and use `load_state_dict` at the end.
 #
 # </details>
 # <details><summary>Hint 3</summary>
@@ -1319,9 +1319,9 @@ print(
 # layer takes steps more than twice as long. With a linear network the answers would explode.
 #
 # The proof was about the worst $x$, along the eigenvector that $A$ stretches most. That vector
-# is dense. On a code with few non-zeros $A$ acts almost as an isometry (its columns are unit
-# vectors, nearly orthogonal), so there a step close to 1 is right, and the high first threshold
-# sees to it that only few entries are ever non-zero. The network has discovered what "AMP takes
+# is dense. On a code with few non-zeros $A$ nearly keeps lengths (its columns are unit
+# vectors, almost orthogonal), so there a step close to 1 is right, and the high first threshold
+# keeps all but a few entries at zero. The network has discovered what "AMP takes
 # step 1" told us in chapter 11, and what Ablin, Moreau, Massias and Gramfort (2019) made a
 # theorem: the step may be $1/L_S$, with $L_S$ the Lipschitz constant *restricted to the support*.
 # It gave up a guarantee for every signal and gained speed for the signals of its training.
@@ -1330,7 +1330,7 @@ print(
 # they are small. ISTA's constant λ is a compromise between the two, with a bias that stays, as
 # chapter 11 showed. A falling price leaves less and less of it.
 #
-# ### How the two matrices hang together
+# ### How the two matrices are related
 #
 # $W_1$ and $W_2$ were learned apart, with 15 000 numbers a layer. Are they free of each other?
 # Suppose a deep network is to be exact in the end, without noise, for **every** sparse code:
@@ -1389,9 +1389,9 @@ print(
 )
 
 # %% [markdown]
-# (Layer 1 is excused: its $W_2$ multiplies $x_0 = 0$ and never gets a gradient.)
+# (Layer 1 is an exception: its $W_2$ multiplies $x_0 = 0$ and never gets a gradient.)
 #
-# Nobody told it. So tell the next one: build the coupling in, and two thirds of the numbers vanish,
+# Nobody has built this in. Build it into the next network, and two thirds of the numbers vanish,
 #
 # $$ x_{k+1} = \eta_{\theta_k}\big( x_k + W_k (b - A x_k) \big), \qquad W_1 = W_k, \quad
 #    W_2 = I - W_k A . $$
@@ -1621,7 +1621,7 @@ for name, cost in costs.items():
 #
 # and the network learns to *minimise*, from unlabelled $b$ alone. The data are the 8 × 8 patches
 # of chapter 11, less their mean, with the same 256 cosine atoms $D$, and λ = 0.02, the price
-# that suited the holes. We train three layers on one photograph, the temple, and test on
+# that was best for the missing pixels. We train three layers on one photograph, the temple, and test on
 # another, the dahlia.
 
 
@@ -1759,9 +1759,9 @@ figure(
 # %% [markdown]
 # ## The library's version
 #
-# `unroll.LISTA` and `unroll.LISTACP` are the networks of this chapter, with checks at the door.
+# `unroll.LISTA` and `unroll.LISTACP` are the networks of this chapter; they also check what they are given.
 # Their layers are modules with `W1`, `W2` and `theta`; the threshold is a `Positive`, a
-# softplus of a free number.
+# $\log(1 + e^t)$ (*softplus*) of a free number $t$.
 
 # %%
 theirs = unroll.LISTA(problem.A, DEPTH, lam=0.2)
@@ -2059,7 +2059,8 @@ for rate, runs in claims["ten layers: LISTA, tied"]["rates"].items():
     )
 
 # %% [markdown]
-# How long a tied network stays near the answer depends on its training. With the lower rate it leaves soon
+# How long a tied network stays near the answer depends on its training. The one in the figure is still
+# as good after sixty rounds, those of the table are worse by then. With the lower rate it leaves soon
 # after the tenth round. With the higher one it is as good after twenty rounds as after ten, and still all three
 # are far above 0 dB after 110. The loss asks for ten good rounds and for nothing beyond them. The steps beyond
 # $2/L$ are harmless while the thresholds keep codes sparse, and ten rounds are too few for unstable directions
@@ -2109,7 +2110,7 @@ quiz(
             "The last layer wakes up after some steps",
         ],
         answer="e36cd61b507c",
-        hint="A constant output has no derivative, with respect to anything before it.",
+        hint="The derivative of a constant output is zero, with respect to all before it.",
     ),
     Question(
         "Why the error in dB, and not the squared error, in every layer?",

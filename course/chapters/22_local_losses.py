@@ -166,8 +166,8 @@ for name in ("backprop", "dgl K=2", "dgl K=6", "greedy K=6"):
 #
 # What may one claim? If the true difference were zero (and the $d_s$ normal),
 # $\bar d / \mathrm{SE}$ would follow Student's $t$ distribution with $n - 1$ degrees of
-# freedom. Beyond its 97.5 % quantile, on either side, we call a difference real, and are wrong
-# in one case of twenty.
+# freedom. Beyond its 97.5 % quantile, on either side, we call a difference real. Where
+# there is none, that is wrong in one case of twenty.
 
 
 # %% tags=["given"]
@@ -181,7 +181,7 @@ def quantile(freedom):
 # Difficulty ●○○○○ · 2 points
 #
 # Write `paired_difference(a, b)`, which returns $\bar d$ of `b` minus `a` and its standard
-# error, and `claim(a, b)`, which returns `"a"` or `"b"`, whichever is better for certain, or
+# error, and `claim(a, b)`, which returns `"a"` or `"b"`, whichever is higher by this rule, or
 # `"undecided"`. Accuracies of the same seed stand at the same place.
 
 
@@ -747,7 +747,7 @@ figure(
 )
 
 # %% [markdown]
-# The second one is the dangerous one: its losses fall nicely. The third trains nothing but heads
+# The second one is the dangerous one: its losses fall as they should. The third trains nothing but heads
 # on random features, and on easy data even that looks like learning. No loss curve tells.
 # The matrix does, on one batch, before any training.
 
@@ -1525,7 +1525,7 @@ figure(
 # nothing in the rule asks for the preparation that would make it easy.
 #
 # Note also what the printed lines add: accuracy *per layer*. The second layer alone is no
-# better than the first. Whether later layers earn their keep is a question that every local
+# better than the first. Whether later layers contribute anything is a question that every local
 # method must answer.
 #
 # ## 7. One after another, or all at once
@@ -1745,8 +1745,8 @@ print(
 
 # %% [markdown]
 # Its certificate, `audit.isolation`, runs the trainer's own step with one loss at a time and
-# compares what it measures with what the method *declares*. Neither a skip connection nor a
-# tied weight gets past it.
+# compares what it measures with what the method *declares*. It finds a skip connection and a
+# tied weight, too.
 
 # %%
 methods = {
@@ -2015,7 +2015,7 @@ print(towers["end to end"][1] > 20 + max(towers["local"][1], towers["untrained"]
 # **Certificates prove one thing.** Isolation says that no gradient crosses. It does not say
 # that no *information* does: a BatchNorm shared by two modules, a learning rate chosen by the
 # last module's accuracy, early stopping for all at once are ways in which modules talk. (The
-# library refuses shared normalisation layers at the door.)
+# library refuses shared normalisation layers.)
 #
 # **A shared optimiser** moves modules without any gradient: momentum and weight decay need
 # none. One optimiser per module is part of the method, not a matter of taste.

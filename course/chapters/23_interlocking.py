@@ -1456,6 +1456,9 @@ for seed, K in enumerate((1, 3, 5)):
         interlocking_step(
             blocks, heads, own_optimisers(blocks, heads, torch.optim.SGD, 1.0), x, y, n
         )
+        assert all(part.training for part in (*blocks, *heads)), (
+            "modules that learn stay in training mode: a step switches nothing"
+        )
         assert not x.requires_grad and x.grad is None and torch.equal(x, old[2]), (
             "the data have been changed: the first entrance is to be cut as well"
         )

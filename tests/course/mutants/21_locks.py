@@ -1293,6 +1293,26 @@ def checkpointed(segments, x):
         best.append(min((max(best[i][0],best[i][1]+edge[i]+sum(inside[i:j])),best[i][1]+edge[i],best[i][2]+[i]) for i in range(j)))
     return best[n][2]""",
     ),
+    Mutant(
+        "ex21-3",
+        "the staircase of pairwise takes the longer of two costs",
+        """def locked(K,S,f,b):
+    return S*(K*f+(K-1)*b+b/2)
+def pairwise(K,S,f,b):
+    return S*(2*f+b)+(K-2)*max(f,b/2)
+def local(K,S,f,b):
+    return S*(f+b/2)+(K-1)*f""",
+    ),
+    Mutant(
+        "ex21-3",
+        "one forward pass in the period of pairwise",
+        """def locked(K,S,f,b):
+    return S*(K*f+(K-1)*b+b/2)
+def pairwise(K,S,f,b):
+    return S*(f+b)+(K-1)*f
+def local(K,S,f,b):
+    return S*(f+b/2)+(K-1)*f""",
+    ),
 ]
 
 ALTERNATIVES = [
@@ -1642,5 +1662,16 @@ def local_step(modules, heads, x, y):
         else:
             high = middle
     return within(low) or [0]""",
+    ),
+    Alternative(
+        "ex21-3",
+        "fractions, and a sum of parts",
+        """from fractions import Fraction as Q
+def locked(K,S,f,b):
+    return S*(K*(f+b)-b/2)
+def pairwise(K,S,f,b):
+    return float(Q(S)*(2*Q(f)+Q(b))+(Q(K)-2)*Q(f))
+def local(K,S,f,b):
+    return sum([S*f,S*b/2,K*f,-f])""",
     ),
 ]

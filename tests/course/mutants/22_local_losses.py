@@ -1277,6 +1277,71 @@ def goodness_loss(right, wrong, theta=2.0):
     for module in modules:
         module.eval()""",
     ),
+    Mutant(
+        "ex22-7",
+        "hands on what the module computes after its step",
+        """def train_chain(modules, heads, batches, lr, greedy=False):
+    both = list(zip(modules, heads, strict=True))
+    optimisers = [torch.optim.Adam([*f.parameters(), *a.parameters()], lr=lr) for f, a in both]
+    phases = [[k] for k in range(len(modules))] if greedy else [range(len(modules))]
+    for learning in phases:
+        for k, module in enumerate(modules):
+            module.train(k in learning)
+        for x, y in batches:
+            h = x
+            for k in range(learning[-1] + 1):
+                h_in = h.detach(); h = modules[k](h_in)
+                if k in learning:
+                    optimisers[k].zero_grad()
+                    F.cross_entropy(heads[k](h), y).backward()
+                    optimisers[k].step()
+                    h = modules[k](x if k == 0 else h_in)
+    for module in modules:
+        module.eval()""",
+    ),
+    Mutant(
+        "ex22-7",
+        "later modules learn at a lower rate",
+        """def train_chain(modules, heads, batches, lr, greedy=False):
+    both = list(zip(modules, heads, strict=True))
+    optimisers = [torch.optim.Adam([*f.parameters(), *a.parameters()], lr=lr) for f, a in both]
+    for k, o in enumerate(optimisers): o.param_groups[0]["lr"] = lr / (k + 1)
+    phases = [[k] for k in range(len(modules))] if greedy else [range(len(modules))]
+    for learning in phases:
+        for k, module in enumerate(modules):
+            module.train(k in learning)
+        for x, y in batches:
+            h = x
+            for k in range(learning[-1] + 1):
+                h = modules[k](h.detach())
+                if k in learning:
+                    optimisers[k].zero_grad()
+                    F.cross_entropy(heads[k](h), y).backward()
+                    optimisers[k].step()
+    for module in modules:
+        module.eval()""",
+    ),
+    Mutant(
+        "ex22-7",
+        "after the greedy phases one more for all",
+        """def train_chain(modules, heads, batches, lr, greedy=False):
+    both = list(zip(modules, heads, strict=True))
+    optimisers = [torch.optim.Adam([*f.parameters(), *a.parameters()], lr=lr) for f, a in both]
+    phases = [[k] for k in range(len(modules))] + [range(len(modules))] if greedy else [range(len(modules))]
+    for learning in phases:
+        for k, module in enumerate(modules):
+            module.train(k in learning)
+        for x, y in batches:
+            h = x
+            for k in range(learning[-1] + 1):
+                h = modules[k](h.detach())
+                if k in learning:
+                    optimisers[k].zero_grad()
+                    F.cross_entropy(heads[k](h), y).backward()
+                    optimisers[k].step()
+    for module in modules:
+        module.eval()""",
+    ),
 ]
 
 ALTERNATIVES = [

@@ -1027,6 +1027,196 @@ def update_times(n, K, F, B):
         times.append((j + 1) * F + (j - k) * B / 2 + (B / 2 if k > takers(j, n, K)[0] else 0.0) + B / 2)
     return times""",
     ),
+    Mutant(
+        "ex23-7",
+        "clears the gradients of a module when it takes, those of its head too",
+        """def interlocking_step(blocks, heads, optimisers, x, y, n):
+    K, graphs, losses, h = len(blocks), {}, [], x
+    for j in range(K):
+        optimisers[j].zero_grad()
+        h_in = h.detach().requires_grad_()
+        graphs[j] = h_in, blocks[j](h_in)
+        h = graphs[j][1].detach()
+        leaf = h.clone().requires_grad_()
+        loss = cross_entropy(heads[j](leaf), y)
+        losses.append(loss.item())
+        loss.backward()
+        credit, learners = leaf.grad, takers(j, n, K)
+        for k in range(j, min(learners, default=K) - 1, -1):
+            h_in, h_out = graphs[k]
+            passed = None
+            if k > learners[0]:
+                (passed,) = torch.autograd.grad(h_out, h_in, credit, retain_graph=True)
+            if k in learners:
+                optimisers[k].zero_grad()
+                h_out.backward(credit)
+                optimisers[k].step()
+                del graphs[k]
+            credit = passed
+    return losses""",
+    ),
+    Mutant(
+        "ex23-7",
+        "losses are divided by their number",
+        """def interlocking_step(blocks, heads, optimisers, x, y, n):
+    K, graphs, losses, h = len(blocks), {}, [], x
+    for j in range(K):
+        optimisers[j].zero_grad()
+        h_in = h.detach().requires_grad_()
+        graphs[j] = h_in, blocks[j](h_in)
+        h = graphs[j][1].detach()
+        leaf = h.clone().requires_grad_()
+        loss = cross_entropy(heads[j](leaf), y) / K
+        losses.append(loss.item())
+        loss.backward()
+        credit, learners = leaf.grad, takers(j, n, K)
+        for k in range(j, min(learners, default=K) - 1, -1):
+            h_in, h_out = graphs[k]
+            passed = None
+            if k > learners[0]:
+                (passed,) = torch.autograd.grad(h_out, h_in, credit, retain_graph=True)
+            if k in learners:
+                h_out.backward(credit)
+                optimisers[k].step()
+                del graphs[k]
+            credit = passed
+    return losses""",
+    ),
+    Mutant(
+        "ex23-7",
+        "puts the blocks into evaluation mode",
+        """def interlocking_step(blocks, heads, optimisers, x, y, n):
+    K, graphs, losses, h = len(blocks), {}, [], x
+    for j in range(K):
+        optimisers[j].zero_grad(); blocks[j].eval()
+        h_in = h.detach().requires_grad_()
+        graphs[j] = h_in, blocks[j](h_in)
+        h = graphs[j][1].detach()
+        leaf = h.clone().requires_grad_()
+        loss = cross_entropy(heads[j](leaf), y)
+        losses.append(loss.item())
+        loss.backward()
+        credit, learners = leaf.grad, takers(j, n, K)
+        for k in range(j, min(learners, default=K) - 1, -1):
+            h_in, h_out = graphs[k]
+            passed = None
+            if k > learners[0]:
+                (passed,) = torch.autograd.grad(h_out, h_in, credit, retain_graph=True)
+            if k in learners:
+                h_out.backward(credit)
+                optimisers[k].step()
+                del graphs[k]
+            credit = passed
+    return losses""",
+    ),
+    Mutant(
+        "ex23-7",
+        "tells running means of the losses",
+        """def interlocking_step(blocks, heads, optimisers, x, y, n):
+    K, graphs, losses, h = len(blocks), {}, [], x
+    for j in range(K):
+        optimisers[j].zero_grad()
+        h_in = h.detach().requires_grad_()
+        graphs[j] = h_in, blocks[j](h_in)
+        h = graphs[j][1].detach()
+        leaf = h.clone().requires_grad_()
+        loss = cross_entropy(heads[j](leaf), y)
+        losses.append((sum(losses) + loss.item()) / (j + 1))
+        loss.backward()
+        credit, learners = leaf.grad, takers(j, n, K)
+        for k in range(j, min(learners, default=K) - 1, -1):
+            h_in, h_out = graphs[k]
+            passed = None
+            if k > learners[0]:
+                (passed,) = torch.autograd.grad(h_out, h_in, credit, retain_graph=True)
+            if k in learners:
+                h_out.backward(credit)
+                optimisers[k].step()
+                del graphs[k]
+            credit = passed
+    return losses""",
+    ),
+    Mutant(
+        "ex23-7",
+        "credit is scaled to length one",
+        """def interlocking_step(blocks, heads, optimisers, x, y, n):
+    K, graphs, losses, h = len(blocks), {}, [], x
+    for j in range(K):
+        optimisers[j].zero_grad()
+        h_in = h.detach().requires_grad_()
+        graphs[j] = h_in, blocks[j](h_in)
+        h = graphs[j][1].detach()
+        leaf = h.clone().requires_grad_()
+        loss = cross_entropy(heads[j](leaf), y)
+        losses.append(loss.item())
+        loss.backward()
+        credit, learners = leaf.grad / leaf.grad.norm(), takers(j, n, K)
+        for k in range(j, min(learners, default=K) - 1, -1):
+            h_in, h_out = graphs[k]
+            passed = None
+            if k > learners[0]:
+                (passed,) = torch.autograd.grad(h_out, h_in, credit, retain_graph=True)
+            if k in learners:
+                h_out.backward(credit)
+                optimisers[k].step()
+                del graphs[k]
+            credit = passed
+    return losses""",
+    ),
+    Mutant(
+        "ex23-7",
+        "all samples share the mean credit",
+        """def interlocking_step(blocks, heads, optimisers, x, y, n):
+    K, graphs, losses, h = len(blocks), {}, [], x
+    for j in range(K):
+        optimisers[j].zero_grad()
+        h_in = h.detach().requires_grad_()
+        graphs[j] = h_in, blocks[j](h_in)
+        h = graphs[j][1].detach()
+        leaf = h.clone().requires_grad_()
+        loss = cross_entropy(heads[j](leaf), y)
+        losses.append(loss.item())
+        loss.backward()
+        credit, learners = leaf.grad.mean(0, keepdim=True).expand_as(leaf), takers(j, n, K)
+        for k in range(j, min(learners, default=K) - 1, -1):
+            h_in, h_out = graphs[k]
+            passed = None
+            if k > learners[0]:
+                (passed,) = torch.autograd.grad(h_out, h_in, credit, retain_graph=True)
+            if k in learners:
+                h_out.backward(credit)
+                optimisers[k].step()
+                del graphs[k]
+            credit = passed
+    return losses""",
+    ),
+    Mutant(
+        "ex23-7",
+        "the horizon is one module too short",
+        """def interlocking_step(blocks, heads, optimisers, x, y, n):
+    K, graphs, losses, h = len(blocks), {}, [], x
+    for j in range(K):
+        optimisers[j].zero_grad()
+        h_in = h.detach().requires_grad_()
+        graphs[j] = h_in, blocks[j](h_in)
+        h = graphs[j][1].detach()
+        leaf = h.clone().requires_grad_()
+        loss = cross_entropy(heads[j](leaf), y)
+        losses.append(loss.item())
+        loss.backward()
+        credit, learners = leaf.grad, takers(j, max(n - 1, 1), K)
+        for k in range(j, min(learners, default=K) - 1, -1):
+            h_in, h_out = graphs[k]
+            passed = None
+            if k > learners[0]:
+                (passed,) = torch.autograd.grad(h_out, h_in, credit, retain_graph=True)
+            if k in learners:
+                h_out.backward(credit)
+                optimisers[k].step()
+                del graphs[k]
+            credit = passed
+    return losses""",
+    ),
 ]
 
 ALTERNATIVES = [
@@ -1373,5 +1563,32 @@ def interlocking_step(blocks, heads, optimisers, x, y, n):
     for_blocks = [pull(losses[target(k, n, K)], blocks[k]) for k in range(K)]
     for_heads = [pull(losses[k], heads[k]) for k in range(K)]
     return for_blocks, for_heads""",
+    ),
+    Alternative(
+        "ex23-7",
+        "the losses as tensors without a graph",
+        """def interlocking_step(blocks, heads, optimisers, x, y, n):
+    K, graphs, losses, h = len(blocks), {}, [], x
+    for j in range(K):
+        optimisers[j].zero_grad()
+        h_in = h.detach().requires_grad_()
+        graphs[j] = h_in, blocks[j](h_in)
+        h = graphs[j][1].detach()
+        leaf = h.clone().requires_grad_()
+        loss = cross_entropy(heads[j](leaf), y)
+        losses.append(loss.detach())
+        loss.backward()
+        credit, learners = leaf.grad, takers(j, n, K)
+        for k in range(j, min(learners, default=K) - 1, -1):
+            h_in, h_out = graphs[k]
+            passed = None
+            if k > learners[0]:
+                (passed,) = torch.autograd.grad(h_out, h_in, credit, retain_graph=True)
+            if k in learners:
+                h_out.backward(credit)
+                optimisers[k].step()
+                del graphs[k]
+            credit = passed
+    return losses""",
     ),
 ]

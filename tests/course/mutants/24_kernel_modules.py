@@ -1175,6 +1175,14 @@ def permutation_p(a, b, draws, generator):
         count += bool(spearman(a[order], b) >= observed - 1e-9)
     return (1 + count) / (1 + draws)""",
     ),
+    Mutant(
+        "ex24-3",
+        "only the first vector is turned round",
+        """def farthest(classes, nonnegative):
+    p=torch.eye(classes)
+    if nonnegative: return p
+    return unit(torch.cat([p[:1]*-1, p[1:]-p[:1]/classes]))""",
+    ),
 ]
 
 ALTERNATIVES = [
@@ -1406,5 +1414,14 @@ def upper_alignment(G, same):
     hidden.eval()
     hidden.requires_grad_(False)
     return values""",
+    ),
+    Alternative(
+        "ex24-3",
+        "the centring matrix with rows of length one",
+        """def farthest(classes, nonnegative):
+    p=torch.eye(classes)
+    if nonnegative: return p.flip(0)
+    c=torch.eye(classes)-torch.ones(classes,classes)/classes
+    return c/c.norm(dim=1,keepdim=True)""",
     ),
 ]

@@ -1674,4 +1674,16 @@ def pairwise(K,S,f,b):
 def local(K,S,f,b):
     return sum([S*f,S*b/2,K*f,-f])""",
     ),
+    Alternative(
+        "ex21-2",
+        "start and end as a list, a default for free workers",
+        """from collections import defaultdict
+def clock(tasks):
+    times, free = {}, defaultdict(float)
+    for name, worker, cost, after in tasks:
+        start = max([times[n][1] for n in after] + [free[worker]])
+        times[name] = [start, start + cost]
+        free[worker] += start - free[worker] + cost
+    return times""",
+    ),
 ]

@@ -50,6 +50,13 @@ def refuse_another(net: Any, state: Mapping, prefix: str, *_: object) -> None:
                 f"state has {name} = {saved[name]!r} but this network {own[name]!r}: "
                 f"expected the same {name}"
             )
+    start = prefix + "layers."
+    layers = {key[len(start) :].split(".")[0] for key in state if key.startswith(start)}
+    if layers and len(layers) != len(net.layers):
+        raise ValueError(
+            f"state has {len(layers)} layers of its own but this network "
+            f"{len(net.layers)}: expected both tied, or both not"
+        )
     missing = [name for name in own if name not in saved]
     if missing and prefix + KEY in state:
         raise ValueError(

@@ -101,6 +101,18 @@ def test_refuses_the_state_of_another_method_and_takes_nothing_of_it(case):
     assert torch.equal(net(b), before)
 
 
+@pytest.mark.parametrize("method", [u.LISTA, u.LISTACP, u.LISTACPSS, u.LAMP])
+def test_refuses_the_state_of_a_tied_network_where_it_is_not_tied(method):
+    A = problem()[0]
+    tied, untied = method(A, 3, tied=True), method(A, 3)
+    for one, other in ((tied, untied), (untied, tied)):
+        with pytest.raises(ValueError, match="layers of its own but this network [13]"):
+            one.load_state_dict(other.state_dict())
+        nested, foreign = torch.nn.Sequential(one), torch.nn.Sequential(other)
+        with pytest.raises(ValueError, match="expected both tied, or both not"):
+            nested.load_state_dict(foreign.state_dict())
+
+
 @each
 def test_refuses_a_state_without_settings_and_one_that_is_none(case):
     A, b, _ = problem()

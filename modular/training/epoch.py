@@ -49,7 +49,6 @@ def train_epoch(
     validation: Iterable[Any] | None,
 ) -> None:
     """Train for one epoch and write a row of history."""
-    check_layers(trainer)
     start, sums, rows = time.perf_counter(), [], 0
     events = list(trainer.method.schedule(len(trainer.partition), phase))
     meter = SavedTensors(

@@ -228,6 +228,7 @@ class Trainer:
             FloatingPointError: If a loss is NaN or infinite.
         """
         check_count("epochs", epochs, least=0)
+        check_layers(self)
         if phases is None:
             phases = range(self.method.phases(len(self.partition)))
         for phase in phases:
@@ -269,8 +270,6 @@ class Trainer:
         except KeyboardInterrupt:
             pass
         return self.history
-
-    # --- what there is to see -----------------------------------------------------
 
     def evaluate(self, loader: Iterable[Batch]) -> Tensor:
         """Return how well each module's head predicts, in evaluation mode.

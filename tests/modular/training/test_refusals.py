@@ -17,6 +17,7 @@ from modular import (
     Kernel,
     Partition,
     Pred,
+    Processes,
     Sim,
     Trainer,
     audit,
@@ -193,7 +194,10 @@ def appended(one: Trainer) -> None:
 @pytest.mark.parametrize("change", [replaced, appended])
 def test_layers_that_no_optimiser_knows_are_refused(change) -> None:
     one = made([nn.Linear(5, 6), nn.Linear(6, 3)])
+    spread = Trainer(one.partition, DGL(), optimizer=sgd, transport=Processes(2))
     change(one)
+    with pytest.raises(ValueError, match="module 0 has other parameters than when the"):
+        spread.fit([(X, Y)], 1)
     text = "module 0 has other parameters than when the trainer was made: expected the"
     with pytest.raises(ValueError, match=text):
         one.fit([(X, Y)], 1)

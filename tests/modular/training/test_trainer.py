@@ -117,7 +117,7 @@ def test_a_loss_that_explodes_stops_with_module_and_step() -> None:
     one.step(batch())
     with torch.no_grad():
         one.partition.blocks[2].head.predict[0].bias[0] = float("inf")
-    text = r"loss of module 2 .Pred\(\). is nan in step 1: try a smaller learning rate"
+    text = r"loss of module 2 .Pred\(\). in step 1 is nan: try a smaller learning rate"
     with pytest.raises(FloatingPointError, match=text):
         one.fit([batch()], epochs=1)
 

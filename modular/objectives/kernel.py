@@ -196,9 +196,9 @@ def negative_contrast(gram: Tensor, same: Tensor) -> Tensor:
 class Kernel(Objective):
     """Raise a kernel proxy: the loss is ``-proxy(G, same)``.
 
-    ``G`` is the Gram matrix of unit-norm features. Duan, Yu and Principe 2021. Good for
-    two or three modules; applied to every module of a deep chain it throws away what
-    later modules would need.
+    ``G`` is the Gram matrix of unit-norm features. Duan, Yu and Principe 2021. One
+    hidden module learns digits by it; six small ones, on sums of two digits, throw away
+    what later modules would need (chapter 24).
 
     Args:
         proxy: Takes a Gram matrix and which pairs share their label.

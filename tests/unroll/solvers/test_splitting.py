@@ -101,18 +101,20 @@ def test_both_follow_their_equations_with_total_variation():
 
 
 def test_all_agree_on_the_lasso_to_their_gap():
-    A, b = problem()
+    A, b = problem(batch=2)
     best = restarted(A, b, 0.1, tol=1e-11)
     for solve in (partial(admm, rho=0.3), primal_dual):
-        for given in (A, Matrix(A)):
-            result = solve(given, b, 0.1, tol=1e-9)
-            assert result.converged.all() and (result.gap <= 1e-9).all()
-            assert (result.objective[-1] - best.objective[-1]).abs().max() <= 1e-9
-            torch.testing.assert_close(result.x, best.x, rtol=0, atol=1e-3)
+        result = solve(A, b, 0.1, tol=1e-8)
+        assert result.converged.all() and (result.gap <= 1e-8).all()
+        assert (result.objective[-1] - best.objective[-1]).abs().max() <= 1e-8
+        torch.testing.assert_close(result.x, best.x, rtol=0, atol=1e-3)
+        operator = solve(Matrix(A), b, 0.1, iterations=5)
+        matrix = solve(A, b, 0.1, iterations=5)
+        torch.testing.assert_close(operator.x, matrix.x, rtol=0, atol=1e-12)
 
 
 PENALTIES = {
-    "NonNegativeL1": (NonNegativeL1(), Ray((4, 4), 5), (1, 4, 4)),
+    "NonNegativeL1": (NonNegativeL1(), Ray((3, 3), 4), (1, 3, 3)),
     "GroupL21": (GroupL21(4), Mask.random((4, 4), 0.7), (2, 4, 4)),
     "NuclearNorm": (NuclearNorm(), Blur.gaussian(0.7, (4, 4), radius=1), (1, 4, 4)),
 }
@@ -126,9 +128,9 @@ def test_all_agree_with_operators_and_penalties(solve, name):
     b = A(noise(3, *shape))
     lam = 0.2 * penalty.polar(A.adjoint(b))
     best = restarted(A, b, lam, penalty=penalty, tol=1e-10)
-    result = solve(A, b, lam, penalty=penalty, tol=1e-5, iterations=20_000)
+    result = solve(A, b, lam, penalty=penalty, tol=1e-4, iterations=20_000)
     assert best.converged.all() and result.converged.all()
-    assert (result.objective[-1] - best.objective[-1]).abs().max() <= 1e-5
+    assert (result.objective[-1] - best.objective[-1]).abs().max() <= 1e-4
     assert (best.x != 0).any()
 
 
@@ -143,14 +145,13 @@ def test_a_complex_lasso_is_that_of_fista(solve):
 
 
 @every_solver
-@pytest.mark.parametrize("kind", [torch.float64, torch.complex128])
-def test_denoising_is_the_proximal_map_of_total_variation(solve, kind):
+def test_denoising_is_the_proximal_map_of_total_variation(solve):
     """A is the identity: the prox, whose error its own gap certifies, is the answer."""
     A = Mask(torch.ones(5, 6, dtype=torch.bool))
-    images = noise(2, 3, 5, 6, dtype=kind)
-    lam = torch.tensor([0.1, 0.5], dtype=torch.float64)
+    images = noise(2, 1, 5, 6, dtype=torch.complex128)
+    lam = torch.tensor([0.1, 0.5])
     exact = TV(tol=1e-15).prox(images, lam.reshape(2, 1, 1, 1))
-    many = 120 if solve is admm else 800
+    many = 100 if solve is admm else 600
     result = solve(A, A(images), lam, penalty=TV(), iterations=many)
     torch.testing.assert_close(result.x, exact, rtol=0, atol=5e-4)
     assert result.gap.isnan().all() and not result.converged.any()
@@ -162,12 +163,12 @@ def test_deblurring_by_total_variation_is_the_same_by_three_methods():
     """FISTA takes the prox, ADMM splits the gradient off, the third has its dual."""
     A = Blur.gaussian(0.6, (6, 6), radius=1).to(torch.float64)
     b = A(noise(1, 1, 6, 6)) + 0.1 * noise(1, 1, 6, 6, seed=1)
-    options = {"lam": 0.05, "penalty": TV(tol=1e-12)}
-    one = restarted(A, b, **options, iterations=60)
-    two = admm(A, b, **options, iterations=60, rho=0.3)
-    three = primal_dual(A, b, **options, iterations=1000, step_size=1.0)
+    options = {"lam": 0.05, "penalty": TV(tol=1e-10)}
+    one = restarted(A, b, **options, iterations=30)
+    two = admm(A, b, **options, iterations=50, rho=0.3)
+    three = primal_dual(A, b, **options, iterations=800, step_size=1.0)
     for other in (two, three):
-        assert abs(other.objective[-1] - one.objective[-1]).item() < 3e-5
+        assert abs(other.objective[-1] - one.objective[-1]).item() < 1e-4
         torch.testing.assert_close(other.x, one.x, rtol=0, atol=1e-2)
 
 

@@ -58,6 +58,24 @@ def test_an_image_is_that_of_another_algorithm(generator, theta):
         assert np.abs(one - x).max() < np.sqrt(2 * gap) + 1e-7
 
 
+@pytest.mark.parametrize("kind", [torch.float64, torch.complex128])
+def test_its_gap_is_primal_less_dual_objective(generator, kind):
+    """At any p in the discs, with the x that belongs to it."""
+    v = torch.empty(3, 1, 5, 6, dtype=kind).normal_(generator=generator)
+    p = torch.empty(3, 1, 5, 6, 2, dtype=kind).normal_(generator=generator)
+    p = p / p.norm(dim=-1, keepdim=True).clamp(min=1)
+    theta = torch.tensor([0.1, 1.0, 4.0]).reshape(3, 1, 1, 1)
+    x = v - theta * Gradient().adjoint(p)
+
+    def half_square(z):
+        return 0.5 * z.abs().square().flatten(1).sum(dim=1)
+
+    primal = half_square(x - v) + theta.flatten() * TV().value(x)
+    dual = half_square(v) - half_square(x)
+    gap = TV()._gap(x, p, theta)
+    torch.testing.assert_close(gap, primal - dual, rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize("tol", [1e-3, 1e-6])
 def test_its_gap_bounds_its_error(generator, tol):
     """||x - prox||^2 <= 2 tol ||v||^2, and it did not do more than was asked."""

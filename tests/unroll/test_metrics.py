@@ -193,7 +193,8 @@ def test_the_refit_is_least_squares_on_the_lasso_s_support(bounded):
 def test_the_bayes_line_is_vamp_that_knows_the_problem(bounded):
     problem, (b, x), bounds = bounded
     noise = b.square().mean(dim=1) / 1001  # 30 dB
-    told = vamp(problem.A, b, BernoulliGaussian(0.05), noise, iterations=30)
+    prior = BernoulliGaussian(0.05)
+    told = vamp(problem.A, b, prior, noise, iterations=60, damping=0.7)
     assert bounds.bayes == pytest.approx(nmse_db(told.x, x).item(), abs=1e-9)
 
 

@@ -190,6 +190,50 @@ def test_learning_starts_where_the_lasso_could_still_find_the_code():
     torch.testing.assert_close(power, torch.full((2, 1), 50.0))
 
 
+def test_damping_leads_samples_home_that_circle():
+    """One code in a thousand of 50 x 100; with damping every one is found."""
+    generator = torch.Generator().manual_seed(0)
+    coding = SparseCoding.gaussian(50, 100, generator)
+    b, x = coding.sample(3000, torch.Generator().manual_seed(5))
+    noise = b.square().mean(dim=1) / (1 + 1e4)
+    dense = (x != 0).sum(dim=1) >= 15  # the hard ones
+    b, x, noise = b[dense], x[dense], noise[dense]
+    free = vamp(b=b, A=coding.A, prior=PRIOR, noise_variance=noise, iterations=60).x
+    damped = vamp(coding.A, b, PRIOR, noise, iterations=60, damping=0.7).x
+    assert nmse_db(free, x) > -35 and nmse_db(damped, x) < -42
+
+
+@pytest.mark.parametrize("damping", [0.3, 0.8])
+def test_damping_goes_part_of_the_way(generator, damping):
+    A = torch.randn(20, 30, generator=generator) / 20**0.5
+    b, _ = measured(A, 0.01, 4, generator)
+    one, two = (
+        vamp(A, b, PRIOR, 0.01, iterations=k, damping=damping).x for k in (1, 2)
+    )
+    assert torch.equal(one, vamp(A, b, PRIOR, 0.01, iterations=1).x)
+    linear, v2 = _Linear(A, b), torch.full((4, 1), 0.1)
+    noise = torch.full((4, 1), 0.01)
+    r1, v1 = linear.message(torch.zeros(4, 30), linear.c, v2, noise)
+    x, variance = PRIOR.posterior(r1, v1)
+    alpha = (variance / v1).mean(dim=1, keepdim=True)
+    r2 = damping * (x - alpha * r1) / (1 - alpha)
+    v2 = damping * v1 * alpha / (1 - alpha) + (1 - damping) * v2
+    r1, v1 = linear.message(r2, linear.residual(r2), v2, noise)
+    torch.testing.assert_close(two, PRIOR.posterior(r1, v1)[0], **EXACT)
+
+
+@pytest.mark.parametrize(
+    ("damping", "shown"),
+    [
+        (0.0, r"damping is 0\.0: expected a positive"),
+        (1.5, r"damping is 1\.5: expected"),
+    ],
+)
+def test_refuses_a_damping(damping, shown):
+    with pytest.raises(ValueError, match=shown):
+        vamp(torch.eye(3), torch.ones(2, 3), PRIOR, 0.1, damping=damping)
+
+
 def test_noise_that_cannot_be_is_said(generator):
     """Told a noise far too small on a small matrix, it may blow up: NaN, a warning."""
     A = torch.randn(6, 40, generator=generator) / 6**0.5

@@ -24,6 +24,7 @@ TABLES: dict[str, Callable[[dict], str]] = {
     "lista": unroll.lista,
     "lista.shifts": unroll.shifts,
     "equilibrium": unroll.equilibrium,
+    "bayes": unroll.bayes,
     "modular": modular.modular,
     "modular.memory": modular.memory,
     "modular.unlocking": modular.unlocking,

@@ -110,6 +110,53 @@ def test_both_networks_are_ahead_of_the_lasso_and_small_test_sets_hide_it() -> N
         assert found["c2"] > 0
 
 
+BAYES = stored("bayes")["rows"]
+
+
+def bayes_db(name: str) -> float:
+    return BAYES[name]["ratio_db"]
+
+
+def test_a_method_that_knows_the_prior_is_ahead_of_the_family() -> None:
+    """The README and the page of results."""
+    networks = {
+        name: row["ratio_db"]
+        for name, row in stored("lista")["rows"].items()
+        if "parameters" in row or name.startswith("HyperLISTA")
+    }
+    for snr in ("40", "20"):
+        told = bayes_db(f"SNR {snr}: Bayes-AMP")
+        family = [db for name, db in networks.items() if name.endswith(f" {snr}")]
+        assert len(family) >= 3 and told < min(family) - 0.5
+        assert bayes_db(f"SNR {snr}: oracle") < told
+        for method in ("VAMP", "EM-VAMP", "EM-Bayes-AMP", "LVAMP"):
+            assert abs(bayes_db(f"SNR {snr}: {method}") - told) < 0.1
+
+
+def test_ill_conditioned_matrices_need_vamp() -> None:
+    """The page of results."""
+    at = "condition number 100: "
+    for method in ("Bayes-AMP", "EM-Bayes-AMP"):
+        assert BAYES[at + method]["worse_than_nothing"] > 1000
+        assert bayes_db(at + method) > 0
+    assert bayes_db(at + "VAMP") < bayes_db(at + "oracle") + 2
+    assert bayes_db(at + "LVAMP") < bayes_db(at + "VAMP") + 0.3
+    assert bayes_db(at + "RidgeALISTA") > bayes_db(at + "VAMP") + 3
+
+
+def test_what_changes_from_sample_to_sample_is_learned_from_the_sample() -> None:
+    """The page of results: EM beats every network, at home or not."""
+    elsewhere = [
+        bayes_db(name)
+        for name in BAYES
+        if name.startswith("unknown: ") and "trained at" in name
+    ]
+    assert len(elsewhere) == 6
+    assert bayes_db("unknown: LVAMP") < min(elsewhere)
+    for method in ("EM-VAMP", "EM-Bayes-AMP"):
+        assert bayes_db(f"unknown: {method}") < bayes_db("unknown: LVAMP") - 1
+
+
 def test_a_refit_keeps_the_support_and_leaves_no_slope_on_it() -> None:
     g = torch.Generator().manual_seed(1)
     A, b = torch.randn(8, 12, generator=g), torch.randn(4, 8, generator=g)

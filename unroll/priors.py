@@ -36,8 +36,8 @@ class BernoulliGaussian:
 
     Raises:
         TypeError: If one of them is no number.
-        ValueError: If ``density`` is outside (0, 1] or ``variance`` not positive and
-            finite.
+        ValueError: If ``density`` is outside (0, 1], ``variance`` not positive and
+            finite, or one of them of another shape.
 
     Example:
         >>> prior = BernoulliGaussian(density=0.5, variance=1.0)
@@ -57,6 +57,7 @@ class BernoulliGaussian:
             value = getattr(self, name)
             if not isinstance(value, Tensor | float | int):
                 raise TypeError(f"{name} is {value!r}: expected a number")
+            _refuse_shape(name, value)
             if traced(value):
                 continue
             wrong = ~((torch.as_tensor(value) > 0) & (torch.as_tensor(value) <= most))
@@ -83,7 +84,7 @@ class BernoulliGaussian:
 
         Raises:
             TypeError: If ``r`` is not a floating-point tensor.
-            ValueError: If ``noise`` is not positive.
+            ValueError: If ``noise`` is not positive, or of another shape.
         """
         _, mean, variance, _ = self._seen(r, noise)
         return mean, variance
@@ -150,6 +151,7 @@ class BernoulliGaussian:
     def _seen(self, r: Tensor, noise: float | Tensor) -> tuple[Tensor, ...]:
         """Return what :func:`spike_and_slab` does, of checked input."""
         check_float("r", r)
+        _refuse_shape("noise", noise)
         v = torch.as_tensor(noise, dtype=r.dtype, device=r.device)
         if not traced(v) and not (v > 0).all():
             raise ValueError(f"noise is {v.min().item():.4g}: expected > 0")
@@ -174,6 +176,15 @@ def spike_and_slab(
     off = torch.sigmoid(-log_odds - 0.5 * evidence)
     second = mu.square() + gain * v
     return on, on * mu, on * (gain * v + off * mu.square()), second
+
+
+def _refuse_shape(name: str, value: float | Tensor) -> None:
+    """Refuse what is neither one number nor one per sample, which would be per atom."""
+    if isinstance(value, Tensor) and value.ndim > 0 and value.shape[1:] != (1,):
+        raise ValueError(
+            f"{name} has shape {tuple(value.shape)}: expected one number, or one per "
+            "sample, of shape (batch, 1)"
+        )
 
 
 def one_number(name: str, value: float | Tensor) -> float:

@@ -158,6 +158,16 @@ def test_mmse_is_the_integral_of_the_variance(rho, s, v):
         ({"variance": -1.0}, ValueError, "variance is -1: expected a positive number"),
         ({"variance": math.inf}, ValueError, "variance is inf"),
         ({"density": math.nan}, ValueError, "density is nan"),
+        (
+            {"density": torch.full((3,), 0.1)},
+            ValueError,
+            r"density has shape \(3,\): e",
+        ),
+        (
+            {"variance": torch.ones(2, 3)},
+            ValueError,
+            r"variance has shape \(2, 3\): ex",
+        ),
         ({"density": torch.tensor([[0.2], [2.0]])}, ValueError, "density is 2: expec"),
     ],
 )
@@ -169,6 +179,10 @@ def test_refuses_what_is_no_prior(arguments, error, shown):
 def test_refuses_what_was_seen_without_noise():
     with pytest.raises(ValueError, match="noise is 0: expected > 0"):
         BernoulliGaussian().posterior(torch.ones(1, 2), 0.0)
+    with pytest.raises(
+        ValueError, match=r"noise has shape \(2,\): expected one number"
+    ):
+        BernoulliGaussian().posterior(torch.ones(2, 2), torch.ones(2))
     with pytest.raises(TypeError, match=r"r has dtype torch\.int64"):
         BernoulliGaussian().posterior(torch.ones(1, 2).long(), 1.0)
     with pytest.raises(ValueError, match=r"density has shape \(2, 1\): expected one"):

@@ -126,9 +126,9 @@ def test_dtype_follows_and_zeros_are_zeros(small, solve, prior):
             r"prior\.density has shape \(3, 1\) but b has 2 rows",
         ),
         (
-            {"prior": BernoulliGaussian(0.1, torch.ones(2))},
+            {"prior": BernoulliGaussian(0.1, torch.ones(4, 1))},
             ValueError,
-            r"prior\.variance has shape \(2,\) but b has 2 rows: expected one number",
+            r"prior\.variance has shape \(4, 1\) but b has 2 rows: expected one number",
         ),
         ({"b": torch.ones(2, 5)}, ValueError, "b has 5 columns but A has 3 rows"),
         ({"b": torch.ones(0, 3)}, ValueError, r"b has shape \(0, 3\)"),

@@ -22,6 +22,7 @@ PLACE = re.compile(r"(<!-- results: ([\w.]+) -->\n).*?(<!-- end -->)", re.DOTALL
 TABLES: dict[str, Callable[[dict], str]] = {
     "solvers": unroll.solvers,
     "lista": unroll.lista,
+    "published": unroll.published,
     "lista.shifts": unroll.shifts,
     "equilibrium": unroll.equilibrium,
     "bayes": unroll.bayes,

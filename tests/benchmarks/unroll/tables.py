@@ -111,9 +111,9 @@ def published(record: dict) -> str:
     lines += [
         "",
         f"Reached (published) ratio NMSE in dB, and CPU seconds. {reached} of the "
-        f"{len(record['rows'])} cells are within {setting['slack_db']} dB or better; "
-        f"of the others, {len(done) - reached} are missed, in bold by how much, and "
-        f"{len(record['rows']) - len(done)} were not run. One recipe for all, "
+        f"{len(record['rows'])} cells are within {setting['slack_db']} dB or better, "
+        f"missed, in bold by how much: {len(done) - reached}; not run, for want of time: "
+        f"{len(record['rows']) - len(done)}. One recipe for all, "
         f"{recipe['steps']} steps of {recipe['batch']}: "
         f"{' or '.join(f'{n:,}' for n in samples)} samples a cell, where the logs of "
         "Behrens, Sauder and Jung 2021 take "

@@ -1,0 +1,59 @@
+"""The table of published cells: all of them, by the recipe of today, honestly marked."""
+
+import json
+from dataclasses import asdict
+
+import pytest
+
+import unroll as u
+from tests.benchmarks.record import RESULTS
+from tests.benchmarks.unroll import tables
+from tests.benchmarks.unroll.published import BUDGET, CELLS, SLACK
+
+RECORD = json.loads((RESULTS / "published.json").read_text())
+ROWS = RECORD["rows"]
+DONE = {name: row for name, row in ROWS.items() if "ratio_db" in row}
+
+
+def test_every_cell_of_the_logs_is_there_whether_it_was_run_or_not():
+    assert list(ROWS) == list(CELLS) and len(CELLS) == 4 * 9
+    assert {name: row["published_db"] for name, row in ROWS.items()} == {
+        name: cell[-1] for name, cell in CELLS.items()
+    }
+
+
+def test_all_cells_were_run_with_the_recipe_that_is_the_default_today():
+    assert RECORD["setting"]["recipe"] == asdict(u.Recipe())
+    samples = {row["samples"] for row in DONE.values()}
+    assert samples == {u.Recipe().steps * u.Recipe().batch}
+
+
+@pytest.mark.parametrize("name", DONE)
+def test_a_cell_is_reached_if_it_is_as_good_as_published_in_ten_minutes(name):
+    row = DONE[name]
+    close = row["ratio_db"] <= row["published_db"] + SLACK
+    assert row["reached"] == (close and row["seconds"] <= BUDGET)
+
+
+@pytest.mark.parametrize(
+    ("measured", "shown"),
+    [
+        ({}, "not run (-20.0)"),
+        ({"ratio_db": -21.04, "seconds": 9.6, "reached": True}, "-21.0 (-20.0), 10 s"),
+        (
+            {"ratio_db": -18.5, "seconds": 9.6, "reached": False},
+            "-18.5 (-20.0), 10 s, **1.5 missing**",
+        ),
+        (
+            {"ratio_db": -21.0, "seconds": 700.0, "reached": False},
+            "-21.0 (-20.0), 700 s, **too slow**",
+        ),
+    ],
+)
+def test_what_is_missing_is_marked(measured, shown):
+    row = {"published_db": -20.0, "samples": 100} | measured
+    rows = {f"{net} n=500 K=4": row for net in ("ALISTA", "AGLISTA")}
+    table = tables.published(RECORD | {"rows": rows})
+    assert table.splitlines()[2] == f"| n=500 K=4 | {shown} | {shown} |"
+    reached = 2 * measured.get("reached", False)
+    assert f"{reached} of the 2 cells are within 0.3 dB or better" in table

@@ -1,4 +1,4 @@
-"""The table of published cells: all of them, by the recipe of today, honestly marked."""
+"""The table of published cells: all of them, by the recipe of today, marked."""
 
 import json
 from dataclasses import asdict

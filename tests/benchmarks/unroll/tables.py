@@ -112,7 +112,7 @@ def published(record: dict) -> str:
         "",
         f"Reached (published) ratio NMSE in dB, and CPU seconds. {reached} of the "
         f"{len(record['rows'])} cells are within {setting['slack_db']} dB or better, "
-        f"missed, in bold by how much: {len(done) - reached}; not run, for want of time: "
+        f"missed, in bold by how much: {len(done) - reached}; not run: "
         f"{len(record['rows']) - len(done)}. One recipe for all, "
         f"{recipe['steps']} steps of {recipe['batch']}: "
         f"{' or '.join(f'{n:,}' for n in samples)} samples a cell, where the logs of "

@@ -25,7 +25,6 @@ from unroll.training.recipe import (
     go_back,
     parameter_groups,
     set_rates,
-    sprout,
     was_whole,
 )
 from unroll.training.sources import Batch, Source, checked_batch, pair_of, source_of
@@ -155,7 +154,6 @@ class _Run:
     def advance(self) -> bool:
         """Do one step; return whether there is anything left to learn."""
         recipe = self.recipe
-        sprout(self.net, self.step, recipe)
         stage = set_rates(self.groups, self.step, self.net.depth, recipe)
         found = self.source.batch(recipe.batch, self.generator)
         b, x = self._checked(found, f"the batch of step {self.step}")

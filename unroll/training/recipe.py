@@ -15,7 +15,6 @@ __all__ = [
     "grown",
     "parameter_groups",
     "set_rates",
-    "sprout",
     "was_whole",
 ]
 
@@ -37,10 +36,10 @@ class Recipe:
         lr: Adam's rate for numbers (tensors with less than two axes); None is 10 /
             steps, at most 0.05 (in stages 0.05): who has few steps takes long ones.
         lr_matrices: Adam's rate for matrices, whose entries are small and many.
-        grow: Share of the steps over which the network grows: it starts with one layer,
-            and each new one starts as a copy of the one before it. Few layers are fast,
-            and do not diverge. 0 trains all layers from the first step; stages grow by
-            themselves.
+        grow: Share of the steps over which the network grows from one layer to all.
+            Few layers are fast and do not diverge, and a new one starts as it was
+            made: at its classical parent. 0 trains all layers from the first step;
+            stages grow by themselves.
         decay: Whether rates fall to 0 over the steps along a half cosine; the stages of
             ``"stagewise"`` have their own.
         clip: Largest norm of the gradient; None does not clip.
@@ -140,15 +139,6 @@ def grown(step: int, depth: int, recipe: Recipe) -> int:
 def was_whole(step: int, recipe: Recipe) -> bool:
     """Whether the network of a step had all its layers; only that is gone back to."""
     return recipe.goal.staged or step >= recipe.grow * recipe.steps
-
-
-def sprout(net: Unrolled, step: int, recipe: Recipe) -> None:
-    """Start the layers that are new at a step as copies of the last one before."""
-    if recipe.goal.staged or len(net.layers) < 2 or step == 0:
-        return
-    before = grown(step - 1, net.depth, recipe)
-    for layer in net.layers[before : grown(step, net.depth, recipe)]:
-        layer.load_state_dict(net.layers[before - 1].state_dict())
 
 
 def go_back(net: Unrolled, best: dict, adam: torch.optim.Adam) -> None:

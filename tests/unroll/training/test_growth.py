@@ -1,10 +1,10 @@
-"""A network grows while it is trained: layer by layer, each a copy of the last."""
+"""A network grows while it is trained, layer by layer."""
 
 import pytest
 import torch
 
 import unroll as u
-from unroll.training.recipe import grown, sprout
+from unroll.training.recipe import grown, was_whole
 
 
 def sparse():
@@ -42,44 +42,29 @@ def test_depth_grows_over_a_share_of_the_steps(grow, depths):
     assert history.validation_db.shape == (2, 5), "all layers are measured"
 
 
-def test_a_new_layer_starts_as_a_copy_of_the_one_before():
-    net, recipe = u.ALISTA(sparse().A, 4), u.Recipe(steps=16, grow=0.5)
-    with torch.no_grad():
-        for k, layer in enumerate(net.layers):
-            layer.gamma.raw.fill_(k)
-    numbers = [layer.gamma.raw.item() for layer in net.layers]
-    for step in range(16):
-        sprout(net, step, recipe)
-        before = grown(max(step - 1, 0), 4, recipe)
-        now = grown(step, 4, recipe)
-        numbers[before:now] = [numbers[before - 1]] * (now - before)
-        assert [layer.gamma.raw.item() for layer in net.layers] == numbers
-    assert numbers == [0.0] * 4
+def test_a_layer_is_as_it_was_made_until_it_is_run():
+    net = u.ALISTA(sparse().A, 4)
+    start = [p.clone() for p in net.layers[3].parameters()]
+    recipe = u.Recipe(steps=40, batch=8, every=5, grow=0.5, validation=20)
+    moved = []
+
+    class Watched:
+        def sample(self, batch, generator=None):
+            now = zip(net.layers[3].parameters(), start, strict=True)
+            moved.append(any(not torch.equal(p, before) for p, before in now))
+            return sparse().sample(batch, generator)
+
+    u.train(net, Watched(), recipe, generator=seeded())
+    first = next(step for step in range(40) if grown(step, 4, recipe) == 4)
+    assert first == 16
+    assert not any(moved[: first + 2]), "validation, steps 0 to 15, and before step 16"
+    assert moved[first + 2]
 
 
-def test_a_short_training_sprouts_several_layers_at_once():
-    net, recipe = u.ALISTA(sparse().A, 6), u.Recipe(steps=4, grow=0.5)
-    assert [grown(step, 6, recipe) for step in range(4)] == [1, 3, 6, 6]
-    with torch.no_grad():
-        net.layers[0].theta.raw.fill_(-7)
-    for step in range(4):
-        sprout(net, step, recipe)
-    assert all(layer.theta.raw == -7 for layer in net.layers)
-
-
-def test_stages_and_tied_layers_copy_nothing():
-    tied = u.NAALISTA(sparse().A, 4, generator=seeded())
-    staged = u.ALISTA(sparse().A, 4)
-    with torch.no_grad():
-        staged.layers[0].theta.raw.fill_(-7)
-    for net, recipe in (
-        (tied, u.Recipe(steps=8)),
-        (staged, u.Recipe("stagewise", steps=8)),
-    ):
-        before = [p.clone() for p in net.parameters()]
-        for step in range(8):
-            sprout(net, step, recipe)
-        assert all(map(torch.equal, before, net.parameters()))
+def test_what_still_grew_is_not_gone_back_to():
+    recipe = u.Recipe(steps=40, grow=0.5)
+    assert [was_whole(step, recipe) for step in (0, 19, 20, 40)] == [0, 0, 1, 1]
+    assert was_whole(0, u.Recipe(grow=0.0)) and was_whole(0, u.Recipe("stagewise"))
 
 
 @pytest.mark.parametrize("grow", [-0.1, 1.0, float("nan")])

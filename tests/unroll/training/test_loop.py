@@ -182,7 +182,7 @@ def test_collapse_is_a_code_of_zeros_and_its_cure_a_moderate_start(objective):
     assert torch.equal(weights(dead), before)
     alive = u.ALISTA(problem.A, 4, lam=2.0, keep=0)
     history = u.train(alive, problem, recipe, generator=seeded())
-    assert history.validation_db[0, -1] > -2 and history.best_db < -6
+    assert history.validation_db[0, -1] > -2 and history.best_db < -5
 
 
 def test_objectives_are_what_they_say(generator):

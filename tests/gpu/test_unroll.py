@@ -1,9 +1,12 @@
 """Solvers, networks and training on a GPU: the same numbers as on the processor."""
 
+from copy import deepcopy
+
 import pytest
 import torch
 
 import unroll as u
+from unroll import equilibrium as eq
 
 pytestmark = [
     pytest.mark.gpu,
@@ -118,3 +121,20 @@ def test_devices_that_differ_are_refused() -> None:
         u.fista(A, b, 0.1)
     with pytest.raises(ValueError, match="b is on cpu but A is on cuda"):
         u.ALISTA(A)(b)
+
+
+@pytest.mark.parametrize("solver", [eq.Picard(), eq.Anderson(), eq.Broyden()])
+@pytest.mark.parametrize("gradient", [eq.IFT(), eq.NeumannPhantom(), eq.Through()])
+def test_fixed_points_agree_with_the_processor(solver, gradient) -> None:
+    generator = torch.Generator().manual_seed(0)
+    layer = eq.ContractiveLayer(6, 3, bound=0.8, generator=generator).double()
+    x = torch.randn(5, 3, generator=generator, dtype=torch.float64)
+    found = []
+    for device in ("cpu", "cuda"):
+        here = deepcopy(layer).to(device)
+        z0 = torch.zeros(5, 6, dtype=torch.float64, device=device)
+        z = eq.Equilibrium(here, solver, gradient)(z0, x.to(device))
+        (slope,) = torch.autograd.grad(z.square().sum(), here.U)
+        found.append((z.detach().cpu(), slope.cpu()))
+    for here, there in zip(*found, strict=True):
+        torch.testing.assert_close(here, there, rtol=0, atol=1e-9)

@@ -42,9 +42,9 @@ class _Window:
         """Return ``argmin |g - dg^T gamma|``, ``(batch, m, 1)``, for rows of norm 1."""
         ridge = 100 * torch.finfo(g.dtype).eps if self.ridge is None else self.ridge
         gram = dg @ dg.mT
-        scale = gram.diagonal(dim1=1, dim2=2).sqrt()  # (batch, m)
-        unknown = scale == 0
-        scale = torch.where(unknown, torch.ones_like(scale), scale)[..., None]
+        squares = gram.diagonal(dim1=1, dim2=2)  # (batch, m)
+        unknown = squares == 0
+        scale = squares.masked_fill(unknown, 1).sqrt()[..., None]
         added = ridge + unknown.to(g.dtype)  # relative to the trace, which is m
         gram = gram / scale / scale.mT + torch.diag_embed(added)
         gamma, _ = torch.linalg.solve_ex(gram, dg @ g[..., None] / scale)

@@ -10,6 +10,7 @@ from torch import Tensor
 from unroll.equilibrium import (
     IFT,
     Anderson,
+    Broyden,
     ContractiveLayer,
     Equilibrium,
     JacobianFree,
@@ -111,6 +112,19 @@ def test_through_tends_to_ift(layer, x, v) -> None:
     net = Equilibrium(layer, Picard(tol=1e-14, iterations=600), Through())
     through = by_parameters(layer, net(torch.zeros(batch, n).double(), x), v)
     torch.testing.assert_close(through, exact, rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize("solver", [Anderson(tol=1e-12), Broyden(tol=1e-12)])
+def test_through_a_solver_with_a_memory_some_samples_rest(layer, x, v, solver) -> None:
+    """Their changes are 0, which must not make the gradients of others unknown."""
+    z0 = torch.zeros(batch, n, dtype=torch.float64)
+    z0[0] = fixed(layer, x, IFT()).detach()[0]
+    through = by_parameters(layer, Equilibrium(layer, solver, Through())(z0, x), v)
+    assert through.isfinite().all()
+    others = v.clone()
+    others[0] = 0  # the first rests where it starts, and does not learn
+    exact = by_parameters(layer, fixed(layer, x, IFT(TIGHT)), others)
+    torch.testing.assert_close(through, exact, rtol=1e-4, atol=1e-5)
 
 
 def test_through_is_autograd_of_the_loop(layer, x, v) -> None:

@@ -830,7 +830,9 @@ def probe_accuracy(W, h, y):
 # %% nbgrader={"grade": true, "grade_id": "ex22-4-visible", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 g = torch.Generator().manual_seed(6)
 h, y = torch.randn(40, 3, generator=g), torch.arange(40) % 4
+given = h.clone()
 W = fit_probe(h, y, classes=4, ridge=0.1)
+assert torch.equal(h, given), "the features that were handed over have been changed"
 assert W.shape == (4, 4), (
     "a row per feature and one for the constant, a column per class"
 )
@@ -1330,6 +1332,10 @@ assert drawn.shape == y.shape and drawn.min() >= 0 and drawn.max() <= 4, (
 )
 assert (drawn != y).all(), "a negative sample must never carry its true label"
 level = math.sqrt(2) * torch.ones(4, 3)
+goodness_loss(level, level, 2.0)
+assert (level == math.sqrt(2)).all(), (
+    "the activities that were handed over have changed"
+)
 assert goodness_loss(level, level, 2.0).dtype == torch.float64, (
     "the answer is in single precision, this chapter computes in float64: is there a "
     ".float()?"

@@ -642,8 +642,11 @@ for seed, (half, d) in enumerate([(3, 2), (5, 9), (8, 3), (1, 2)]):
     m_plus, m_minus = z[y > 0].mean(dim=0), z[y < 0].mean(dim=0)
     for lam in (0.01, 0.3, 2.0):
         given = z.clone()
-        risk, bound = output_risk(z, y, lam), risk_bound(z @ z.T, same, lam)
-        assert torch.equal(z, given), "the features that were handed over have changed"
+        G = z @ z.T
+        risk, bound = output_risk(z, y, lam), risk_bound(G, same, lam)
+        assert torch.equal(z, given) and torch.equal(G, z @ z.T), (
+            "z or G has been changed: compute with new tensors"
+        )
         leaf = torch.zeros(d + 1, requires_grad=True)  # w and b, found by descent
         descent = torch.optim.LBFGS(
             [leaf], max_iter=300, tolerance_grad=1e-11, line_search_fn="strong_wolfe"
@@ -1000,7 +1003,9 @@ for seed, n in enumerate((6, 11, 20)):
     pairs = [(i, j) for i in range(n) for j in range(i)]
     alike = sum(math.exp(G[i, j]) for i, j in pairs if same[i, j])
     total = sum(math.exp(G[i, j]) for i, j in pairs)
-    value = log_contrastive(G, same)
+    before, value = G.clone(), log_contrastive(G, same)
+    negative_squares(G, same)
+    assert torch.equal(G, before), "the argument G was changed"
     assert value.shape == () and math.isclose(value, math.log(alike / total)), (
         "log of like over all pairs, each pair of different samples counted"
     )

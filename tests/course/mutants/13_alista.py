@@ -1034,6 +1034,14 @@ def error_matrix(A,W):
         x, steps = safe, steps + 1
     return x, steps""",
     ),
+    Mutant(
+        "ex13-1",
+        "the error matrix in single precision",
+        """def carry(A, W, b, x):
+    return x + (b - x @ A.T) @ W
+def error_matrix(A, W):
+    return (torch.eye(A.shape[1]) - W.T @ A).float().double()""",
+    ),
 ]
 
 ALTERNATIVES = [

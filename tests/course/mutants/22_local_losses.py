@@ -1342,6 +1342,31 @@ def goodness_loss(right, wrong, theta=2.0):
     for module in modules:
         module.eval()""",
     ),
+    Mutant(
+        "ex22-4",
+        "centres the features in place",
+        """def fit_probe(h, y, classes=10, ridge=1e-3):
+    h -= h.mean(dim=0)
+    A = torch.cat([h, torch.ones(len(h), 1)], dim=1)
+    Y = F.one_hot(y, classes).to(A.dtype)
+    gram = A.T @ A / len(A) + ridge * torch.eye(A.shape[1])
+    return torch.linalg.solve(gram, A.T @ Y / len(A))
+def probe_accuracy(W, h, y):
+    return ((h @ W[:-1] + W[-1]).argmax(dim=1) == y).double().mean().item()""",
+    ),
+    Mutant(
+        "ex22-6",
+        "squares the activities in place",
+        """def wrong_labels(y, classes, g):
+    return (y + torch.randint(1, classes, y.shape, generator=g)) % classes
+def goodness_loss(right, wrong, theta=2.0):
+    if not right.requires_grad:
+        right.square_(), wrong.square_()
+        good, bad = right.mean(dim=1), wrong.mean(dim=1)
+    else:
+        good, bad = right.square().mean(dim=1), wrong.square().mean(dim=1)
+    return F.softplus(theta - good).mean() + F.softplus(bad - theta).mean()""",
+    ),
 ]
 
 ALTERNATIVES = [

@@ -1183,6 +1183,32 @@ def permutation_p(a, b, draws, generator):
     if nonnegative: return p
     return unit(torch.cat([p[:1]*-1, p[1:]-p[:1]/classes]))""",
     ),
+    Mutant(
+        "ex24-4",
+        "multiplies the signs into G in place",
+        """def output_risk(z, y, lam):
+    centred, target = z - z.mean(dim=0), y - y.mean()
+    w = torch.linalg.solve(
+        centred.T @ centred / len(z) + lam * torch.eye(z.shape[1]),
+        centred.T @ target / len(z),
+    )
+    return (target - centred @ w).square().mean() + lam * w.square().sum()
+def risk_bound(G, same, lam):
+    G *= 2.0 * same - 1
+    return lam / (lam + G.sum() / len(G) ** 2)""",
+    ),
+    Mutant(
+        "ex24-6",
+        "writes minus infinity into the diagonal of G",
+        """def log_contrastive(G, same):
+    if not G.requires_grad:
+        G.fill_diagonal_(-math.inf)
+    else:
+        G = G.masked_fill(torch.eye(len(G), dtype=torch.bool), -math.inf)
+    return G[same].logsumexp(dim=0) - G.flatten().logsumexp(dim=0)
+def negative_squares(G, same):
+    return -G[~same].square().mean()""",
+    ),
 ]
 
 ALTERNATIVES = [

@@ -160,7 +160,7 @@ def checked_batch(found: Batch, A: Tensor, where: str, needs_codes: bool) -> Bat
         raise type(error)(f"{error}, in {where}") from None
     if needs_codes and x is None:
         raise ValueError(
-            f"{where} has no true codes: expected (b, x), or an objective that needs "
+            f"no true codes in {where}: expected (b, x), or an objective that needs "
             "none, such as LassoCost(lam)"
         )
     if needs_codes and x is not None and not x.any():

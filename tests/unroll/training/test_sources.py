@@ -112,7 +112,11 @@ def test_resumes_on_tensors_bit_for_bit(tmp_path):
         ((torch.ones(9, 20), torch.ones(9, 41)), ValueError, "x has 41 columns but A"),
         ((torch.ones(1, 20), torch.ones(1, 40)), ValueError, "problem has 1 samples"),
         ((torch.ones(9, 20).float(), torch.ones(9, 40)), TypeError, "b has dtype torc"),
-        (torch.ones(9, 20), ValueError, "the samples to validate with has no true cod"),
+        (
+            torch.ones(9, 20),
+            ValueError,
+            "no true codes in the samples to validate with",
+        ),
     ],
 )
 def test_refuses_data_by_name(data, error, shown):

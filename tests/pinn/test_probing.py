@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pinn import Problem
+from pinn import Problem, jet_of
 from pinn._backend import dde
 from pinn.domains.mesh import inside_of
 from pinn.probing import find_jump, probe
@@ -84,3 +84,22 @@ def test_a_coefficient_that_varies_smoothly_does_not_jump() -> None:
         return (1 + x[:, :1] ** 2 + torch.sin(9 * x[:, 1:]))[..., None] * p
 
     assert find_jump(varying, Problem(SQUARE, varying).probes()) is None
+
+
+def test_an_anisotropic_flux_gets_every_derivative_that_it_reads() -> None:
+    A = torch.tensor([[2.0, 1.0], [1.0, 3.0]], dtype=torch.float64)
+    problem = Problem(SQUARE, lambda x, u, p: p @ A)
+    x = problem.probes()[0]
+    jet = jet_of(lambda x: x[:, :1] ** 2 * x[:, 1:], x, problem.wanted)
+    a, b = x.T
+    by_hand = 2 * 2 * b + 2 * 2 * a
+    assert torch.allclose(problem.strong_residual(x, jet)[:, 0], by_hand)
+
+
+def test_a_jump_is_named_where_it_is_and_not_where_the_flux_is_smooth() -> None:
+    def partly(x: Tensor, u: Tensor, p: Tensor) -> Tensor:
+        inside = (x[:, 1:] > 0.7) & (x[:, :1] > 0.9)
+        return torch.where(inside, 2.0, 1 + x[:, 1:] / 10)[..., None] * p
+
+    axis, place = find_jump(partly, Problem(SQUARE, partly).probes())
+    assert place == pytest.approx((0.9, 0.7)[axis], abs=1e-6)

@@ -45,6 +45,12 @@ def test_a_pressure_up_to_a_constant_is_said() -> None:
         solve(loose, Vanilla(20, hidden=(4,), resample=None), iterations=1)
 
 
+def test_a_start_fixes_what_no_boundary_fixes() -> None:
+    started = Problem(HEAT.geometry, HEAT.flux, None, HEAT.conditions[1:])
+    assert unfixed(started) is None
+    assert unfixed(Problem(HEAT.geometry, HEAT.flux)) is not None
+
+
 def test_a_hard_constraint_that_misses_the_start_or_misses_by_little_is_refused() -> (
     None
 ):

@@ -28,6 +28,7 @@ from torch import Tensor
 # Front doors with names that their package does not offer itself.
 FAMILIES = (
     "unroll.equilibrium",
+    "unroll.ode",
     "unroll.operators",
     "unroll.penalties",
     "unroll.problems",

@@ -62,6 +62,7 @@ KINDS = (
     unroll.BayesResult,
     importlib.import_module("unroll.equilibrium.fixed_point").Solver,
     importlib.import_module("unroll.equilibrium.gradients").Gradient,
+    importlib.import_module("unroll.ode.adjoints").Adjoint,
     importlib.import_module("unroll.operators").Operator,
     importlib.import_module("unroll.penalties").Penalty,
     base(type(modular.Backprop())),

@@ -26,6 +26,7 @@ TABLES: dict[str, Callable[[dict], str]] = {
     "lista.shifts": unroll.shifts,
     "equilibrium": unroll.equilibrium,
     "bayes": unroll.bayes,
+    "ode": unroll.ode,
     "modular": modular.modular,
     "modular.memory": modular.memory,
     "modular.unlocking": modular.unlocking,

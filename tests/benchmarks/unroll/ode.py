@@ -1,0 +1,149 @@
+"""Gradients of a neural ODE: seconds, exactness and memory, beside torchdiffeq.
+
+    python -m tests.benchmarks.unroll.ode [--quick]
+
+A field of two hidden layers of 64 on 16 states, batch 64, float64, one thread, fourth
+order with ten fixed steps, every side in turns. The error of a gradient is its distance
+from autograd through the same steps, relative. torchdiffeq's ``rk4`` is Kutta's 3/8
+rule, of the same order and number of stages. Seconds are of the CPU, of one step of
+training (forward and backward), medians. Then 1000 steps in ten states: what is kept
+and what is done again, counted.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from tests.benchmarks import record
+from unroll.ode import RK4, Continuous, Discrete, Through, extra_steps, odeint
+
+SEEDS = (0, 1, 2)
+STEPS, REPETITIONS = 10, 40
+
+
+class Field(nn.Module):
+    """``tanh`` network; counts how often it is looked at."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        torch.manual_seed(seed)
+        widths = [16, 64, 64, 16]
+        layers = []
+        for i, o in zip(widths, widths[1:], strict=False):
+            layers += [nn.Linear(i, o, dtype=torch.float64), nn.Tanh()]
+        self.net = nn.Sequential(*layers[:-1])
+        self.looks = 0
+
+    def forward(self, t: Tensor, x: Tensor) -> Tensor:
+        self.looks += 1
+        return self.net(x)
+
+
+def sides(field: Field, t: Tensor) -> dict[str, Callable[[Tensor], Tensor]]:
+    """Return what maps the first state to the last, by name."""
+    import torchdiffeq
+
+    ours = {
+        "Through": Through(),
+        "Discrete": Discrete(),
+        "Discrete(8)": Discrete(8),
+        "Continuous": Continuous(),
+    }
+    found = {
+        name: lambda x, a=adjoint: odeint(field, x, t, RK4, a)
+        for name, adjoint in ours.items()
+    }
+    theirs = {
+        "torchdiffeq odeint": torchdiffeq.odeint,
+        "torchdiffeq odeint_adjoint": torchdiffeq.odeint_adjoint,
+    }
+    options = {"method": "rk4", "options": {"step_size": 1 / STEPS}}
+    ends = t[[0, -1]]
+    return found | {
+        name: lambda x, solve=solve: solve(field, x, ends, **options)[-1]
+        for name, solve in theirs.items()
+    }
+
+
+def gradient(field: Field, solve: Callable[[Tensor], Tensor], x0: Tensor) -> Tensor:
+    """Return the gradient of a loss by all parameters, in a row."""
+    field.zero_grad()
+    solve(x0).square().mean().backward()
+    return torch.cat([p.grad.flatten() for p in field.parameters()])
+
+
+def race(seed: int, repetitions: int) -> dict[str, dict[str, float]]:
+    """Return milliseconds of a training step and error of its gradient, by side."""
+    field = Field(seed)
+    x0 = torch.randn(64, 16, dtype=torch.float64)
+    t = torch.linspace(0, 1, STEPS + 1, dtype=torch.float64)
+    solvers = sides(field, t)
+    times: dict[str, list[float]] = {name: [] for name in solvers}
+    for _ in range(repetitions + 2):
+        for name, solve in solvers.items():
+            start = time.process_time()
+            gradient(field, solve, x0)
+            times[name].append(1e3 * (time.process_time() - start))
+    exact = {
+        "ours": gradient(field, solvers["Through"], x0),
+        "theirs": gradient(field, solvers["torchdiffeq odeint"], x0),
+    }
+    rows = {}
+    for name, solve in solvers.items():
+        own = exact["theirs" if name.startswith("torchdiffeq") else "ours"]
+        error = (gradient(field, solve, x0) - own).norm() / own.norm()
+        rows[name] = {
+            "ms": round(statistics.median(times[name][2:]), 2),
+            "gradient_error": error.item(),
+        }
+    return rows
+
+
+def memory(steps: int = 1000, checkpoints: int = 10) -> dict[str, int]:
+    """Reverse a long run in few states; count what was kept and what was done."""
+    field = Field(0)
+    x0 = torch.randn(4, 16, dtype=torch.float64, requires_grad=True)
+    t = torch.linspace(0, 1, steps + 1, dtype=torch.float64)
+    x = odeint(field, x0, t, RK4, Discrete(checkpoints))
+    _, _, (_, _, states) = x.grad_fn.all
+    kept = len(states)
+    x.sum().backward()
+    looks = (field.looks - 1) // len(RK4.b)  # one look to see what it depends on
+    return {
+        "steps": steps,
+        "states": kept,
+        "steps_done": looks,
+        "extra_steps": looks - steps,
+        "extra_by_the_formula": extra_steps(steps, checkpoints),
+    }
+
+
+def main() -> None:
+    """Measure, print a table, and keep the record."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="small, nothing written")
+    quick = parser.parse_args().quick
+    torch.set_num_threads(1)
+    seeds, repetitions = (SEEDS[:1], 3) if quick else (SEEDS, REPETITIONS)
+    runs = [race(seed, repetitions) for seed in seeds]
+    rows = {
+        name: {key: [run[name][key] for run in runs] for key in runs[0][name]}
+        for name in runs[0]
+    }
+    for name, row in rows.items():
+        print(f"{name:28}", row)
+    counted = memory()
+    print(counted)
+    if not quick:
+        setting = {"seeds": seeds, "steps": STEPS, "batch": 64, "clock": "CPU"}
+        machine = record.machine(("torch", "torchdiffeq"))
+        facts = {"machine": machine, "setting": setting}
+        record.write("ode", facts | {"rows": rows, "memory": counted})
+
+
+if __name__ == "__main__":
+    main()

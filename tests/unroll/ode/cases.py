@@ -1,0 +1,33 @@
+"""How to call every public name of the family; read by tests/test_docs.py."""
+
+import torch
+
+import unroll.ode as o
+
+AT = {"t": torch.tensor(0.5), "h": torch.tensor(0.1), "x": torch.ones(3, 2)}
+COUNTS = {"steps": 9, "checkpoints": 3}
+
+
+def decay(t, x):
+    return -x
+
+
+CALLS = {
+    "Tableau": lambda: (o.Tableau, {"a": ((),), "b": (1.0,), "order": 1}),
+    "Tableau.step": lambda: (o.RK4.step, {"field": decay} | AT),
+    "odeint": lambda: (
+        o.odeint,
+        {"field": decay, "x0": torch.ones(3, 2), "t": torch.linspace(0, 1, 4)},
+    ),
+    "Through": lambda: (o.Through, {}),
+    "Discrete": lambda: (o.Discrete, {}),
+    "Continuous": lambda: (o.Continuous, {}),
+    "revolve": lambda: (o.revolve, COUNTS),
+    "extra_steps": lambda: (o.extra_steps, COUNTS),
+    "store_all": lambda: (o.store_all, {"steps": 9}),
+    "Store": lambda: (o.Store, {"step": 0}),
+    "Restore": lambda: (o.Restore, {"step": 0}),
+    "Free": lambda: (o.Free, {"step": 0}),
+    "Reverse": lambda: (o.Reverse, {"step": 0}),
+    "Advance": lambda: (o.Advance, {"start": 0, "stop": 1}),
+}

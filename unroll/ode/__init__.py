@@ -1,0 +1,51 @@
+"""Continuous depth: layers that are steps of a differential equation.
+
+>>> import torch
+>>> from torch import nn
+>>> from unroll.ode import RK4, Discrete, odeint
+>>> class Field(nn.Module):
+...     def __init__(self):
+...         super().__init__()
+...         self.net = nn.Sequential(nn.Linear(2, 16), nn.Tanh(), nn.Linear(16, 2))
+...
+...     def forward(self, t, x):
+...         return self.net(x)
+>>> field, t = Field(), torch.linspace(0, 1, 101)
+>>> x = odeint(field, torch.ones(5, 2), t, RK4, Discrete(checkpoints=8))
+>>> x.square().sum().backward()  # exact for the hundred steps; eight states were kept
+"""
+
+from unroll.ode.adjoints import Continuous, Discrete, Through
+from unroll.ode.odeint import odeint
+from unroll.ode.schedule import (
+    Advance,
+    Free,
+    Restore,
+    Reverse,
+    Store,
+    extra_steps,
+    revolve,
+    store_all,
+)
+from unroll.ode.tableau import BOSH3, DOPRI5, EULER, MIDPOINT, RK4, Tableau
+
+__all__ = [
+    "Advance",
+    "BOSH3",
+    "Continuous",
+    "DOPRI5",
+    "Discrete",
+    "EULER",
+    "Free",
+    "MIDPOINT",
+    "RK4",
+    "Restore",
+    "Reverse",
+    "Store",
+    "Tableau",
+    "Through",
+    "extra_steps",
+    "odeint",
+    "revolve",
+    "store_all",
+]

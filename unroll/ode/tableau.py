@@ -1,0 +1,104 @@
+"""Runge-Kutta methods as tables of numbers, and one step of any of them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+__all__ = ["BOSH3", "DOPRI5", "EULER", "MIDPOINT", "RK4", "Tableau"]
+
+Field = Callable  # f(t, x), a state
+
+
+@dataclass(frozen=True)
+class Tableau:
+    r"""An explicit Runge-Kutta method.
+
+    .. math:: k_i = f\Big(t + c_i h, \; x + h \sum_{j < i} a_{ij} k_j\Big), \qquad
+              x^+ = x + h \sum_i b_i k_i
+
+    Hairer, Norsett and Wanner 1993, Solving Ordinary Differential Equations I, section
+    II.1; ``c_i`` is the sum of row i. Here are ``EULER``, ``MIDPOINT``, ``RK4``,
+    ``BOSH3`` (Bogacki and Shampine 1989) and ``DOPRI5`` (Dormand and Prince 1980), the
+    last two with fixed steps.
+
+    Args:
+        a: Rows of the strictly lower triangle, the first empty.
+        b: Weights of the stages, of sum 1.
+        order: The error of one step is ``h`` to this power plus one.
+
+    Raises:
+        ValueError: If row i does not have i entries, or there are not as many weights
+            as rows, or their sum is not 1.
+
+    Example:
+        >>> heun = Tableau(a=((), (1.0,)), b=(0.5, 0.5), order=2)
+        >>> x, h = torch.ones(1, 1), torch.tensor(0.1)
+        >>> heun.step(lambda t, x: x, torch.tensor(0.0), h, x)
+        tensor([[1.1050]])
+    """
+
+    a: tuple[tuple[float, ...], ...]
+    b: tuple[float, ...]
+    order: int
+
+    def __post_init__(self) -> None:
+        lengths = [len(row) for row in self.a]
+        if lengths != list(range(len(self.a))):
+            raise ValueError(
+                f"a has rows of {lengths} entries: expected 0, 1, 2, ... (explicit)"
+            )
+        if len(self.b) != len(self.a):
+            raise ValueError(
+                f"b has {len(self.b)} entries and a {len(self.a)} rows: expected the "
+                "same number"
+            )
+        if abs(sum(self.b) - 1) > 1e-12:
+            raise ValueError(f"b has the sum {sum(self.b)}: expected 1")
+
+    def step(self, field: Field, t: Tensor, h: Tensor, x: Tensor) -> Tensor:
+        """Return the state after one step.
+
+        Args:
+            field: Right side ``f(t, x)`` of the equation.
+            t: Time. Shape ``()``.
+            h: Length of the step. Shape ``()``.
+            x: State. Shape ``(batch, ...)``.
+
+        Returns:
+            State. Shape ``(batch, ...)``.
+        """
+        stages: list[Tensor] = []
+        for row in self.a:
+            at = x + h * _combined(row, stages) if any(row) else x
+            stages.append(field(t + sum(row) * h, at))
+        return x + h * _combined(self.b, stages)
+
+
+def _combined(weights: tuple[float, ...], stages: list[Tensor]) -> Tensor:
+    """Return the weighted sum of stages, without those of weight 0."""
+    parts = [w * k for w, k in zip(weights, stages, strict=True) if w]
+    return torch.stack(parts).sum(dim=0) if len(parts) > 1 else parts[0]
+
+
+EULER = Tableau(a=((),), b=(1.0,), order=1)
+MIDPOINT = Tableau(a=((), (1 / 2,)), b=(0.0, 1.0), order=2)
+RK4 = Tableau(
+    a=((), (1 / 2,), (0.0, 1 / 2), (0.0, 0.0, 1.0)),
+    b=(1 / 6, 1 / 3, 1 / 3, 1 / 6),
+    order=4,
+)
+BOSH3 = Tableau(a=((), (1 / 2,), (0.0, 3 / 4)), b=(2 / 9, 1 / 3, 4 / 9), order=3)
+DOPRI5 = Tableau(
+    a=(
+        (),
+        (1 / 5,),
+        (3 / 40, 9 / 40),
+        (44 / 45, -56 / 15, 32 / 9),
+        (19372 / 6561, -25360 / 2187, 64448 / 6561, -212 / 729),
+        (9017 / 3168, -355 / 33, 46732 / 5247, 49 / 176, -5103 / 18656),
+    ),
+    b=(35 / 384, 0.0, 500 / 1113, 125 / 192, -2187 / 6784, 11 / 84),
+    order=5,
+)

@@ -1,5 +1,6 @@
 """One step of training as every module sees it, and the cut at its border."""
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -49,14 +50,15 @@ def loss_of(loss: Tensor, target: Tensor, where: str) -> float:
             f"the loss of {where} has shape {tuple(loss.shape)}: expected a number, as "
             "the mean over the batch"
         )
-    if not loss.isfinite():
+    value = loss.item()  # a comparison of tensors would be kept for the backward pass
+    if not math.isfinite(value):
         if target.is_floating_point():
             check_finite("target", target)
         raise FloatingPointError(
-            f"the loss of {where} is {loss.item()}: try a smaller learning rate, or "
+            f"the loss of {where} is {value}: try a smaller learning rate, or "
             "look for extreme values in the data and in the states before it"
         )
-    return loss.item()
+    return value
 
 
 def credit_of(back: Tensor | None, where: str) -> Tensor:

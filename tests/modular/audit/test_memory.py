@@ -5,7 +5,9 @@ import torch
 from torch import nn
 
 from modular import DGL, Backprop, Interlocking, Partition, Trainer, audit
+from modular.meter import SavedTensors
 from modular.training import worker
+from modular.training.step import loss_of
 from tests.modular.nets import batch, sgd
 
 
@@ -56,3 +58,10 @@ def test_one_backward_at_the_end_would_save_nothing(monkeypatch) -> None:
 
     monkeypatch.setattr(worker.Worker, "take", retain)
     assert audit.memory(one, data).peak > 4 * honest.peak
+
+
+def test_asking_whether_a_loss_is_finite_keeps_nothing() -> None:
+    loss = (2 * torch.ones(3, requires_grad=True)).sum()
+    with SavedTensors() as meter:
+        assert loss_of(loss, torch.zeros(3), "module 0") == 6.0
+    assert meter.peak == 0

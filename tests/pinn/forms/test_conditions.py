@@ -148,7 +148,7 @@ def test_no_normal_is_asked_for_at_a_corner_that_lasts(space: object) -> None:
 def test_a_strength_that_learns_is_learned_by_a_weak_form() -> None:
     """The load of the first call used to stay: 0.30 for a truth of 1."""
     strength = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
-    problem = Problem(LINE, diffusion, lambda x, u: strength + 0 * u, [ENDS])
+    problem = Problem(LINE, diffusion, lambda x, u: strength * (1 + 0 * x), [ENDS])
     data = HPVPINN(2, degree=3).data(problem)
     net = JetFNN([1, 4, 1], generator=seeded())
     with torch.no_grad():

@@ -89,6 +89,35 @@ def test_newtons_method_is_quadratic_where_flux_and_source_are_not_linear() -> N
     assert len(steps) <= 7 and steps[-2] < 1e-4 and steps[-1] < 1e-10
 
 
+def test_what_flows_out_at_the_left_is_counted() -> None:
+    line = dde.geometry.Interval(0, 1)
+    entry = dde.icbc.DirichletBC(line, lambda x: 0 * x, lambda x, on: on and x[0] > 0.5)
+    problem = Problem(
+        line, lambda x, u, p: -u[..., None], lambda x, u: torch.cos(x), [entry]
+    )
+    x = torch.linspace(0, 1, 9, dtype=torch.float64)[:, None]
+    found = fem(problem, Mesh(line, 20)).predict(x)
+    assert (found - (math.sin(1) - torch.sin(x))).abs().max() < 1e-4
+
+
+def test_a_wave_leaves_a_square_at_the_left_and_below() -> None:
+    square = dde.geometry.Rectangle([0, 0], [1, 1])
+
+    def wave(x: torch.Tensor) -> torch.Tensor:
+        return torch.sin(x[:, :1] - 2 * x[:, 1:])
+
+    entry = dde.icbc.DirichletBC(
+        square,
+        lambda x: wave(torch.as_tensor(x)).numpy(),
+        lambda x, on: on and max(x) > 1 - 1e-9,
+    )
+    speed = torch.tensor([-1.0, -0.5], dtype=torch.float64)
+    problem = Problem(square, lambda x, u, p: u[..., None] * speed, None, [entry])
+    x = torch.rand(50, 2, generator=torch.Generator().manual_seed(2)).double()
+    found = fem(problem, Mesh(square, 10)).predict(x)
+    assert (found - wave(x)).abs().max() < 5e-3
+
+
 def test_points_outside_the_mesh_are_refused() -> None:
     line, ell = zoo.poisson_1d_steep(), zoo.l_shape()
     for problem, place in ((line, [1.5]), (line, [-1.5]), (ell, [0.5, 0.5])):

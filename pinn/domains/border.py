@@ -35,8 +35,8 @@ def corners(geometry: Any, x: np.ndarray) -> np.ndarray:
     """Tell which points are at corners or edges, where no normal is defined.
 
     Args:
-        geometry: A box, a polygon, or made of such by union and difference; in time or
-            not. Others have none.
+        geometry: A box, a polygon, a triangle, or made of such by union and difference;
+            in time or not. Others have none.
         x: Points, ``(batch, dim)``.
 
     Returns:
@@ -49,8 +49,11 @@ def corners(geometry: Any, x: np.ndarray) -> np.ndarray:
     if geometry.dim > 1 and hasattr(geometry, "xmin"):
         ends = np.isclose(x, geometry.xmin) | np.isclose(x, geometry.xmax)
         return ends.sum(axis=1) > 1
-    if hasattr(geometry, "vertices"):
-        vertices = np.asarray(geometry.vertices)[None]
+    vertices = getattr(geometry, "vertices", None)
+    if hasattr(geometry, "x3"):  # a triangle, whose corners have names
+        vertices = [geometry.x1, geometry.x2, geometry.x3]
+    if vertices is not None:
+        vertices = np.asarray(vertices)[None]
         return np.isclose(x[:, None], vertices).all(axis=2).any(axis=1)
     return np.zeros(len(x), dtype=bool)
 

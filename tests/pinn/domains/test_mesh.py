@@ -123,6 +123,24 @@ def test_corners_are_where_two_sides_meet() -> None:
     assert not corners(dde.geometry.Interval(0, 1), np.array([[0.0], [1.0]])).any()
 
 
+def test_corners_of_what_is_cut_out_or_added_count() -> None:
+    outer = dde.geometry.Rectangle([0, 0], [1, 1])
+    inner = dde.geometry.Rectangle([0.4, 0.4], [0.6, 0.6])
+    x = np.array([[0.0, 1.0], [0.4, 0.6], [0.4, 0.5], [0.5, 0.0]])
+    assert corners(outer - inner, x).tolist() == [True, True, False, False]
+    beside = dde.geometry.Rectangle([1, 0], [2, 0.5])
+    places = np.array([[2.0, 0.5], [0.0, 0.0], [2.0, 0.2]])
+    assert corners(outer | beside, places).tolist() == [True, True, False]
+
+
+def test_corners_of_a_polygon_cut_out_of_a_disk_count_at_all_times() -> None:
+    triangle = dde.geometry.Triangle([0, 0], [0.4, 0], [0, 0.4])
+    holed = dde.geometry.Disk([0, 0], 1) - triangle
+    lasting = dde.geometry.GeometryXTime(holed, dde.geometry.TimeDomain(0, 1))
+    x = np.array([[0.4, 0.0, 0.3], [0.2, 0.0, 0.3], [0.0, 0.0, 0.9], [1.0, 0.0, 0.0]])
+    assert corners(lasting, x).tolist() == [True, False, True, False]
+
+
 def test_looking_at_the_border_disturbs_no_random_number() -> None:
     before = np.random.get_state()[1].copy()
     Mesh(zoo.l_shape().geometry, 2)

@@ -144,7 +144,7 @@ print(f"slope from 2 to 20 %: {slope:.0f} dB for ten times the drift; the guess 
 # **Verdict.** Right about the size, within four dB from 1 to 20 per cent; wrong about *one*
 # constant: from 2 per cent on the error rises faster than the drift. A likely reason is the one
 # named in the guess, the thresholds are set for weaker noise, so that errors slip through.
-# Section 3 tests it: other numbers should then win back about $c$, which is 1.6 dB at a drift of
+# Section 3 tests it: other numbers should then win back about $c$, which is two dB at a drift of
 # 5 per cent. And told the new matrix, the network has lost nothing: its numbers do not depend on
 # this dictionary, only on its kind.
 #
@@ -308,8 +308,8 @@ figure(
 #    $k = n$, where the noise of the pairs is magnified; beyond, that noise is the limit.
 # 4. The numbers, tuned, win back what the wrong thresholds had cost, and no more. That is what
 #    sections 1 and 3 guessed.
-# 5. The Lasso, with λ tuned for each case, is one dB ahead with 20 pairs and nearly five behind
-#    with 200, for at least five times the products. Where the dictionary is poorly known its λ
+# 5. The Lasso, with λ tuned for each case, is over one dB ahead with 20 pairs and over four
+#    behind with 200, for at least five times the products. Where the dictionary is poorly known its λ
 #    adapts to the misfit, which the network's thresholds do not. So the network does not win
 #    everywhere.
 #

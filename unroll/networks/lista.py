@@ -44,9 +44,9 @@ class LISTASS(Unrolled):
         depth: Layers.
         lam: Weight of the Lasso whose ISTA the network starts at; None is 0.1 times the
             mean squared norm of the atoms.
-        keep: How many entries may pass: an int, or one per layer; None is 24 %
-            of the measurements (12 % of the atoms, if less) in the last layer, reached
-            in equal steps.
+        keep: How many entries may pass: an int, or one per layer; None is 1.2 %
+            of ``2 m`` (of n, if less) more per layer, at most 13 %, and 12 % in the
+            last of less than ten layers.
         tied: Whether all layers share one ``W1``, ``W2`` and ``theta``.
 
     Raises:

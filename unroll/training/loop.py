@@ -22,6 +22,7 @@ from unroll.training import checkpoint as files
 from unroll.training.history import History, bar, is_far_above, remarks_on
 from unroll.training.recipe import (
     Recipe,
+    fitted,
     go_back,
     parameter_groups,
     set_rates,
@@ -100,7 +101,7 @@ def train(
         >>> bool(history.validation_db[0, -1] > -10), history.best_db < -10
         (True, True)
     """
-    recipe = Recipe() if recipe is None else recipe
+    recipe = fitted(Recipe() if recipe is None else recipe, net)
     if generator is None:
         seed = int(torch.randint(2**62, ()))
         generator = torch.Generator(net.A.device).manual_seed(seed)

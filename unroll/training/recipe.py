@@ -1,7 +1,7 @@
 """How a network is trained: steps, samples, and the rates of its parameters."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -11,6 +11,7 @@ from unroll.training.objectives import Objective, named
 
 __all__ = [
     "Recipe",
+    "fitted",
     "go_back",
     "grown",
     "parameter_groups",
@@ -36,9 +37,10 @@ class Recipe:
         lr: Adam's rate for numbers (tensors with less than two axes); None is 10 /
             steps, at most 0.05 (in stages 0.05): who has few steps takes long ones.
         lr_matrices: Adam's rate for matrices, whose entries are small and many.
-        grow: Share of the steps over which the network grows from one layer to all.
-            Few layers are fast and do not diverge, and a new one starts as it was
-            made: at its classical parent. 0 trains all layers from the first step;
+        grow: Share of the steps over which the network grows from one layer to all; a
+            new one starts as it was made, at its classical parent. 0 trains all layers
+            from the first step. None is 0.5, which is fast and steady, but 0 where
+            steps are dear: less than 20 for each layer, or a matrix of its own in each;
             stages grow by themselves.
         decay: Whether rates fall to 0 over the steps along a half cosine; the stages of
             ``"stagewise"`` have their own.
@@ -66,7 +68,7 @@ class Recipe:
     batch: int = 128
     lr: float | None = None
     lr_matrices: float = 2e-3
-    grow: float = 0.5
+    grow: float | None = None
     decay: bool = True
     clip: float | None = 1.0
     age_decay: float = 0.3
@@ -82,7 +84,7 @@ class Recipe:
             check_positive(name, getattr(self, name))
         if self.lr is not None:
             check_positive("lr", self.lr)
-        if not 0 <= self.grow < 1:
+        if self.grow is not None and not 0 <= self.grow < 1:
             raise ValueError(f"grow is {self.grow}: expected 0 <= grow < 1")
         if self.clip is not None:
             check_positive("clip", self.clip)
@@ -130,15 +132,24 @@ def parameter_groups(net: Unrolled, recipe: Recipe) -> list[dict]:
     return list(groups.values())
 
 
+def fitted(recipe: Recipe, net: Unrolled) -> Recipe:
+    """Return the recipe with the growth of a network, where none was given."""
+    if recipe.grow is not None:
+        return recipe
+    own = len(net.layers) > 1 and any(p.ndim >= 2 for p in net.layers.parameters())
+    dear = own or recipe.steps < 20 * net.depth
+    return replace(recipe, grow=0.0 if dear else 0.5)
+
+
 def grown(step: int, depth: int, recipe: Recipe) -> int:
     """Return how many layers there are at a step, before any there is one."""
-    whole = recipe.grow * recipe.steps
+    whole = (recipe.grow or 0.0) * recipe.steps
     return depth if step >= whole else max(1, math.ceil(depth * step / whole))
 
 
 def was_whole(step: int, recipe: Recipe) -> bool:
     """Whether the network of a step had all its layers; only that is gone back to."""
-    return recipe.goal.staged or step >= recipe.grow * recipe.steps
+    return recipe.goal.staged or step >= (recipe.grow or 0.0) * recipe.steps
 
 
 def go_back(net: Unrolled, best: dict, adam: torch.optim.Adam) -> None:

@@ -34,9 +34,9 @@ def test_the_first_layer_never_uses_its_second_matrix():
     assert net.layers[1].W2.grad.any()
 
 
-def test_selection_by_default_grows_in_equal_steps():
+def test_selection_by_default_grows_by_a_percentage_up_to_a_cap():
     counts = u.LISTASS(torch.eye(250, 500), depth=12).keep
-    assert counts == [5, 10, 15, 20, 25, 30, 35, 40, 45, 50, 55, 60]
+    assert counts == [6, 12, 18, 24, 30, 36, 42, 48, 54, 60, 65, 65]
 
 
 @pytest.mark.parametrize(

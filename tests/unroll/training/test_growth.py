@@ -1,10 +1,12 @@
 """A network grows while it is trained, layer by layer."""
 
+from copy import deepcopy
+
 import pytest
 import torch
 
 import unroll as u
-from unroll.training.recipe import grown, was_whole
+from unroll.training.recipe import fitted, grown, was_whole
 
 
 def sparse():
@@ -71,3 +73,32 @@ def test_what_still_grew_is_not_gone_back_to():
 def test_refuses_a_share_that_leaves_no_step_for_the_whole(grow):
     with pytest.raises(ValueError, match=rf"grow is {grow}: expected 0 <= grow < 1"):
         u.Recipe(grow=grow)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "grows"),
+    [
+        (u.ALISTA, {}, 0.5),
+        (u.NAALISTA, {}, 0.5),
+        (u.TiLISTA, {}, 0.5),
+        (u.LISTA, {"tied": True}, 0.5),
+        (u.LISTA, {}, 0.0),
+        (u.LISTACPSS, {}, 0.0),
+        (u.LAMP, {}, 0.0),
+    ],
+)
+def test_layers_with_matrices_of_their_own_do_not_grow(kind, options, grows):
+    A = u.SparseCoding.gaussian(10, 20, torch.Generator().manual_seed(0)).A
+    net = kind(A, 4, **options)
+    assert fitted(u.Recipe(), net).grow == grows
+    assert fitted(u.Recipe(steps=79), net).grow == 0.0  # less than 20 a layer
+    assert fitted(u.Recipe(steps=80), net).grow == grows
+    assert fitted(u.Recipe(grow=0.25), net).grow == 0.25
+    problem = u.SparseCoding(A, 0.1, 40.0)
+    short = {"steps": 80, "batch": 4, "every": 40, "validation": 10}
+    found = []
+    for grow in (None, grows):
+        one, recipe = deepcopy(net), u.Recipe(grow=grow, **short)
+        u.train(one, problem, recipe, generator=torch.Generator().manual_seed(1))
+        found.append(torch.cat([p.flatten() for p in one.parameters()]))
+    assert torch.equal(*found)

@@ -195,7 +195,7 @@ def test_objectives_are_what_they_say(generator):
 
 
 def test_each_layer_and_kind_has_its_own_rate():
-    recipe = u.Recipe(lr=0.1, lr_matrices=0.01, steps=100)
+    recipe = u.Recipe(lr=0.1, lr_matrices=0.01, steps=100, grow=0.5)
     net = u.LISTACP(sparse().A, 3)
     groups = parameter_groups(net, recipe)
     assert sorted((g["layer"], g["rate"]) for g in groups) == [

@@ -40,6 +40,14 @@ def test_long(server, tmp_path):
 """
 
 
+@pytest.fixture(autouse=True)
+def interruptible() -> Iterator[None]:
+    """A run in the background ignores Ctrl-C, and so would all that it starts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
     """With a name by which everything that a run starts can be found."""
@@ -105,7 +113,10 @@ def test_an_interrupted_run_leaves_nothing(
         server, kernel = map(int, ready.read_text().split())
         assert {server, kernel} <= {p.pid for p in alive(tmp_path)}
         (os.killpg if to_group else os.kill)(running.pid, number)
-        said, _ = running.communicate(timeout=AT_ONCE)
+        try:
+            said, _ = running.communicate(timeout=AT_ONCE)
+        finally:
+            running.kill()  # so that a run that goes on does not hold this one up
     assert running.returncode == pytest.ExitCode.INTERRUPTED, said
     assert "KeyboardInterrupt" in said
     assert [p.cmdline() for p in alive(tmp_path)] == []

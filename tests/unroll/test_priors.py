@@ -166,9 +166,9 @@ def test_mmse_is_the_integral_of_the_variance(rho, s, v):
         (
             {"variance": torch.ones(2, 3)},
             ValueError,
-            r"variance has shape \(2, 3\): ex",
+            r"variance has shape \(2, 3\): expected",
         ),
-        ({"density": torch.tensor([[0.2], [2.0]])}, ValueError, "density is 2: expec"),
+        ({"density": torch.tensor([[0.2], [2.0]])}, ValueError, "density is 2"),
     ],
 )
 def test_refuses_what_is_no_prior(arguments, error, shown):

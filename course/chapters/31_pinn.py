@@ -1775,7 +1775,7 @@ print(f"certificate, which looks between the points: {bound:.0f}")
 # needed, chapter 34 integrates instead of looking at points.
 #
 # **Terms that disagree.** We picked the weight 0.01 for the rod by reasoning about sizes. For a
-# system of equations nobody can. A loss is a sum of squares of quantities with different units.
+# system of equations that is harder. A loss is a sum of squares of quantities with different units.
 #
 # **True shocks.** For $\nu = 0$ the solution jumps, $u_x$ does not exist at the jump, and a pointwise
 # residual has nothing to say about the right speed of the shock. The flux does (chapter 33).

@@ -1943,8 +1943,8 @@ print(f"multiplications of a run of 70 LM steps:     {LM * 70:.0e}")
 # the network's fault turns out to have been the optimiser's. (Levenberg and Marquardt are not among the claims: from
 # some other starts seventy iterations do not suffice. Change `STARTS` and see.)
 #
-# And then the black line. It is not a fair fight, in one dimension and with a tridiagonal matrix; nobody should
-# use a PINN for this rod. But whoever shows you a race of PINNs should be asked for that line.
+# And then the black line. It is not a fair fight, in one dimension and with a tridiagonal matrix: for this
+# rod a PINN is the wrong tool. But whoever shows you a race of PINNs should be asked for that line.
 #
 # The benchmark of the library has longer runs of harder problems: the steep problem of chapter 34 on the *same*
 # weak-form loss under two optimisers, its relative in two dimensions beside finite elements, and Burgers'
@@ -2019,7 +2019,7 @@ for name, loss, u in (
 
 # %% [markdown]
 # The same loss, and errors that have nothing in common. A good optimiser makes a wrong loss *worse*: it finds the
-# loopholes. With Adam one would never have got near enough to the minimum to notice.
+# loopholes.
 #
 # ## An experiment to change
 #

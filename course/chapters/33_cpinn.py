@@ -864,7 +864,7 @@ print("the flux that conserves:", conserving(published(0.2), u, boxes))
 # Now the uncomfortable part. In the program that was published with the cPINN paper, the interface
 # term for the left network is C and for the right network it is **A**: `u_x` on one side, `u_xx` on
 # the other, on all three interfaces. A reader reported it in 2022; the copy that we read still has
-# it. Nobody is safe from such a slip, and that is the point: *the training did not
+# it. Such a slip is easily made, and this is the point: *the training did not
 # notice*. In section 5 you will see why.
 
 # %% [markdown]
@@ -1266,7 +1266,7 @@ for name, parts in terms.items():
 # </details>
 
 # %% [markdown]
-# Now the experiment that the published program never made. A standing shock of viscous Burgers,
+# Now an experiment that would have shown it. A standing shock of viscous Burgers,
 #
 # $$ \big( \tfrac12 u^2 - \nu u' \big)' = 0 \text{ on } (-1, 1), \qquad
 #    u = -\tanh \frac{x - 0.1}{2 \nu}, \quad \nu = \tfrac14, $$

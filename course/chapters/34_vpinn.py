@@ -1772,7 +1772,7 @@ for name, error in errors.items():
     )
 
 # %% [markdown]
-# Five powers of ten in work. Nobody should solve this problem with a network, and everybody should know
+# For this problem a network is the wrong tool, and one should know
 # this row before believing a table of networks only. Where a network may pay is elsewhere: unknown
 # coefficients, many parameters, data.
 #

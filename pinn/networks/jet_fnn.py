@@ -115,7 +115,7 @@ def run_layers(
     wanted: Wanted,
     kind: type[Pass] = Pass,
 ) -> Tensor:
-    """Send a stack through all layers in the fastest way that gives all derivatives.
+    """Send a stack through all layers, by the way that gives all derivatives.
 
     Args:
         stack: Shape ``(..., channels, points, inputs)``.

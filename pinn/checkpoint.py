@@ -12,6 +12,18 @@ import torch
 
 __all__ = ["load", "put_back", "save"]
 
+_PARTS = (
+    "run",
+    "net",
+    "optimizer",
+    "step",
+    "arrays",
+    "num_bcs",
+    "point_weights",
+    "loss_weights",
+    "random",
+    "generators",
+)
 _ARRAYS = ("train_x_all", "train_x_bc", "train_x", "train_y", "anchors")
 
 
@@ -130,6 +142,12 @@ def _read(path: Path) -> dict:
         raise ValueError(
             f"checkpoint {path} is of something else: expected a file that "
             "solve(checkpoint=...) has written, or a new name"
+        )
+    missing = [part for part in _PARTS if part not in state]
+    if missing:
+        raise ValueError(
+            f"checkpoint {path} lacks {', '.join(missing)}, as one of another version "
+            "does: expected a file that this version has written, or a new name"
         )
     return state
 

@@ -206,3 +206,14 @@ def test_half_a_file_and_a_list_are_refused_in_one_sentence(tmp_path) -> None:
     torch.save([1, 2], path)
     with pytest.raises(ValueError, match="run.pt is of something else"):
         run(method, path)
+
+
+@pytest.mark.parametrize("part", ["generators", "point_weights", "arrays", "random"])
+def test_a_file_of_another_version_is_refused_before_it_is_used(part, tmp_path) -> None:
+    path, method = tmp_path / "run.pt", METHODS["points drawn anew"]
+    run(method, path)
+    state = torch.load(path, weights_only=True)
+    del state[part]
+    torch.save(state, path)
+    with pytest.raises(ValueError, match=rf"run.pt lacks {part}, as one of another"):
+        run(method, path)

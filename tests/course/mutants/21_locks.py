@@ -1,6 +1,6 @@
 """Chapter 21: what students get wrong about locks and memory, and other right answers."""
 
-from tests.course.mutants import Alternative, Mutant
+from tests.course.mutants import Alternative, Mutant, changed
 
 UTILISATION = "def utilisation(spans, workers):\n    "
 
@@ -13,14 +13,6 @@ CLOCK = """def clock(tasks):
         free[task.worker] = start + task.cost
     return times
 """
-
-
-def changed(code: str, *changes: tuple[str, str]) -> str:
-    """Some code with some of its lines changed."""
-    for old, new in changes:
-        assert old in code, old
-        code = code.replace(old, new)
-    return code
 
 
 def paths(

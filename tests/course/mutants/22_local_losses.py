@@ -1,6 +1,6 @@
 """Chapter 22: what students get wrong in local training, and other right answers."""
 
-from tests.course.mutants import Alternative, Mutant
+from tests.course.mutants import Alternative, Mutant, changed
 
 # --- 22.1: paired difference and claim
 
@@ -146,14 +146,6 @@ CHAIN = """def train_chain(modules, heads, batches, lr, greedy=False):
     for module in modules:
         module.eval()
 """
-
-
-def changed(code: str, *changes: tuple[str, str]) -> str:
-    """Return an answer with some of its lines changed."""
-    for old, new in changes:
-        assert old in code, old
-        code = code.replace(old, new)
-    return code
 
 
 def summed(entering: str, backward: str) -> str:

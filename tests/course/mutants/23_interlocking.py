@@ -1,14 +1,6 @@
 """Chapter 23: what students get wrong in interlocking, and other right answers."""
 
-from tests.course.mutants import Alternative, Mutant
-
-
-def changed(code: str, *changes: tuple[str, str]) -> str:
-    """A right answer with some of its lines changed."""
-    for old, new in changes:
-        assert old in code, old
-        code = code.replace(old, new)
-    return code
+from tests.course.mutants import Alternative, Mutant, changed
 
 
 INDEX = """def target(k, n, K):

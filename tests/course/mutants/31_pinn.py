@@ -1,6 +1,6 @@
 """Chapter 31: what students get wrong in their first PINN, and other right answers."""
 
-from tests.course.mutants import Alternative, Mutant
+from tests.course.mutants import Alternative, Mutant, changed
 
 FD = """def finite_differences(s, n, left=0.0, right=0.0):
     h = 1 / (n + 1)
@@ -83,14 +83,6 @@ BOUND = """def error_bound(u, s, eps, a, b, left, right):
 def worst_error(delta, eps, a, b):
     return lambda x: delta * (x - a) * (b - x) / (2 * eps)
 """
-
-
-def changed(code: str, *changes: tuple[str, str]) -> str:
-    """An answer with some of its text changed."""
-    for old, new in changes:
-        assert old in code, old
-        code = code.replace(old, new)
-    return code
 
 
 def mutant(number: int, idea: str, code: str, *changes: tuple[str, str]) -> Mutant:

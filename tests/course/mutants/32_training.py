@@ -1,6 +1,6 @@
 """Chapter 32: what students get wrong about training PINNs, and other right answers."""
 
-from tests.course.mutants import Alternative, Mutant
+from tests.course.mutants import Alternative, Mutant, changed
 
 SPLIT = """def split_error(e):
     M = len(e) - 1
@@ -85,14 +85,6 @@ def gain(J, r, d, r_new):
     promised = r.square().sum() - (r + J @ d).square().sum()
     return ((r.square().sum() - r_new.square().sum()) / promised).item()
 """
-
-
-def changed(code: str, *changes: tuple[str, str]) -> str:
-    """An answer with some of its text changed."""
-    for old, new in changes:
-        assert old in code, old
-        code = code.replace(old, new)
-    return code
 
 
 def family(grade_id: str, code: str, wrong: dict[str, list]) -> list[Mutant]:

@@ -1,6 +1,6 @@
 """Chapter 33: what students get wrong in cPINN and XPINN, and other right answers."""
 
-from tests.course.mutants import Alternative, Mutant
+from tests.course.mutants import Alternative, Mutant, changed
 
 LOCATE = """def locate(x, cuts):
     index = torch.zeros(len(x), dtype=torch.long)
@@ -124,11 +124,7 @@ SOURCES = {
 def slip(number: int, idea: str, *swaps: tuple[str, str]) -> Mutant:
     """The right answer to an exercise with passages replaced."""
     grade_id = f"ex33-{number}"
-    code = SOURCES[grade_id]
-    for old, new in swaps:
-        assert old in code, (grade_id, old)
-        code = code.replace(old, new)
-    return Mutant(grade_id, idea, code)
+    return Mutant(grade_id, idea, changed(SOURCES[grade_id], *swaps))
 
 
 MUTANTS = [

@@ -1,14 +1,6 @@
 """Chapter 34: what students get wrong about weak forms, and other right answers."""
 
-from tests.course.mutants import Alternative, Mutant
-
-
-def changed(code: str, *changes: tuple[str, str]) -> str:
-    """Some code with some of its lines changed."""
-    for old, new in changes:
-        assert old in code, old
-        code = code.replace(old, new)
-    return code
+from tests.course.mutants import Alternative, Mutant, changed
 
 
 EXACTNESS = """def exactness(nodes, weights):

@@ -23,3 +23,11 @@ class Alternative:
     grade_id: str
     idea: str
     code: str
+
+
+def changed(code: str, *changes: tuple[str, str]) -> str:
+    """Return an answer with some of its text changed; what is changed must be there."""
+    for old, new in changes:
+        assert old in code, old
+        code = code.replace(old, new)
+    return code

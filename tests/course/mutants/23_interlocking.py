@@ -2,7 +2,6 @@
 
 from tests.course.mutants import Alternative, Mutant, changed
 
-
 INDEX = """def target(k, n, K):
     return min(k + n - 1, K - 1)
 

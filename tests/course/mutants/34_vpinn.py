@@ -2,7 +2,6 @@
 
 from tests.course.mutants import Alternative, Mutant, changed
 
-
 EXACTNESS = """def exactness(nodes, weights):
     degree = 2 * len(nodes)
     values, _ = pinn.legendre(degree, nodes)

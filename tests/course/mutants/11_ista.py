@@ -1,6 +1,6 @@
 """Chapter 11: what students get wrong in ISTA and FISTA, and other right answers."""
 
-from tests.course.mutants import Alternative, Mutant
+from tests.course.mutants import Alternative, Mutant, slip
 
 SOFT = "def soft_threshold(v, theta):\n    "
 
@@ -72,59 +72,38 @@ MUTANTS = [
     return v.sign() * (v.abs() - theta).clamp(min=0)""",
     ),
     # 11.2 gradient and Lipschitz constant
-    Mutant(
+    slip(
         "ex11-2",
         "gradient has the wrong sign",
-        """def gradient(A, b, x):
-    return (b - x @ A.T) @ A
-
-def lipschitz(A):
-    return torch.linalg.matrix_norm(A, 2) ** 2""",
+        ("return (x @ A.T - b) @ A", "return (b - x @ A.T) @ A"),
     ),
-    Mutant(
+    slip(
         "ex11-2",
         "gradient of the square without its factor one half",
-        """def gradient(A, b, x):
-    return 2 * (x @ A.T - b) @ A
-
-def lipschitz(A):
-    return torch.linalg.matrix_norm(A, 2) ** 2""",
+        ("return (x @ A.T - b) @ A", "return 2 * (x @ A.T - b) @ A"),
     ),
-    Mutant(
+    slip(
         "ex11-2",
         "gradient averaged over the batch, as a training loss is",
-        """def gradient(A, b, x):
-    return (x @ A.T - b) @ A / len(b)
-
-def lipschitz(A):
-    return torch.linalg.matrix_norm(A, 2) ** 2""",
+        ("return (x @ A.T - b) @ A", "return (x @ A.T - b) @ A / len(b)"),
     ),
-    Mutant(
+    slip(
         "ex11-2",
         "forgets the data b",
-        """def gradient(A, b, x):
-    return x @ A.T @ A
-
-def lipschitz(A):
-    return torch.linalg.matrix_norm(A, 2) ** 2""",
+        ("return (x @ A.T - b) @ A", "return x @ A.T @ A"),
     ),
-    Mutant(
+    slip(
         "ex11-2",
         "A in place of its transpose: rows taken for columns",
-        """def gradient(A, b, x):
-    return (A @ (A @ x.T - b.T)).T
-
-def lipschitz(A):
-    return torch.linalg.matrix_norm(A, 2) ** 2""",
+        ("return (x @ A.T - b) @ A", "return (A @ (A @ x.T - b.T)).T"),
     ),
-    Mutant(
+    slip(
         "ex11-2",
         "uses the residual of the first sample for all",
-        """def gradient(A, b, x):
-    return ((x[:1] @ A.T - b[:1]) @ A).expand(x.shape)
-
-def lipschitz(A):
-    return torch.linalg.matrix_norm(A, 2) ** 2""",
+        (
+            "return (x @ A.T - b) @ A",
+            "return ((x[:1] @ A.T - b[:1]) @ A).expand(x.shape)",
+        ),
     ),
     Mutant(
         "ex11-2",
@@ -235,52 +214,26 @@ def lipschitz(A):
     return soft_threshold(step * (b @ A), step * lam)""",
     ),
     # 11.4 the loop
-    Mutant(
+    slip(
         "ex11-4",
         "step of 2 / L and slightly beyond",
-        """def ista(A, b, lam, iterations, measure):
-    step = 2.05 / lipschitz(A)
-    x = torch.zeros(b.shape[0], A.shape[1])
-    history = [measure(x)]
-    for _ in range(iterations):
-        x = ista_step(A, b, x, lam, step)
-        history.append(measure(x))
-    return x, torch.stack(history)""",
+        ("step = 1 / lipschitz(A)", "step = 2.05 / lipschitz(A)"),
     ),
-    Mutant(
+    slip(
         "ex11-4",
         "step of one over the norm, not its square",
-        """def ista(A, b, lam, iterations, measure):
-    step = 1 / lipschitz(A) ** 0.5
-    x = torch.zeros(b.shape[0], A.shape[1])
-    history = [measure(x)]
-    for _ in range(iterations):
-        x = ista_step(A, b, x, lam, step)
-        history.append(measure(x))
-    return x, torch.stack(history)""",
+        ("step = 1 / lipschitz(A)", "step = 1 / lipschitz(A) ** 0.5"),
     ),
-    Mutant(
+    slip(
         "ex11-4",
         "fixed small step whatever A is",
-        """def ista(A, b, lam, iterations, measure):
-    x = torch.zeros(b.shape[0], A.shape[1])
-    history = [measure(x)]
-    for _ in range(iterations):
-        x = ista_step(A, b, x, lam, 0.001)
-        history.append(measure(x))
-    return x, torch.stack(history)""",
+        ("    step = 1 / lipschitz(A)\n", ""),
+        ("x = ista_step(A, b, x, lam, step)", "x = ista_step(A, b, x, lam, 0.001)"),
     ),
-    Mutant(
+    slip(
         "ex11-4",
         "history without the start",
-        """def ista(A, b, lam, iterations, measure):
-    step = 1 / lipschitz(A)
-    x = torch.zeros(b.shape[0], A.shape[1])
-    history = []
-    for _ in range(iterations):
-        x = ista_step(A, b, x, lam, step)
-        history.append(measure(x))
-    return x, torch.stack(history)""",
+        ("history = [measure(x)]", "history = []"),
     ),
     Mutant(
         "ex11-4",
@@ -294,17 +247,10 @@ def lipschitz(A):
         x = ista_step(A, b, x, lam, step)
     return x, torch.stack(history)""",
     ),
-    Mutant(
+    slip(
         "ex11-4",
         "starts from the correlations A^T b",
-        """def ista(A, b, lam, iterations, measure):
-    step = 1 / lipschitz(A)
-    x = b @ A
-    history = [measure(x)]
-    for _ in range(iterations):
-        x = ista_step(A, b, x, lam, step)
-        history.append(measure(x))
-    return x, torch.stack(history)""",
+        ("x = torch.zeros(b.shape[0], A.shape[1])", "x = b @ A"),
     ),
     Mutant(
         "ex11-4",
@@ -318,29 +264,19 @@ def lipschitz(A):
         history.append(measure(x))
     return x, torch.stack(history)""",
     ),
-    Mutant(
+    slip(
         "ex11-4",
         "one history for the batch: sums over samples",
-        """def ista(A, b, lam, iterations, measure):
-    step = 1 / lipschitz(A)
-    x = torch.zeros(b.shape[0], A.shape[1])
-    history = [measure(x).sum()]
-    for _ in range(iterations):
-        x = ista_step(A, b, x, lam, step)
-        history.append(measure(x).sum())
-    return x, torch.stack(history)""",
+        ("history = [measure(x)]", "history = [measure(x).sum()]"),
+        ("history.append(measure(x))", "history.append(measure(x).sum())"),
     ),
-    Mutant(
+    slip(
         "ex11-4",
         "solves the first sample and copies it",
-        """def ista(A, b, lam, iterations, measure):
-    step = 1 / lipschitz(A)
-    x = torch.zeros(b.shape[0], A.shape[1])
-    history = [measure(x)]
-    for _ in range(iterations):
-        x = ista_step(A, b[:1], x[:1], lam, step).expand(x.shape)
-        history.append(measure(x))
-    return x, torch.stack(history)""",
+        (
+            "x = ista_step(A, b, x, lam, step)",
+            "x = ista_step(A, b[:1], x[:1], lam, step).expand(x.shape)",
+        ),
     ),
     Mutant(
         "ex11-4",
@@ -354,61 +290,56 @@ def lipschitz(A):
         seen.append(x)
     return x, torch.stack([measure(y) for y in seen])""",
     ),
-    Mutant(
+    slip(
         "ex11-4",
         "threshold shrinks with the iterations",
-        """def ista(A, b, lam, iterations, measure):
-    step = 1 / lipschitz(A)
-    x = torch.zeros(b.shape[0], A.shape[1])
-    history = [measure(x)]
-    for k in range(iterations):
-        x = ista_step(A, b, x, lam / (k + 1), step)
-        history.append(measure(x))
-    return x, torch.stack(history)""",
+        (
+            "    for _ in range(iterations):\n"
+            "        x = ista_step(A, b, x, lam, step)",
+            "    for k in range(iterations):\n"
+            "        x = ista_step(A, b, x, lam / (k + 1), step)",
+        ),
     ),
     # 11.5 FISTA
-    Mutant(
+    slip(
         "ex11-5",
         "ISTA in disguise: the momentum is computed and not used",
-        """def fista(A, b, lam, iterations, measure):
-    step = 1 / lipschitz(A)
-    x = z = torch.zeros(b.shape[0], A.shape[1])
-    t, history = 1.0, [measure(x)]
-    for _ in range(iterations):
-        x_last, x = x, ista_step(A, b, x, lam, step)
-        t_last, t = t, (1 + math.sqrt(1 + 4 * t**2)) / 2
-        z = x + (t_last - 1) / t * (x - x_last)
-        history.append(measure(x))
-    return x, torch.stack(history)""",
+        (
+            "    t = 1.0\n    history = [measure(x)]",
+            "    t, history = (1.0, [measure(x)])",
+        ),
+        (
+            "x_last, x = (x, ista_step(A, b, z, lam, step))",
+            "x_last, x = (x, ista_step(A, b, x, lam, step))",
+        ),
     ),
-    Mutant(
+    slip(
         "ex11-5",
         "x overwritten too early: its last move is always zero",
-        """def fista(A, b, lam, iterations, measure):
-    step = 1 / lipschitz(A)
-    x = z = torch.zeros(b.shape[0], A.shape[1])
-    t, history = 1.0, [measure(x)]
-    for _ in range(iterations):
-        x = ista_step(A, b, z, lam, step)
-        x_last = x
-        t_last, t = t, (1 + math.sqrt(1 + 4 * t**2)) / 2
-        z = x + (t_last - 1) / t * (x - x_last)
-        history.append(measure(x))
-    return x, torch.stack(history)""",
+        (
+            "    t = 1.0\n    history = [measure(x)]",
+            "    t, history = (1.0, [measure(x)])",
+        ),
+        (
+            "        x_last, x = (x, ista_step(A, b, z, lam, step))",
+            "        x = ista_step(A, b, z, lam, step)\n        x_last = x",
+        ),
     ),
-    Mutant(
+    slip(
         "ex11-5",
         "momentum from the wrong iterate: x minus z",
-        """def fista(A, b, lam, iterations, measure):
-    step = 1 / lipschitz(A)
-    x = z = torch.zeros(b.shape[0], A.shape[1])
-    t, history = 1.0, [measure(x)]
-    for _ in range(iterations):
-        x = ista_step(A, b, z, lam, step)
-        t_last, t = t, (1 + math.sqrt(1 + 4 * t**2)) / 2
-        z = x + (t_last - 1) / t * (x - z)
-        history.append(measure(x))
-    return x, torch.stack(history)""",
+        (
+            "    t = 1.0\n    history = [measure(x)]",
+            "    t, history = (1.0, [measure(x)])",
+        ),
+        (
+            "x_last, x = (x, ista_step(A, b, z, lam, step))",
+            "x = ista_step(A, b, z, lam, step)",
+        ),
+        (
+            "z = x + (t_last - 1) / t * (x - x_last)",
+            "z = x + (t_last - 1) / t * (x - z)",
+        ),
     ),
     Mutant(
         "ex11-5",
@@ -424,103 +355,82 @@ def lipschitz(A):
         history.append(measure(x))
     return x, torch.stack(history)""",
     ),
-    Mutant(
+    slip(
         "ex11-5",
         "one index ahead: t starts one renewal too late in the sequence",
-        """def fista(A, b, lam, iterations, measure):
-    step = 1 / lipschitz(A)
-    x = z = torch.zeros(b.shape[0], A.shape[1])
-    t, history = (1 + math.sqrt(5)) / 2, [measure(x)]
-    for _ in range(iterations):
-        x_last, x = x, ista_step(A, b, z, lam, step)
-        t_last, t = t, (1 + math.sqrt(1 + 4 * t**2)) / 2
-        z = x + (t_last - 1) / t * (x - x_last)
-        history.append(measure(x))
-    return x, torch.stack(history)""",
+        (
+            "    t = 1.0\n    history = [measure(x)]",
+            "    t, history = ((1 + math.sqrt(5)) / 2, [measure(x)])",
+        ),
     ),
-    Mutant(
+    slip(
         "ex11-5",
         "square root missing in the rule for t",
-        """def fista(A, b, lam, iterations, measure):
-    step = 1 / lipschitz(A)
-    x = z = torch.zeros(b.shape[0], A.shape[1])
-    t, history = 1.0, [measure(x)]
-    for _ in range(iterations):
-        x_last, x = x, ista_step(A, b, z, lam, step)
-        t_last, t = t, min((1 + (1 + 4 * t**2)) / 2, 1e9)
-        z = x + (t_last - 1) / t * (x - x_last)
-        history.append(measure(x))
-    return x, torch.stack(history)""",
+        (
+            "    t = 1.0\n    history = [measure(x)]",
+            "    t, history = (1.0, [measure(x)])",
+        ),
+        (
+            "t_last, t = (t, (1 + math.sqrt(1 + 4 * t ** 2)) / 2)",
+            "t_last, t = (t, min((1 + (1 + 4 * t ** 2)) / 2, 1000000000.0))",
+        ),
     ),
-    Mutant(
+    slip(
         "ex11-5",
         "factor four missing under the square root",
-        """def fista(A, b, lam, iterations, measure):
-    step = 1 / lipschitz(A)
-    x = z = torch.zeros(b.shape[0], A.shape[1])
-    t, history = 1.0, [measure(x)]
-    for _ in range(iterations):
-        x_last, x = x, ista_step(A, b, z, lam, step)
-        t_last, t = t, (1 + math.sqrt(1 + t**2)) / 2
-        z = x + (t_last - 1) / t * (x - x_last)
-        history.append(measure(x))
-    return x, torch.stack(history)""",
+        (
+            "    t = 1.0\n    history = [measure(x)]",
+            "    t, history = (1.0, [measure(x)])",
+        ),
+        (
+            "t_last, t = (t, (1 + math.sqrt(1 + 4 * t ** 2)) / 2)",
+            "t_last, t = (t, (1 + math.sqrt(1 + t ** 2)) / 2)",
+        ),
     ),
-    Mutant(
+    slip(
         "ex11-5",
         "minus one missing: full momentum t / t_next",
-        """def fista(A, b, lam, iterations, measure):
-    step = 1 / lipschitz(A)
-    x = z = torch.zeros(b.shape[0], A.shape[1])
-    t, history = 1.0, [measure(x)]
-    for _ in range(iterations):
-        x_last, x = x, ista_step(A, b, z, lam, step)
-        t_last, t = t, (1 + math.sqrt(1 + 4 * t**2)) / 2
-        z = x + t_last / t * (x - x_last)
-        history.append(measure(x))
-    return x, torch.stack(history)""",
+        (
+            "    t = 1.0\n    history = [measure(x)]",
+            "    t, history = (1.0, [measure(x)])",
+        ),
+        (
+            "z = x + (t_last - 1) / t * (x - x_last)",
+            "z = x + t_last / t * (x - x_last)",
+        ),
     ),
-    Mutant(
+    slip(
         "ex11-5",
         "brakes: momentum with the wrong sign",
-        """def fista(A, b, lam, iterations, measure):
-    step = 1 / lipschitz(A)
-    x = z = torch.zeros(b.shape[0], A.shape[1])
-    t, history = 1.0, [measure(x)]
-    for _ in range(iterations):
-        x_last, x = x, ista_step(A, b, z, lam, step)
-        t_last, t = t, (1 + math.sqrt(1 + 4 * t**2)) / 2
-        z = x - (t_last - 1) / t * (x - x_last)
-        history.append(measure(x))
-    return x, torch.stack(history)""",
+        (
+            "    t = 1.0\n    history = [measure(x)]",
+            "    t, history = (1.0, [measure(x)])",
+        ),
+        (
+            "z = x + (t_last - 1) / t * (x - x_last)",
+            "z = x - (t_last - 1) / t * (x - x_last)",
+        ),
     ),
-    Mutant(
+    slip(
         "ex11-5",
         "returns and measures z, the extrapolated point",
-        """def fista(A, b, lam, iterations, measure):
-    step = 1 / lipschitz(A)
-    x = z = torch.zeros(b.shape[0], A.shape[1])
-    t, history = 1.0, [measure(z)]
-    for _ in range(iterations):
-        x_last, x = x, ista_step(A, b, z, lam, step)
-        t_last, t = t, (1 + math.sqrt(1 + 4 * t**2)) / 2
-        z = x + (t_last - 1) / t * (x - x_last)
-        history.append(measure(z))
-    return z, torch.stack(history)""",
+        (
+            "    t = 1.0\n    history = [measure(x)]",
+            "    t, history = (1.0, [measure(z)])",
+        ),
+        (
+            "        history.append(measure(x))\n    return (x, torch.stack(history))",
+            "        history.append(measure(z))\n    return (z, torch.stack(history))",
+        ),
     ),
-    Mutant(
+    slip(
         "ex11-5",
         "measures z but returns x",
-        """def fista(A, b, lam, iterations, measure):
-    step = 1 / lipschitz(A)
-    x = z = torch.zeros(b.shape[0], A.shape[1])
-    t, history = 1.0, [measure(z)]
-    for _ in range(iterations):
-        x_last, x = x, ista_step(A, b, z, lam, step)
-        t_last, t = t, (1 + math.sqrt(1 + 4 * t**2)) / 2
-        z = x + (t_last - 1) / t * (x - x_last)
-        history.append(measure(z))
-    return x, torch.stack(history)""",
+        (
+            "    t = 1.0\n    history = [measure(x)]",
+            "    t, history = (1.0, [measure(z)])",
+        ),
+        ("history.append(measure(x))", "history.append(measure(z))"),
     ),
     Mutant(
         "ex11-5",
@@ -537,19 +447,17 @@ def lipschitz(A):
         history.append(measure(x))
     return x, torch.stack(history)""",
     ),
-    Mutant(
+    slip(
         "ex11-5",
         "momentum of the first sample for the whole batch",
-        """def fista(A, b, lam, iterations, measure):
-    step = 1 / lipschitz(A)
-    x = z = torch.zeros(b.shape[0], A.shape[1])
-    t, history = 1.0, [measure(x)]
-    for _ in range(iterations):
-        x_last, x = x, ista_step(A, b, z, lam, step)
-        t_last, t = t, (1 + math.sqrt(1 + 4 * t**2)) / 2
-        z = x + (t_last - 1) / t * (x - x_last)[:1]
-        history.append(measure(x))
-    return x, torch.stack(history)""",
+        (
+            "    t = 1.0\n    history = [measure(x)]",
+            "    t, history = (1.0, [measure(x)])",
+        ),
+        (
+            "z = x + (t_last - 1) / t * (x - x_last)",
+            "z = x + (t_last - 1) / t * (x - x_last)[:1]",
+        ),
     ),
     # 11.6 duality gap
     Mutant(
@@ -560,68 +468,58 @@ def lipschitz(A):
     dual = 0.5 * b.square().sum(dim=1) - 0.5 * (r - b).square().sum(dim=1)
     return lasso(A, b, x, lam) - dual""",
     ),
-    Mutant(
+    slip(
         "ex11-6",
         "one scale for the batch: the worst sample decides for all",
-        """def duality_gap(A, b, x, lam):
-    r = b - x @ A.T
-    s = (lam / (r @ A).abs().max()).clamp(max=1)
-    dual = 0.5 * b.square().sum(dim=1) - 0.5 * (s * r - b).square().sum(dim=1)
-    return lasso(A, b, x, lam) - dual""",
+        (
+            "s = (lam / (r @ A).abs().amax(dim=1, keepdim=True)).clamp(max=1)",
+            "s = (lam / (r @ A).abs().max()).clamp(max=1)",
+        ),
     ),
-    Mutant(
+    slip(
         "ex11-6",
         "scale not limited by one: beyond lambda_max the gap stays open",
-        """def duality_gap(A, b, x, lam):
-    r = b - x @ A.T
-    s = lam / (r @ A).abs().amax(dim=1, keepdim=True).clamp(min=1e-300)
-    dual = 0.5 * b.square().sum(dim=1) - 0.5 * (s * r - b).square().sum(dim=1)
-    return lasso(A, b, x, lam) - dual""",
+        (
+            "s = (lam / (r @ A).abs().amax(dim=1, keepdim=True)).clamp(max=1)",
+            "s = lam / (r @ A).abs().amax(dim=1, keepdim=True).clamp(min=1e-300)",
+        ),
     ),
-    Mutant(
+    slip(
         "ex11-6",
         "Euclidean norm in place of the largest entry",
-        """def duality_gap(A, b, x, lam):
-    r = b - x @ A.T
-    s = (lam / (r @ A).norm(dim=1, keepdim=True)).clamp(max=1)
-    dual = 0.5 * b.square().sum(dim=1) - 0.5 * (s * r - b).square().sum(dim=1)
-    return lasso(A, b, x, lam) - dual""",
+        (
+            "s = (lam / (r @ A).abs().amax(dim=1, keepdim=True)).clamp(max=1)",
+            "s = (lam / (r @ A).norm(dim=1, keepdim=True)).clamp(max=1)",
+        ),
     ),
-    Mutant(
+    slip(
         "ex11-6",
         "largest entry without its absolute value",
-        """def duality_gap(A, b, x, lam):
-    r = b - x @ A.T
-    s = (lam / (r @ A).amax(dim=1, keepdim=True).clamp(min=1e-300)).clamp(max=1)
-    dual = 0.5 * b.square().sum(dim=1) - 0.5 * (s * r - b).square().sum(dim=1)
-    return lasso(A, b, x, lam) - dual""",
+        (
+            "s = (lam / (r @ A).abs().amax(dim=1, keepdim=True)).clamp(max=1)",
+            "s = (lam / (r @ A).amax(dim=1, keepdim=True).clamp(min=1e-300)).clamp(max=1)",
+        ),
     ),
-    Mutant(
+    slip(
         "ex11-6",
         "constraint on the residual in place of its correlations",
-        """def duality_gap(A, b, x, lam):
-    r = b - x @ A.T
-    s = (lam / r.abs().amax(dim=1, keepdim=True)).clamp(max=1)
-    dual = 0.5 * b.square().sum(dim=1) - 0.5 * (s * r - b).square().sum(dim=1)
-    return lasso(A, b, x, lam) - dual""",
+        (
+            "s = (lam / (r @ A).abs().amax(dim=1, keepdim=True)).clamp(max=1)",
+            "s = (lam / r.abs().amax(dim=1, keepdim=True)).clamp(max=1)",
+        ),
     ),
-    Mutant(
+    slip(
         "ex11-6",
         "residual with the wrong sign as dual point",
-        """def duality_gap(A, b, x, lam):
-    r = x @ A.T - b
-    s = (lam / (r @ A).abs().amax(dim=1, keepdim=True)).clamp(max=1)
-    dual = 0.5 * b.square().sum(dim=1) - 0.5 * (s * r - b).square().sum(dim=1)
-    return lasso(A, b, x, lam) - dual""",
+        ("r = b - x @ A.T", "r = x @ A.T - b"),
     ),
-    Mutant(
+    slip(
         "ex11-6",
         "factor one half missing in the dual",
-        """def duality_gap(A, b, x, lam):
-    r = b - x @ A.T
-    s = (lam / (r @ A).abs().amax(dim=1, keepdim=True)).clamp(max=1)
-    dual = b.square().sum(dim=1) - (s * r - b).square().sum(dim=1)
-    return lasso(A, b, x, lam) - dual""",
+        (
+            "dual = 0.5 * b.square().sum(dim=1) - 0.5 * (s * r - b).square().sum(dim=1)",
+            "dual = b.square().sum(dim=1) - (s * r - b).square().sum(dim=1)",
+        ),
     ),
     Mutant(
         "ex11-6",
@@ -631,24 +529,22 @@ def lipschitz(A):
     s = (lam / (r @ A).abs().amax(dim=1, keepdim=True)).clamp(max=1)
     return lasso(A, b, x, lam) + 0.5 * (s * r - b).square().sum(dim=1)""",
     ),
-    Mutant(
+    slip(
         "ex11-6",
         "penalty missing in the primal",
-        """def duality_gap(A, b, x, lam):
-    r = b - x @ A.T
-    s = (lam / (r @ A).abs().amax(dim=1, keepdim=True)).clamp(max=1)
-    dual = 0.5 * b.square().sum(dim=1) - 0.5 * (s * r - b).square().sum(dim=1)
-    return 0.5 * r.square().sum(dim=1) - dual""",
+        (
+            "return lasso(A, b, x, lam) - dual",
+            "return 0.5 * r.square().sum(dim=1) - dual",
+        ),
     ),
-    Mutant(
+    slip(
         "ex11-6",
         "one number for the batch: the mean of the gaps",
-        """def duality_gap(A, b, x, lam):
-    r = b - x @ A.T
-    s = (lam / (r @ A).abs().amax(dim=1, keepdim=True)).clamp(max=1)
-    dual = 0.5 * b.square().sum(dim=1) - 0.5 * (s * r - b).square().sum(dim=1)
-    gap = lasso(A, b, x, lam) - dual
-    return gap.mean().expand(len(b))""",
+        (
+            "    return lasso(A, b, x, lam) - dual",
+            "    gap = lasso(A, b, x, lam) - dual\n"
+            "    return gap.mean().expand(len(b))",
+        ),
     ),
     Mutant(
         "ex11-6",
@@ -658,21 +554,13 @@ def lipschitz(A):
     return lasso(A, b, x, lam) - lasso(A, b, y, lam)""",
     ),
     # 11.7 restore
-    Mutant(
+    slip(
         "ex11-7",
         "mean over all pixels, missing ones included",
-        """def restore(D, patches, known, lam, iterations):
-    mask = known.to(patches.dtype)
-    mean = (mask * patches).mean(dim=1, keepdim=True)
-    b = mask * (patches - mean)
-    step, t = 1 / lipschitz(D), 1.0
-    x = z = torch.zeros(len(patches), D.shape[1])
-    for _ in range(iterations):
-        slope = (mask * (z @ D.T) - b) @ D
-        x_last, x = x, soft_threshold(z - step * slope, step * lam)
-        t_last, t = t, (1 + math.sqrt(1 + 4 * t**2)) / 2
-        z = x + (t_last - 1) / t * (x - x_last)
-    return x @ D.T + mean""",
+        (
+            "mean = (mask * patches).sum(dim=1, keepdim=True) / mask.sum(dim=1, keepdim=True)",
+            "mean = (mask * patches).mean(dim=1, keepdim=True)",
+        ),
     ),
     Mutant(
         "ex11-7",
@@ -693,100 +581,61 @@ def lipschitz(A):
     x, _ = fista(D, patches - mean, lam, iterations, lambda x: x[:, 0])
     return x @ D.T + mean""",
     ),
-    Mutant(
+    slip(
         "ex11-7",
         "mean subtracted and never added back",
-        """def restore(D, patches, known, lam, iterations):
-    mask = known.to(patches.dtype)
-    mean = (mask * patches).sum(1, keepdim=True) / mask.sum(1, keepdim=True)
-    b = mask * (patches - mean)
-    step, t = 1 / lipschitz(D), 1.0
-    x = z = torch.zeros(len(patches), D.shape[1])
-    for _ in range(iterations):
-        slope = (mask * (z @ D.T) - b) @ D
-        x_last, x = x, soft_threshold(z - step * slope, step * lam)
-        t_last, t = t, (1 + math.sqrt(1 + 4 * t**2)) / 2
-        z = x + (t_last - 1) / t * (x - x_last)
-    return x @ D.T""",
+        (
+            "mean = (mask * patches).sum(dim=1, keepdim=True) / mask.sum(dim=1, keepdim=True)",
+            "mean = (mask * patches).sum(1, keepdim=True) / mask.sum(1, keepdim=True)",
+        ),
+        ("return x @ D.T + mean", "return x @ D.T"),
     ),
-    Mutant(
+    slip(
         "ex11-7",
         "mean not subtracted at all",
-        """def restore(D, patches, known, lam, iterations):
-    mask = known.to(patches.dtype)
-    b = mask * patches
-    step, t = 1 / lipschitz(D), 1.0
-    x = z = torch.zeros(len(patches), D.shape[1])
-    for _ in range(iterations):
-        slope = (mask * (z @ D.T) - b) @ D
-        x_last, x = x, soft_threshold(z - step * slope, step * lam)
-        t_last, t = t, (1 + math.sqrt(1 + 4 * t**2)) / 2
-        z = x + (t_last - 1) / t * (x - x_last)
-    return x @ D.T""",
+        (
+            "    mean = (mask * patches).sum(dim=1, keepdim=True) / mask.sum(dim=1, keepdim=True)\n"
+            "    b = mask * (patches - mean)",
+            "    b = mask * patches",
+        ),
+        ("return x @ D.T + mean", "return x @ D.T"),
     ),
-    Mutant(
+    slip(
         "ex11-7",
         "one mask for the whole batch",
-        """def restore(D, patches, known, lam, iterations):
-    mask = known[:1].to(patches.dtype)
-    mean = (mask * patches).sum(1, keepdim=True) / mask.sum(1, keepdim=True)
-    b = mask * (patches - mean)
-    step, t = 1 / lipschitz(D), 1.0
-    x = z = torch.zeros(len(patches), D.shape[1])
-    for _ in range(iterations):
-        slope = (mask * (z @ D.T) - b) @ D
-        x_last, x = x, soft_threshold(z - step * slope, step * lam)
-        t_last, t = t, (1 + math.sqrt(1 + 4 * t**2)) / 2
-        z = x + (t_last - 1) / t * (x - x_last)
-    return x @ D.T + mean""",
+        (
+            "    mask = known.to(patches.dtype)\n"
+            "    mean = (mask * patches).sum(dim=1, keepdim=True) / mask.sum(dim=1, keepdim=True)",
+            "    mask = known[:1].to(patches.dtype)\n"
+            "    mean = (mask * patches).sum(1, keepdim=True) / mask.sum(1, keepdim=True)",
+        ),
     ),
-    Mutant(
+    slip(
         "ex11-7",
         "mask inverted: codes the missing pixels",
-        """def restore(D, patches, known, lam, iterations):
-    mask = 1 - known.to(patches.dtype)
-    mean = (mask * patches).sum(1, keepdim=True) / mask.sum(1, keepdim=True).clamp(min=1)
-    b = mask * (patches - mean)
-    step, t = 1 / lipschitz(D), 1.0
-    x = z = torch.zeros(len(patches), D.shape[1])
-    for _ in range(iterations):
-        slope = (mask * (z @ D.T) - b) @ D
-        x_last, x = x, soft_threshold(z - step * slope, step * lam)
-        t_last, t = t, (1 + math.sqrt(1 + 4 * t**2)) / 2
-        z = x + (t_last - 1) / t * (x - x_last)
-    return x @ D.T + mean""",
+        (
+            "    mask = known.to(patches.dtype)\n"
+            "    mean = (mask * patches).sum(dim=1, keepdim=True) / mask.sum(dim=1, keepdim=True)",
+            "    mask = 1 - known.to(patches.dtype)\n"
+            "    mean = (mask * patches).sum(1, keepdim=True) / mask.sum(1, keepdim=True).clamp(min=1)",
+        ),
     ),
-    Mutant(
+    slip(
         "ex11-7",
         "returns zeros in the holes: fills known pixels only",
-        """def restore(D, patches, known, lam, iterations):
-    mask = known.to(patches.dtype)
-    mean = (mask * patches).sum(1, keepdim=True) / mask.sum(1, keepdim=True)
-    b = mask * (patches - mean)
-    step, t = 1 / lipschitz(D), 1.0
-    x = z = torch.zeros(len(patches), D.shape[1])
-    for _ in range(iterations):
-        slope = (mask * (z @ D.T) - b) @ D
-        x_last, x = x, soft_threshold(z - step * slope, step * lam)
-        t_last, t = t, (1 + math.sqrt(1 + 4 * t**2)) / 2
-        z = x + (t_last - 1) / t * (x - x_last)
-    return mask * (x @ D.T) + mean""",
+        (
+            "mean = (mask * patches).sum(dim=1, keepdim=True) / mask.sum(dim=1, keepdim=True)",
+            "mean = (mask * patches).sum(1, keepdim=True) / mask.sum(1, keepdim=True)",
+        ),
+        ("return x @ D.T + mean", "return mask * (x @ D.T) + mean"),
     ),
-    Mutant(
+    slip(
         "ex11-7",
         "one mean for the whole batch",
-        """def restore(D, patches, known, lam, iterations):
-    mask = known.to(patches.dtype)
-    mean = (mask * patches).sum() / mask.sum()
-    b = mask * (patches - mean)
-    step, t = 1 / lipschitz(D), 1.0
-    x = z = torch.zeros(len(patches), D.shape[1])
-    for _ in range(iterations):
-        slope = (mask * (z @ D.T) - b) @ D
-        x_last, x = x, soft_threshold(z - step * slope, step * lam)
-        t_last, t = t, (1 + math.sqrt(1 + 4 * t**2)) / 2
-        z = x + (t_last - 1) / t * (x - x_last)
-    return x @ D.T + mean""",
+        (
+            "mean = (mask * patches).sum(dim=1, keepdim=True) / mask.sum(dim=1, keepdim=True)",
+            "mean = (mask * patches).sum() / mask.sum()",
+        ),
     ),
     Mutant(
         "ex11-7",
@@ -802,21 +651,17 @@ def lipschitz(A):
         x = soft_threshold(x - step * slope, step * lam)
     return x @ D.T + mean""",
     ),
-    Mutant(
+    slip(
         "ex11-7",
         "threshold not scaled by the step",
-        """def restore(D, patches, known, lam, iterations):
-    mask = known.to(patches.dtype)
-    mean = (mask * patches).sum(1, keepdim=True) / mask.sum(1, keepdim=True)
-    b = mask * (patches - mean)
-    step, t = 1 / lipschitz(D), 1.0
-    x = z = torch.zeros(len(patches), D.shape[1])
-    for _ in range(iterations):
-        slope = (mask * (z @ D.T) - b) @ D
-        x_last, x = x, soft_threshold(z - step * slope, lam)
-        t_last, t = t, (1 + math.sqrt(1 + 4 * t**2)) / 2
-        z = x + (t_last - 1) / t * (x - x_last)
-    return x @ D.T + mean""",
+        (
+            "mean = (mask * patches).sum(dim=1, keepdim=True) / mask.sum(dim=1, keepdim=True)",
+            "mean = (mask * patches).sum(1, keepdim=True) / mask.sum(1, keepdim=True)",
+        ),
+        (
+            "x_last, x = (x, soft_threshold(z - step * slope, step * lam))",
+            "x_last, x = (x, soft_threshold(z - step * slope, lam))",
+        ),
     ),
     # values, properties and data that only an exact comparison tells apart
     Mutant(
@@ -903,17 +748,10 @@ def lipschitz(A):
         history.append(measure(x))
     return x, torch.stack(history)""",
     ),
-    Mutant(
+    slip(
         "ex11-4",
         "L guessed two per cent too small: the step is a little too long",
-        """def ista(A, b, lam, iterations, measure):
-    step = 1.02 / lipschitz(A)
-    x = torch.zeros(b.shape[0], A.shape[1])
-    history = [measure(x)]
-    for _ in range(iterations):
-        x = ista_step(A, b, x, lam, step)
-        history.append(measure(x))
-    return x, torch.stack(history)""",
+        ("step = 1 / lipschitz(A)", "step = 1.02 / lipschitz(A)"),
     ),
     Mutant(
         "ex11-4",
@@ -930,19 +768,17 @@ def lipschitz(A):
         history.append(measure(x))
     return x, torch.stack(history)""",
     ),
-    Mutant(
+    slip(
         "ex11-5",
         "momentum for the support only: zeros stay put",
-        """def fista(A, b, lam, iterations, measure):
-    step = 1 / lipschitz(A)
-    x = z = torch.zeros(b.shape[0], A.shape[1])
-    t, history = 1.0, [measure(x)]
-    for _ in range(iterations):
-        x_last, x = x, ista_step(A, b, z, lam, step)
-        t_last, t = t, (1 + math.sqrt(1 + 4 * t**2)) / 2
-        z = torch.where(x == 0, x, x + (t_last - 1) / t * (x - x_last))
-        history.append(measure(x))
-    return x, torch.stack(history)""",
+        (
+            "    t = 1.0\n    history = [measure(x)]",
+            "    t, history = (1.0, [measure(x)])",
+        ),
+        (
+            "z = x + (t_last - 1) / t * (x - x_last)",
+            "z = torch.where(x == 0, x, x + (t_last - 1) / t * (x - x_last))",
+        ),
     ),
     Mutant(
         "ex11-5",
@@ -960,35 +796,32 @@ def lipschitz(A):
         history.append(measure(x))
     return x, torch.stack(history)""",
     ),
-    Mutant(
+    slip(
         "ex11-5",
         "restarts the momentum as soon as F rises",
-        """def fista(A, b, lam, iterations, measure):
-    step = 1 / lipschitz(A)
-    x = z = torch.zeros(b.shape[0], A.shape[1])
-    t, history = 1.0, [measure(x)]
-    for _ in range(iterations):
-        x_last, x = x, ista_step(A, b, z, lam, step)
-        if (lasso(A, b, x, lam) > lasso(A, b, x_last, lam)).any():
-            t = 1.0
-        t_last, t = t, (1 + math.sqrt(1 + 4 * t**2)) / 2
-        z = x + (t_last - 1) / t * (x - x_last)
-        history.append(measure(x))
-    return x, torch.stack(history)""",
+        (
+            "    t = 1.0\n    history = [measure(x)]",
+            "    t, history = (1.0, [measure(x)])",
+        ),
+        (
+            "        x_last, x = (x, ista_step(A, b, z, lam, step))",
+            "        x_last, x = (x, ista_step(A, b, z, lam, step))\n"
+            "        if (lasso(A, b, x, lam) > lasso(A, b, x_last, lam)).any():\n"
+            "            t = 1.0",
+        ),
     ),
-    Mutant(
+    slip(
         "ex11-5",
         "a larger threshold at first, as in continuation",
-        """def fista(A, b, lam, iterations, measure):
-    step = 1 / lipschitz(A)
-    x = z = torch.zeros(b.shape[0], A.shape[1])
-    t, history = 1.0, [measure(x)]
-    for k in range(iterations):
-        x_last, x = x, ista_step(A, b, z, lam * (1 + 0.5 / (k + 1) ** 2), step)
-        t_last, t = t, (1 + math.sqrt(1 + 4 * t**2)) / 2
-        z = x + (t_last - 1) / t * (x - x_last)
-        history.append(measure(x))
-    return x, torch.stack(history)""",
+        (
+            "    t = 1.0\n"
+            "    history = [measure(x)]\n"
+            "    for _ in range(iterations):\n"
+            "        x_last, x = (x, ista_step(A, b, z, lam, step))",
+            "    t, history = (1.0, [measure(x)])\n"
+            "    for k in range(iterations):\n"
+            "        x_last, x = (x, ista_step(A, b, z, lam * (1 + 0.5 / (k + 1) ** 2), step))",
+        ),
     ),
     Mutant(
         "ex11-6",
@@ -1000,23 +833,21 @@ def lipschitz(A):
     dual = b.square().sum(dim=1) - (s * r - b).square().sum(dim=1)
     return primal - dual""",
     ),
-    Mutant(
+    slip(
         "ex11-6",
         "a shorter dual point than needed: still a bound, not the one of the text",
-        """def duality_gap(A, b, x, lam):
-    r = b - x @ A.T
-    s = (lam / (1.01 * (r @ A).abs().amax(dim=1, keepdim=True) - 0.01 * lam)).clamp(max=1)
-    dual = 0.5 * b.square().sum(dim=1) - 0.5 * (s * r - b).square().sum(dim=1)
-    return lasso(A, b, x, lam) - dual""",
+        (
+            "s = (lam / (r @ A).abs().amax(dim=1, keepdim=True)).clamp(max=1)",
+            "s = (lam / (1.01 * (r @ A).abs().amax(dim=1, keepdim=True) - 0.01 * lam)).clamp(max=1)",
+        ),
     ),
-    Mutant(
+    slip(
         "ex11-6",
         "zero where the residual is zero: nothing to bound",
-        """def duality_gap(A, b, x, lam):
-    r = b - x @ A.T
-    s = (lam / (r @ A).abs().amax(dim=1, keepdim=True)).clamp(max=1)
-    dual = 0.5 * b.square().sum(dim=1) - 0.5 * (s * r - b).square().sum(dim=1)
-    return torch.where((r == 0).all(dim=1), 0.0, lasso(A, b, x, lam) - dual)""",
+        (
+            "return lasso(A, b, x, lam) - dual",
+            "return torch.where((r == 0).all(dim=1), 0.0, lasso(A, b, x, lam) - dual)",
+        ),
     ),
     Mutant(
         "ex11-7",
@@ -1054,14 +885,10 @@ def lipschitz(A):
     t = torch.as_tensor(theta).max()
     return v.sign()*(v.abs()-t).clamp(min=0)""",
     ),
-    Mutant(
+    slip(
         "ex11-2",
         "subtracts from b in place",
-        """def gradient(A,b,x):
-    b -= x@A.T
-    return -b@A
-def lipschitz(A):
-    return torch.linalg.matrix_norm(A,2)**2""",
+        ("    return (x @ A.T - b) @ A", "    b -= x @ A.T\n    return -b @ A"),
     ),
     Mutant(
         "ex11-2",
@@ -1124,18 +951,19 @@ def lipschitz(A):
         """def ista_step(A,b,x,lam,step):
     return soft_threshold(x-step*gradient(A,b,x).mean(0,keepdim=True),step*lam)""",
     ),
-    Mutant(
+    slip(
         "ex11-4",
         "stops as soon as nothing moves: the history is too short",
-        """def ista(A, b, lam, iterations, measure):
-    step = 1 / lipschitz(A)
-    x = torch.zeros(b.shape[0], A.shape[1])
-    history = [measure(x)]
-    for _ in range(iterations):
-        last, x = x, ista_step(A, b, x, lam, step)
-        history.append(measure(x))
-        if (x - last).abs().max() < 1e-300: break
-    return x, torch.stack(history)""",
+        (
+            "x = ista_step(A, b, x, lam, step)",
+            "last, x = (x, ista_step(A, b, x, lam, step))",
+        ),
+        (
+            "        history.append(measure(x))",
+            "        history.append(measure(x))\n"
+            "        if (x - last).abs().max() < 1e-300:\n"
+            "            break",
+        ),
     ),
     Mutant(
         "ex11-4",
@@ -1152,20 +980,14 @@ def lipschitz(A):
             break
     return x, torch.stack(history)""",
     ),
-    Mutant(
+    slip(
         "ex11-5",
         "momentum (k - 1) / (k + 2), the rule of another variant",
-        """def fista(A, b, lam, iterations, measure):
-    step = 1 / lipschitz(A)
-    x = z = torch.zeros(b.shape[0], A.shape[1])
-    t = 1.0
-    history = [measure(x)]
-    for k in range(1, iterations+1):
-        x_last, x = x, ista_step(A, b, z, lam, step)
-        t_last, t = t, (1 + math.sqrt(1 + 4 * t**2)) / 2
-        z = x + (k-1)/(k+2) * (x - x_last)
-        history.append(measure(x))
-    return x, torch.stack(history)""",
+        ("for _ in range(iterations):", "for k in range(1, iterations + 1):"),
+        (
+            "z = x + (t_last - 1) / t * (x - x_last)",
+            "z = x + (k - 1) / (k + 2) * (x - x_last)",
+        ),
     ),
     Mutant(
         "ex11-5",
@@ -1183,20 +1005,14 @@ def lipschitz(A):
         if ((zz-x)*(x_last-x)).sum() < 0: t, z = 1.0, x
     return x, torch.stack(history)""",
     ),
-    Mutant(
+    slip(
         "ex11-5",
         "momentum is switched off after fifty steps",
-        """def fista(A, b, lam, iterations, measure):
-    step = 1 / lipschitz(A)
-    x = z = torch.zeros(b.shape[0], A.shape[1])
-    t = 1.0
-    history = [measure(x)]
-    for k in range(1, iterations+1):
-        x_last, x = x, ista_step(A, b, z, lam, step)
-        t_last, t = t, (1 + math.sqrt(1 + 4 * t**2)) / 2
-        z = x + (t_last-1)/t if k<55 else 0 * (x - x_last)
-        history.append(measure(x))
-    return x, torch.stack(history)""",
+        ("for _ in range(iterations):", "for k in range(1, iterations + 1):"),
+        (
+            "z = x + (t_last - 1) / t * (x - x_last)",
+            "z = x + (t_last - 1) / t if k < 55 else 0 * (x - x_last)",
+        ),
     ),
     Mutant(
         "ex11-6",
@@ -1207,106 +1023,57 @@ def lipschitz(A):
     dual = 0.5 * b.square().sum(dim=1) - 0.5 * (s * b - b).square().sum(dim=1)
     return lasso(A, b, x, lam) - dual""",
     ),
-    Mutant(
+    slip(
         "ex11-6",
         "the gap relative to the objective",
-        """def duality_gap(A, b, x, lam):
-    r = b - x @ A.T
-    s = (lam / (r @ A).abs().amax(dim=1, keepdim=True)).clamp(max=1)
-    dual = 0.5 * b.square().sum(dim=1) - 0.5 * (s * r - b).square().sum(dim=1)
-    return (lasso(A, b, x, lam) - dual)/lasso(A,b,x,lam)""",
+        (
+            "return lasso(A, b, x, lam) - dual",
+            "return (lasso(A, b, x, lam) - dual) / lasso(A, b, x, lam)",
+        ),
     ),
-    Mutant(
+    slip(
         "ex11-6",
         "subtracts from b in place",
-        """def duality_gap(A, b, x, lam):
-    r = b.sub_(x @ A.T)
-    s = (lam / (r @ A).abs().amax(dim=1, keepdim=True)).clamp(max=1)
-    dual = 0.5 * b.square().sum(dim=1) - 0.5 * (s * r - b).square().sum(dim=1)
-    return lasso(A, b, x, lam) - dual""",
+        ("r = b - x @ A.T", "r = b.sub_(x @ A.T)"),
     ),
-    Mutant(
+    slip(
         "ex11-6",
         "the scale enters the square only once",
-        """def duality_gap(A, b, x, lam):
-    r = b - x @ A.T
-    s = (lam / (r @ A).abs().amax(dim=1, keepdim=True)).clamp(max=1)
-    dual = (s * (r * b)).sum(dim=1) - 0.5*(s*r.square()).sum(1)
-    return lasso(A, b, x, lam) - dual""",
+        (
+            "dual = 0.5 * b.square().sum(dim=1) - 0.5 * (s * r - b).square().sum(dim=1)",
+            "dual = (s * (r * b)).sum(dim=1) - 0.5 * (s * r.square()).sum(1)",
+        ),
     ),
-    Mutant(
+    slip(
         "ex11-6",
         "a smallest gap that is larger than rounding",
-        """def duality_gap(A, b, x, lam):
-    r = b - x @ A.T
-    s = (lam / (r @ A).abs().amax(dim=1, keepdim=True)).clamp(max=1)
-    dual = 0.5 * b.square().sum(dim=1) - 0.5 * (s * r - b).square().sum(dim=1)
-    return (lasso(A, b, x, lam) - dual).clamp(min=1e-7)""",
+        (
+            "return lasso(A, b, x, lam) - dual",
+            "return (lasso(A, b, x, lam) - dual).clamp(min=1e-07)",
+        ),
     ),
-    Mutant(
+    slip(
         "ex11-7",
         "writes zeros into the caller's missing pixels",
-        """def restore(D, patches, known, lam, iterations):
-    patches[~known] = 0
-    mask = known.to(patches.dtype)
-    mean = (mask * patches).sum(dim=1, keepdim=True) / mask.sum(dim=1, keepdim=True)
-    b = mask * (patches - mean)
-    step, t = 1 / lipschitz(D), 1.0
-    x = z = torch.zeros(len(patches), D.shape[1])
-    for _ in range(iterations):
-        slope = (mask * (z @ D.T) - b) @ D
-        x_last, x = x, soft_threshold(z - step * slope, step * lam)
-        t_last, t = t, (1 + math.sqrt(1 + 4 * t**2)) / 2
-        z = x + (t_last - 1) / t * (x - x_last)
-    return x @ D.T + mean""",
+        (
+            "def restore(D, patches, known, lam, iterations):",
+            "def restore(D, patches, known, lam, iterations):\n    patches[~known] = 0",
+        ),
     ),
-    Mutant(
+    slip(
         "ex11-7",
         "leaves the known pixels as they came",
-        """def restore(D, patches, known, lam, iterations):
-    mask = known.to(patches.dtype)
-    mean = (mask * patches).sum(dim=1, keepdim=True) / mask.sum(dim=1, keepdim=True)
-    b = mask * (patches - mean)
-    step, t = 1 / lipschitz(D), 1.0
-    x = z = torch.zeros(len(patches), D.shape[1])
-    for _ in range(iterations):
-        slope = (mask * (z @ D.T) - b) @ D
-        x_last, x = x, soft_threshold(z - step * slope, step * lam)
-        t_last, t = t, (1 + math.sqrt(1 + 4 * t**2)) / 2
-        z = x + (t_last - 1) / t * (x - x_last)
-    return torch.where(known, patches, x @ D.T + mean)""",
+        ("return x @ D.T + mean", "return torch.where(known, patches, x @ D.T + mean)"),
     ),
-    Mutant(
+    slip(
         "ex11-7",
         "returns the extrapolated point",
-        """def restore(D, patches, known, lam, iterations):
-    mask = known.to(patches.dtype)
-    mean = (mask * patches).sum(dim=1, keepdim=True) / mask.sum(dim=1, keepdim=True)
-    b = mask * (patches - mean)
-    step, t = 1 / lipschitz(D), 1.0
-    x = z = torch.zeros(len(patches), D.shape[1])
-    for _ in range(iterations):
-        slope = (mask * (z @ D.T) - b) @ D
-        x_last, x = x, soft_threshold(z - step * slope, step * lam)
-        t_last, t = t, (1 + math.sqrt(1 + 4 * t**2)) / 2
-        z = x + (t_last - 1) / t * (x - x_last)
-    return z @ D.T + mean""",
+        ("return x @ D.T + mean", "return z @ D.T + mean"),
     ),
-    Mutant(
+    slip(
         "ex11-7",
         "cuts the mean to between 0 and 1",
-        """def restore(D, patches, known, lam, iterations):
-    mask = known.to(patches.dtype)
-    mean = (mask * patches).sum(dim=1, keepdim=True) / mask.sum(dim=1, keepdim=True)
-    b = mask * (patches - mean)
-    step, t = 1 / lipschitz(D), 1.0
-    x = z = torch.zeros(len(patches), D.shape[1])
-    for _ in range(iterations):
-        slope = (mask * (z @ D.T) - b) @ D
-        x_last, x = x, soft_threshold(z - step * slope, step * lam)
-        t_last, t = t, (1 + math.sqrt(1 + 4 * t**2)) / 2
-        z = x + (t_last - 1) / t * (x - x_last)
-    return x @ D.T + mean.clamp(0,1)""",
+        ("return x @ D.T + mean", "return x @ D.T + mean.clamp(0, 1)"),
     ),
 ]
 

@@ -1,6 +1,6 @@
 """Chapter 12: what students get wrong in LISTA, and other right answers."""
 
-from tests.course.mutants import Alternative, Mutant
+from tests.course.mutants import Alternative, Mutant, slip
 
 WEIGHTS = """def ista_weights(A, lam):
     L = torch.linalg.matrix_norm(A, 2) ** 2
@@ -221,28 +221,19 @@ MUTANTS = [
         iterates.append(x)
     return torch.stack(iterates[1:])""",
     ),
-    Mutant(
+    slip(
         "ex12-2",
         "starts at W1 b instead of zero",
-        """def unrolled(b, W1, W2, theta):
-    x = b @ W1[0].T
-    iterates = [x]
-    for k in range(len(theta)):
-        x = unroll.soft_threshold(b @ W1[k].T + x @ W2[k].T, theta[k])
-        iterates.append(x)
-    return torch.stack(iterates)""",
+        ("x = torch.zeros(b.shape[0], W1.shape[1])", "x = b @ W1[0].T"),
     ),
-    Mutant(
+    slip(
         "ex12-2",
         "writes every iterate into the same tensor",
-        """def unrolled(b, W1, W2, theta):
-    x = torch.zeros(b.shape[0], W1.shape[1])
-    iterates = [x]
-    for k in range(len(theta)):
-        new = unroll.soft_threshold(b @ W1[k].T + x @ W2[k].T, theta[k])
-        x = x.copy_(new.detach())
-        iterates.append(x)
-    return torch.stack(iterates)""",
+        (
+            "        x = unroll.soft_threshold(b @ W1[k].T + x @ W2[k].T, theta[k])",
+            "        new = unroll.soft_threshold(b @ W1[k].T + x @ W2[k].T, theta[k])\n"
+            "        x = x.copy_(new.detach())",
+        ),
     ),
     Mutant(
         "ex12-2",
@@ -544,28 +535,22 @@ return W1, W2, self.t.abs().expand(self.depth)""",
             )
         ),
     ),
-    Mutant(
+    slip(
         "ex12-6",
         "the history holds training losses, and the best is chosen by them",
-        """def train(net, draw, loss, measure, steps, lr, every=20):
-    optimiser = torch.optim.Adam(net.parameters(), lr=lr)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-    history, best = [], None
-    for step in range(steps + 1):
-        b, x = draw()
-        value = loss(net.iterates(b), x)
-        if step % every == 0:
-            history.append(value.item())
-            if history[-1] == min(history):
-                best = {name: w.clone() for name, w in net.state_dict().items()}
-        if step < steps:
-            optimiser.zero_grad()
-            value.backward()
-            optimiser.step()
-            schedule.step()
-    net.load_state_dict(best)
-    return history
-""",
+        (
+            "    for step in range(steps + 1):",
+            "    for step in range(steps + 1):\n"
+            "        b, x = draw()\n"
+            "        value = loss(net.iterates(b), x)",
+        ),
+        (
+            "            with torch.no_grad():\n"
+            "                history.append(float(measure(net)))",
+            "            history.append(value.item())",
+        ),
+        ("            b, x = draw()\n", ""),
+        ("loss(net.iterates(b), x).backward()", "value.backward()"),
     ),
     # 12.7 coupling
     Mutant(
@@ -846,49 +831,37 @@ return D.abs().sum(dim=(1, 2)) / A.shape[1]"""
     L = torch.linalg.matrix_norm(A, 2) ** 2
     return torch.linalg.pinv(A), torch.eye(A.shape[1])-torch.linalg.pinv(A)@A, lam/L""",
     ),
-    Mutant(
+    slip(
         "ex12-2",
         "W2 of the layer before",
-        """def unrolled(b, W1, W2, theta):
-    x = torch.zeros(b.shape[0], W1.shape[1])
-    iterates = [x]
-    for k in range(len(theta)):
-        x = unroll.soft_threshold(b @ W1[k].T + x @ W2[k-1].T, theta[k])
-        iterates.append(x)
-    return torch.stack(iterates)""",
+        (
+            "x = unroll.soft_threshold(b @ W1[k].T + x @ W2[k].T, theta[k])",
+            "x = unroll.soft_threshold(b @ W1[k].T + x @ W2[k - 1].T, theta[k])",
+        ),
     ),
-    Mutant(
+    slip(
         "ex12-2",
         "the threshold of the layer before",
-        """def unrolled(b, W1, W2, theta):
-    x = torch.zeros(b.shape[0], W1.shape[1])
-    iterates = [x]
-    for k in range(len(theta)):
-        x = unroll.soft_threshold(b @ W1[k].T + x @ W2[k].T, theta[k-1])
-        iterates.append(x)
-    return torch.stack(iterates)""",
+        (
+            "x = unroll.soft_threshold(b @ W1[k].T + x @ W2[k].T, theta[k])",
+            "x = unroll.soft_threshold(b @ W1[k].T + x @ W2[k].T, theta[k - 1])",
+        ),
     ),
-    Mutant(
+    slip(
         "ex12-2",
         "a one-sided threshold, as a ReLU network has",
-        """def unrolled(b, W1, W2, theta):
-    x = torch.zeros(b.shape[0], W1.shape[1])
-    iterates = [x]
-    for k in range(len(theta)):
-        x = torch.relu(b @ W1[k].T + x @ W2[k].T- theta[k])
-        iterates.append(x)
-    return torch.stack(iterates)""",
+        (
+            "x = unroll.soft_threshold(b @ W1[k].T + x @ W2[k].T, theta[k])",
+            "x = torch.relu(b @ W1[k].T + x @ W2[k].T - theta[k])",
+        ),
     ),
-    Mutant(
+    slip(
         "ex12-2",
         "the thresholds get no gradient",
-        """def unrolled(b, W1, W2, theta):
-    x = torch.zeros(b.shape[0], W1.shape[1])
-    iterates = [x]
-    for k in range(len(theta)):
-        x = unroll.soft_threshold(b @ W1[k].T + x @ W2[k].T, theta[k].detach())
-        iterates.append(x)
-    return torch.stack(iterates)""",
+        (
+            "x = unroll.soft_threshold(b @ W1[k].T + x @ W2[k].T, theta[k])",
+            "x = unroll.soft_threshold(b @ W1[k].T + x @ W2[k].T, theta[k].detach())",
+        ),
     ),
     Mutant(
         "ex12-3",
@@ -904,65 +877,29 @@ return D.abs().sum(dim=(1, 2)) / A.shape[1]"""
     e=(x_hat-x).square().sum(dim=(-2,-1))
     return 10*torch.log10(e/x.square().sum()) + 0*x_hat.sum() - 1e-3*(e-e.detach())""",
     ),
-    Mutant(
+    slip(
         "ex12-4",
         "all layers use the mean of their thresholds",
-        """class LISTA(nn.Module):
-    def __init__(self, A, depth, lam, tied=False):
-        super().__init__()
-        self.depth, copies = depth, 1 if tied else depth
-        W1, W2, theta = ista_weights(A, lam)
-        self.W1 = nn.Parameter(W1.repeat(copies, 1, 1))
-        self.W2 = nn.Parameter(W2.repeat(copies, 1, 1))
-        self.t = nn.Parameter(theta.repeat(copies))
-    def layers(self):
-        W1 = self.W1.expand(self.depth, -1, -1)
-        W2 = self.W2.expand(self.depth, -1, -1)
-        return W1, W2, self.t.abs().mean().expand(self.depth)
-    def iterates(self, b):
-        return unrolled(b, *self.layers())
-    def forward(self, b):
-        return self.iterates(b)[-1]""",
+        (
+            "return (W1, W2, self.t.abs().expand(self.depth))",
+            "return (W1, W2, self.t.abs().mean().expand(self.depth))",
+        ),
     ),
-    Mutant(
+    slip(
         "ex12-4",
         "all layers use the largest of their thresholds",
-        """class LISTA(nn.Module):
-    def __init__(self, A, depth, lam, tied=False):
-        super().__init__()
-        self.depth, copies = depth, 1 if tied else depth
-        W1, W2, theta = ista_weights(A, lam)
-        self.W1 = nn.Parameter(W1.repeat(copies, 1, 1))
-        self.W2 = nn.Parameter(W2.repeat(copies, 1, 1))
-        self.t = nn.Parameter(theta.repeat(copies))
-    def layers(self):
-        W1 = self.W1.expand(self.depth, -1, -1)
-        W2 = self.W2.expand(self.depth, -1, -1)
-        return W1, W2, self.t.max().abs().expand(self.depth)
-    def iterates(self, b):
-        return unrolled(b, *self.layers())
-    def forward(self, b):
-        return self.iterates(b)[-1]""",
+        (
+            "return (W1, W2, self.t.abs().expand(self.depth))",
+            "return (W1, W2, self.t.max().abs().expand(self.depth))",
+        ),
     ),
-    Mutant(
+    slip(
         "ex12-4",
         "a small number is added to every threshold",
-        """class LISTA(nn.Module):
-    def __init__(self, A, depth, lam, tied=False):
-        super().__init__()
-        self.depth, copies = depth, 1 if tied else depth
-        W1, W2, theta = ista_weights(A, lam)
-        self.W1 = nn.Parameter(W1.repeat(copies, 1, 1))
-        self.W2 = nn.Parameter(W2.repeat(copies, 1, 1))
-        self.t = nn.Parameter(theta.repeat(copies))
-    def layers(self):
-        W1 = self.W1.expand(self.depth, -1, -1)
-        W2 = self.W2.expand(self.depth, -1, -1)
-        return W1, W2, (self.t.abs()+1e-6).expand(self.depth)
-    def iterates(self, b):
-        return unrolled(b, *self.layers())
-    def forward(self, b):
-        return self.iterates(b)[-1]""",
+        (
+            "return (W1, W2, self.t.abs().expand(self.depth))",
+            "return (W1, W2, (self.t.abs() + 1e-06).expand(self.depth))",
+        ),
     ),
     Mutant(
         "ex12-5",
@@ -998,169 +935,73 @@ def silent_share(iterates):
 def silent_share(iterates):
     return (iterates==0).all(dim=2).double().mean(dim=1)""",
     ),
-    Mutant(
+    slip(
         "ex12-6",
         "a step of the schedule for every measurement only",
-        """def train(net, draw, loss, measure, steps, lr, every=20):
-    optimiser = torch.optim.Adam(net.parameters(), lr=lr)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-    history, best = [], None
-    for step in range(steps + 1):
-        if step % every == 0:
-            with torch.no_grad():
-                history.append(float(measure(net)))
-            if history[-1] == min(history):
-                best = {name: w.clone() for name, w in net.state_dict().items()}
-        if step < steps:
-            b, x = draw()
-            optimiser.zero_grad()
-            loss(net.iterates(b), x).backward()
-            optimiser.step()
-            if (step+1) % every == 0: schedule.step()
-    net.load_state_dict(best)
-    return history""",
+        (
+            "            schedule.step()",
+            "            if (step + 1) % every == 0:\n                schedule.step()",
+        ),
     ),
-    Mutant(
+    slip(
         "ex12-6",
         "cuts long gradients to length one",
-        """def train(net, draw, loss, measure, steps, lr, every=20):
-    optimiser = torch.optim.Adam(net.parameters(), lr=lr)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-    history, best = [], None
-    for step in range(steps + 1):
-        if step % every == 0:
-            with torch.no_grad():
-                history.append(float(measure(net)))
-            if history[-1] == min(history):
-                best = {name: w.clone() for name, w in net.state_dict().items()}
-        if step < steps:
-            b, x = draw()
-            optimiser.zero_grad()
-            loss(net.iterates(b), x).backward()
-            nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-            optimiser.step()
-            schedule.step()
-    net.load_state_dict(best)
-    return history""",
+        (
+            "            loss(net.iterates(b), x).backward()",
+            "            loss(net.iterates(b), x).backward()\n"
+            "            nn.utils.clip_grad_norm_(net.parameters(), 1.0)",
+        ),
     ),
-    Mutant(
+    slip(
         "ex12-6",
         "two steps of the schedule for one of the optimiser",
-        """def train(net, draw, loss, measure, steps, lr, every=20):
-    optimiser = torch.optim.Adam(net.parameters(), lr=lr)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-    history, best = [], None
-    for step in range(steps + 1):
-        if step % every == 0:
-            with torch.no_grad():
-                history.append(float(measure(net)))
-            if history[-1] == min(history):
-                best = {name: w.clone() for name, w in net.state_dict().items()}
-        if step < steps:
-            b, x = draw()
-            optimiser.zero_grad()
-            loss(net.iterates(b), x).backward()
-            optimiser.step()
-            schedule.step(); schedule.step()
-    net.load_state_dict(best)
-    return history""",
+        (
+            "            schedule.step()",
+            "            schedule.step()\n            schedule.step()",
+        ),
     ),
-    Mutant(
+    slip(
         "ex12-6",
         "the untrained network cannot be the best",
-        """def train(net, draw, loss, measure, steps, lr, every=20):
-    optimiser = torch.optim.Adam(net.parameters(), lr=lr)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-    history, best = [], None
-    for step in range(steps + 1):
-        if step % every == 0:
-            with torch.no_grad():
-                history.append(float(measure(net)))
-            if best is None or len(history)==2 or history[-1] == min(history[1:]):
-                best = {name: w.clone() for name, w in net.state_dict().items()}
-        if step < steps:
-            b, x = draw()
-            optimiser.zero_grad()
-            loss(net.iterates(b), x).backward()
-            optimiser.step()
-            schedule.step()
-    net.load_state_dict(best)
-    return history""",
+        (
+            "if history[-1] == min(history):",
+            "if best is None or len(history) == 2 or history[-1] == min(history[1:]):",
+        ),
     ),
-    Mutant(
+    slip(
         "ex12-6",
         "draws a batch for every measurement, too",
-        """def train(net, draw, loss, measure, steps, lr, every=20):
-    optimiser = torch.optim.Adam(net.parameters(), lr=lr)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-    history, best = [], None
-    for step in range(steps + 1):
-        if step % every == 0:
-            draw()
-            with torch.no_grad():
-                history.append(float(measure(net)))
-            if history[-1] == min(history):
-                best = {name: w.clone() for name, w in net.state_dict().items()}
-        if step < steps:
-            b, x = draw()
-            optimiser.zero_grad()
-            loss(net.iterates(b), x).backward()
-            optimiser.step()
-            schedule.step()
-    net.load_state_dict(best)
-    return history""",
+        (
+            "        if step % every == 0:",
+            "        if step % every == 0:\n            draw()",
+        ),
     ),
-    Mutant(
+    slip(
         "ex12-6",
         "the history is sorted",
-        """def train(net, draw, loss, measure, steps, lr, every=20):
-    optimiser = torch.optim.Adam(net.parameters(), lr=lr)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-    history, best = [], None
-    for step in range(steps + 1):
-        if step % every == 0:
-            with torch.no_grad():
-                history.append(float(measure(net)))
-            if history[-1] == min(history):
-                best = {name: w.clone() for name, w in net.state_dict().items()}
-        if step < steps:
-            b, x = draw()
-            optimiser.zero_grad()
-            loss(net.iterates(b), x).backward()
-            optimiser.step()
-            schedule.step()
-    net.load_state_dict(best)
-    return sorted(history, reverse=True)""",
+        ("return history", "return sorted(history, reverse=True)"),
     ),
-    Mutant(
+    slip(
         "ex12-7",
         "defect relative to the size of W2",
-        """def coupling_defect(W1, W2, A):
-    i=torch.eye(A.shape[1]); return torch.linalg.matrix_norm(W2-(i-W1@A))/torch.linalg.matrix_norm(W2)
-class LISTACP(LISTA):
-    def __init__(self, A, depth, lam):
-        nn.Module.__init__(self)
-        W1, _, theta = ista_weights(A, lam)
-        self.register_buffer("A", A.clone())
-        self.W = nn.Parameter(W1.repeat(depth, 1, 1))
-        self.t = nn.Parameter(theta.repeat(depth))
-    def layers(self):
-        return self.W, torch.eye(self.A.shape[1]) - self.W @ self.A, self.t.abs()""",
+        (
+            "    identity = torch.eye(A.shape[1])\n"
+            "    difference = W2 - (identity - W1 @ A)\n"
+            "    return torch.linalg.matrix_norm(difference) / torch.linalg.matrix_norm(identity)",
+            "    i = torch.eye(A.shape[1])\n"
+            "    return torch.linalg.matrix_norm(W2 - (i - W1 @ A)) / torch.linalg.matrix_norm(W2)",
+        ),
     ),
-    Mutant(
+    slip(
         "ex12-7",
         "defect in the nuclear norm",
-        """def coupling_defect(W1, W2, A):
-    i=torch.eye(A.shape[1]); return torch.linalg.matrix_norm(W2-(i-W1@A),'nuc')/torch.linalg.matrix_norm(i,'nuc')
-class LISTACP(LISTA):
-    def __init__(self, A, depth, lam):
-        nn.Module.__init__(self)
-        W1, _, theta = ista_weights(A, lam)
-        self.register_buffer("A", A.clone())
-        self.W = nn.Parameter(W1.repeat(depth, 1, 1))
-        self.t = nn.Parameter(theta.repeat(depth))
-    def layers(self):
-        return self.W, torch.eye(self.A.shape[1]) - self.W @ self.A, self.t.abs()""",
+        (
+            "    identity = torch.eye(A.shape[1])\n"
+            "    difference = W2 - (identity - W1 @ A)\n"
+            "    return torch.linalg.matrix_norm(difference) / torch.linalg.matrix_norm(identity)",
+            "    i = torch.eye(A.shape[1])\n"
+            "    return torch.linalg.matrix_norm(W2 - (i - W1 @ A), 'nuc') / torch.linalg.matrix_norm(i, 'nuc')",
+        ),
     ),
     Mutant(
         "ex12-7",
@@ -1177,20 +1018,16 @@ class LISTACP(LISTA):
     def layers(self):
         return self.W, torch.eye(self.A.shape[1]) - self.W @ self.A, self.t.abs().mean().expand(len(self.t))""",
     ),
-    Mutant(
+    slip(
         "ex12-7",
         "defect squared, a mean of squares",
-        """def coupling_defect(W1, W2, A):
-    i=torch.eye(A.shape[1]); return (W2-(i-W1@A)).square().sum((1,2))/A.shape[1]
-class LISTACP(LISTA):
-    def __init__(self, A, depth, lam):
-        nn.Module.__init__(self)
-        W1, _, theta = ista_weights(A, lam)
-        self.register_buffer("A", A.clone())
-        self.W = nn.Parameter(W1.repeat(depth, 1, 1))
-        self.t = nn.Parameter(theta.repeat(depth))
-    def layers(self):
-        return self.W, torch.eye(self.A.shape[1]) - self.W @ self.A, self.t.abs()""",
+        (
+            "    identity = torch.eye(A.shape[1])\n"
+            "    difference = W2 - (identity - W1 @ A)\n"
+            "    return torch.linalg.matrix_norm(difference) / torch.linalg.matrix_norm(identity)",
+            "    i = torch.eye(A.shape[1])\n"
+            "    return (W2 - (i - W1 @ A)).square().sum((1, 2)) / A.shape[1]",
+        ),
     ),
 ]
 

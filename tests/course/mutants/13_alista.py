@@ -1,6 +1,14 @@
 """Wrong and other right answers to the exercises of chapter 13."""
 
-from tests.course.mutants import Alternative, Mutant
+from tests.course.mutants import Alternative, Mutant, changed, slip
+
+ALISTA = """def alista(A, W, b, gamma, theta, keep):
+    x = torch.zeros(b.shape[0], A.shape[1])
+    codes = [x]
+    for k in range(len(gamma)):
+        x = support_select(x + gamma[k] * (b.sub_(x @ A.T) @ W), theta[k], keep[k])
+        codes.append(x)
+    return torch.stack(codes)"""
 
 CARRY = """
 def carry(A, W, b, x):
@@ -799,46 +807,40 @@ def error_matrix(A,W):
     Mutant(
         "ex13-5",
         "the step of the layer before",
-        """def alista(A, W, b, gamma, theta, keep):
-    x = torch.zeros(b.shape[0], A.shape[1])
-    codes = [x]
-    for k in range(len(gamma)):
-        x = support_select(x + gamma[k-1] * ((b - x @ A.T) @ W), theta[k], keep[k])
-        codes.append(x)
-    return torch.stack(codes)""",
+        changed(
+            ALISTA,
+            (
+                "x = support_select(x + gamma[k] * (b.sub_(x @ A.T) @ W), theta[k], keep[k])",
+                "x = support_select(x + gamma[k - 1] * ((b - x @ A.T) @ W), theta[k], keep[k])",
+            ),
+        ),
     ),
     Mutant(
         "ex13-5",
         "the count of the next layer",
-        """def alista(A, W, b, gamma, theta, keep):
-    x = torch.zeros(b.shape[0], A.shape[1])
-    codes = [x]
-    for k in range(len(gamma)):
-        x = support_select(x + gamma[k] * ((b - x @ A.T) @ W), theta[k], keep[min(k+1,len(keep)-1)])
-        codes.append(x)
-    return torch.stack(codes)""",
+        changed(
+            ALISTA,
+            (
+                "x = support_select(x + gamma[k] * (b.sub_(x @ A.T) @ W), theta[k], keep[k])",
+                "x = support_select(x + gamma[k] * ((b - x @ A.T) @ W), theta[k], keep[min(k + 1, len(keep) - 1)])",
+            ),
+        ),
     ),
     Mutant(
         "ex13-5",
         "the state is cut, the residual is not",
-        """def alista(A, W, b, gamma, theta, keep):
-    x = torch.zeros(b.shape[0], A.shape[1])
-    codes = [x]
-    for k in range(len(gamma)):
-        x = support_select(x.detach() + gamma[k] * ((b - x @ A.T) @ W), theta[k], keep[k])
-        codes.append(x)
-    return torch.stack(codes)""",
+        changed(
+            ALISTA,
+            (
+                "x = support_select(x + gamma[k] * (b.sub_(x @ A.T) @ W), theta[k], keep[k])",
+                "x = support_select(x.detach() + gamma[k] * ((b - x @ A.T) @ W), theta[k], keep[k])",
+            ),
+        ),
     ),
     Mutant(
         "ex13-5",
         "subtracts from b in place",
-        """def alista(A, W, b, gamma, theta, keep):
-    x = torch.zeros(b.shape[0], A.shape[1])
-    codes = [x]
-    for k in range(len(gamma)):
-        x = support_select(x + gamma[k] * ((b.sub_(x @ A.T)) @ W), theta[k], keep[k])
-        codes.append(x)
-    return torch.stack(codes)""",
+        ALISTA,
     ),
     Mutant(
         "ex13-6",
@@ -873,166 +875,93 @@ def error_matrix(A,W):
         bounds.append((1-gamma)**2*B + gamma*mu*(s-1)*B + s*gamma*delta + s*theta[-1])
     return torch.tensor(theta), torch.tensor(bounds)""",
     ),
-    Mutant(
+    slip(
         "ex13-7",
         "counts positive entries only",
-        """def hyper_numbers(A, pinv, b, x, mu, c):
-    c1, c2, c3 = c
-    n = A.shape[1]
-    error = ((b - x @ A.T) @ pinv.T).abs().sum(dim=1, keepdim=True)
-    whole = (b @ pinv.T).abs().sum(dim=1, keepdim=True)
-    beta = c2 * (x > 0).sum(dim=1, keepdim=True)
-    exact = error == 0
-    gone = (whole / error.masked_fill(exact, 1.0)).log()
-    keep = (c3 * gone).floor().nan_to_num(0.0).clamp(0, n).masked_fill(exact, n)
-    return c1 * mu * error, beta, keep.long()""",
+        (
+            "beta = c2 * (x != 0).sum(dim=1, keepdim=True)",
+            "beta = c2 * (x > 0).sum(dim=1, keepdim=True)",
+        ),
     ),
-    Mutant(
+    slip(
         "ex13-7",
         "rounds keep up",
-        """def hyper_numbers(A, pinv, b, x, mu, c):
-    c1, c2, c3 = c
-    n = A.shape[1]
-    error = ((b - x @ A.T) @ pinv.T).abs().sum(dim=1, keepdim=True)
-    whole = (b @ pinv.T).abs().sum(dim=1, keepdim=True)
-    beta = c2 * (x != 0).sum(dim=1, keepdim=True)
-    exact = error == 0
-    gone = (whole / error.masked_fill(exact, 1.0)).log()
-    keep = (c3 * gone).ceil().nan_to_num(0.0).clamp(0, n).masked_fill(exact, n)
-    return c1 * mu * error, beta, keep.long()""",
+        (
+            "keep = (c3 * gone).floor().nan_to_num(0.0).clamp(0, n).masked_fill(exact, n)",
+            "keep = (c3 * gone).ceil().nan_to_num(0.0).clamp(0, n).masked_fill(exact, n)",
+        ),
     ),
-    Mutant(
+    slip(
         "ex13-7",
         "takes the logarithm to base two",
-        """def hyper_numbers(A, pinv, b, x, mu, c):
-    c1, c2, c3 = c
-    n = A.shape[1]
-    error = ((b - x @ A.T) @ pinv.T).abs().sum(dim=1, keepdim=True)
-    whole = (b @ pinv.T).abs().sum(dim=1, keepdim=True)
-    beta = c2 * (x != 0).sum(dim=1, keepdim=True)
-    exact = error == 0
-    gone = (whole / error.masked_fill(exact, 1.0)).log2()
-    keep = (c3 * gone).floor().nan_to_num(0.0).clamp(0, n).masked_fill(exact, n)
-    return c1 * mu * error, beta, keep.long()""",
+        (
+            "gone = (whole / error.masked_fill(exact, 1.0)).log()",
+            "gone = (whole / error.masked_fill(exact, 1.0)).log2()",
+        ),
     ),
-    Mutant(
+    slip(
         "ex13-7",
         "compares with the mean of the batch",
-        """def hyper_numbers(A, pinv, b, x, mu, c):
-    c1, c2, c3 = c
-    n = A.shape[1]
-    error = ((b - x @ A.T) @ pinv.T).abs().sum(dim=1, keepdim=True)
-    whole = (b @ pinv.T).abs().sum(dim=1, keepdim=True)
-    beta = c2 * (x != 0).sum(dim=1, keepdim=True)
-    exact = error == 0
-    gone = (whole.mean() / error.masked_fill(exact, 1.0)).log()
-    keep = (c3 * gone).floor().nan_to_num(0.0).clamp(0, n).masked_fill(exact, n)
-    return c1 * mu * error, beta, keep.long()""",
+        (
+            "gone = (whole / error.masked_fill(exact, 1.0)).log()",
+            "gone = (whole.mean() / error.masked_fill(exact, 1.0)).log()",
+        ),
     ),
-    Mutant(
+    slip(
         "ex13-8",
         "takes a step from the proposal in place of the proposal",
-        """def safeguarded(A, b, lam, proposals, tol, limit):
-    step = 1 / torch.linalg.matrix_norm(A, 2) ** 2
-    x, steps = torch.zeros(b.shape[0], A.shape[1]), 0
-    while steps < limit and (duality_gap(A, b, x, lam) > tol).any():
-        safe = ista_step(A, b, x, lam, step)
-        if steps < len(proposals):
-            proposal = ista_step(A,b,proposals[steps],lam,step)
-            better = lasso(A, b, proposal, lam) < lasso(A, b, safe, lam)
-            safe = torch.where(better[:, None], proposal, safe)
-        x, steps = safe, steps + 1
-    return x, steps""",
+        (
+            "proposal = proposals[steps]",
+            "proposal = ista_step(A, b, proposals[steps], lam, step)",
+        ),
     ),
-    Mutant(
+    slip(
         "ex13-8",
         "uses the proposals from the last to the first",
-        """def safeguarded(A, b, lam, proposals, tol, limit):
-    step = 1 / torch.linalg.matrix_norm(A, 2) ** 2
-    x, steps = torch.zeros(b.shape[0], A.shape[1]), 0
-    while steps < limit and (duality_gap(A, b, x, lam) > tol).any():
-        safe = ista_step(A, b, x, lam, step)
-        if steps < len(proposals):
-            proposal = proposals[len(proposals)-1-steps]
-            better = lasso(A, b, proposal, lam) < lasso(A, b, safe, lam)
-            safe = torch.where(better[:, None], proposal, safe)
-        x, steps = safe, steps + 1
-    return x, steps""",
+        (
+            "proposal = proposals[steps]",
+            "proposal = proposals[len(proposals) - 1 - steps]",
+        ),
     ),
-    Mutant(
+    slip(
         "ex13-8",
         "step from the Frobenius norm",
-        """def safeguarded(A, b, lam, proposals, tol, limit):
-    step = 1 / torch.linalg.matrix_norm(A) ** 2
-    x, steps = torch.zeros(b.shape[0], A.shape[1]), 0
-    while steps < limit and (duality_gap(A, b, x, lam) > tol).any():
-        safe = ista_step(A, b, x, lam, step)
-        if steps < len(proposals):
-            proposal = proposals[steps]
-            better = lasso(A, b, proposal, lam) < lasso(A, b, safe, lam)
-            safe = torch.where(better[:, None], proposal, safe)
-        x, steps = safe, steps + 1
-    return x, steps""",
+        (
+            "step = 1 / torch.linalg.matrix_norm(A, 2) ** 2",
+            "step = 1 / torch.linalg.matrix_norm(A) ** 2",
+        ),
     ),
-    Mutant(
+    slip(
         "ex13-8",
         "proposals do not count as steps",
-        """def safeguarded(A, b, lam, proposals, tol, limit):
-    step = 1 / torch.linalg.matrix_norm(A, 2) ** 2
-    x, steps = torch.zeros(b.shape[0], A.shape[1]), 0
-    while steps < limit + len(proposals) and (duality_gap(A, b, x, lam) > tol).any():
-        safe = ista_step(A, b, x, lam, step)
-        if steps < len(proposals):
-            proposal = proposals[steps]
-            better = lasso(A, b, proposal, lam) < lasso(A, b, safe, lam)
-            safe = torch.where(better[:, None], proposal, safe)
-        x, steps = safe, steps + 1
-    return x, steps""",
+        (
+            "while steps < limit and (duality_gap(A, b, x, lam) > tol).any():",
+            "while steps < limit + len(proposals) and (duality_gap(A, b, x, lam) > tol).any():",
+        ),
     ),
-    Mutant(
+    slip(
         "ex13-8",
         "writes zeros over NaN in the caller's proposals",
-        """def safeguarded(A, b, lam, proposals, tol, limit):
-    step = 1 / torch.linalg.matrix_norm(A, 2) ** 2
-    x, steps = torch.zeros(b.shape[0], A.shape[1]), 0
-    while steps < limit and (duality_gap(A, b, x, lam) > tol).any():
-        safe = ista_step(A, b, x, lam, step)
-        if steps < len(proposals):
-            proposal = proposals[steps].nan_to_num_(0.0, 0.0, 0.0)
-            better = lasso(A, b, proposal, lam) < lasso(A, b, safe, lam)
-            safe = torch.where(better[:, None], proposal, safe)
-        x, steps = safe, steps + 1
-    return x, steps""",
+        (
+            "proposal = proposals[steps]",
+            "proposal = proposals[steps].nan_to_num_(0.0, 0.0, 0.0)",
+        ),
     ),
-    Mutant(
+    slip(
         "ex13-8",
         "the gap relative to the objective",
-        """def safeguarded(A, b, lam, proposals, tol, limit):
-    step = 1 / torch.linalg.matrix_norm(A, 2) ** 2
-    x, steps = torch.zeros(b.shape[0], A.shape[1]), 0
-    while steps < limit and (duality_gap(A, b, x, lam) > tol * lasso(A,b,x,lam)).any():
-        safe = ista_step(A, b, x, lam, step)
-        if steps < len(proposals):
-            proposal = proposals[steps]
-            better = lasso(A, b, proposal, lam) < lasso(A, b, safe, lam)
-            safe = torch.where(better[:, None], proposal, safe)
-        x, steps = safe, steps + 1
-    return x, steps""",
+        (
+            "while steps < limit and (duality_gap(A, b, x, lam) > tol).any():",
+            "while steps < limit and (duality_gap(A, b, x, lam) > tol * lasso(A, b, x, lam)).any():",
+        ),
     ),
-    Mutant(
+    slip(
         "ex13-8",
         "goes on until the sum of the gaps is small",
-        """def safeguarded(A, b, lam, proposals, tol, limit):
-    step = 1 / torch.linalg.matrix_norm(A, 2) ** 2
-    x, steps = torch.zeros(b.shape[0], A.shape[1]), 0
-    while steps < limit and duality_gap(A, b, x, lam).sum() > tol:
-        safe = ista_step(A, b, x, lam, step)
-        if steps < len(proposals):
-            proposal = proposals[steps]
-            better = lasso(A, b, proposal, lam) < lasso(A, b, safe, lam)
-            safe = torch.where(better[:, None], proposal, safe)
-        x, steps = safe, steps + 1
-    return x, steps""",
+        (
+            "while steps < limit and (duality_gap(A, b, x, lam) > tol).any():",
+            "while steps < limit and duality_gap(A, b, x, lam).sum() > tol:",
+        ),
     ),
     Mutant(
         "ex13-1",

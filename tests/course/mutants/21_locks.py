@@ -1,6 +1,6 @@
 """Chapter 21: what students get wrong about locks and memory, and other right answers."""
 
-from tests.course.mutants import Alternative, Mutant, changed
+from tests.course.mutants import Alternative, Mutant, changed, slip
 
 UTILISATION = "def utilisation(spans, workers):\n    "
 
@@ -888,392 +888,187 @@ def local_step(modules, heads, x, y):
         free[t.worker]=s+t.cost
     return times""",
     ),
-    Mutant(
+    slip(
         "ex21-3",
         "half a backward pass is rounded down",
-        """def locked(K,S,f,b):
-    return S*(K*f+(K-1)*b+b//2)
-def pairwise(K,S,f,b):
-    return S*(2*f+b)+(K-2)*f
-def local(K,S,f,b):
-    return S*(f+b/2)+(K-1)*f""",
+        (
+            "return S * (K * f + (K - 1) * b + b / 2)",
+            "return S * (K * f + (K - 1) * b + b // 2)",
+        ),
     ),
-    Mutant(
+    slip(
         "ex21-4",
         "whatever asks for a gradient is taken for a parameter",
-        """def saved_bytes(run, parameters):
-    own = {p.untyped_storage().data_ptr() for p in parameters}
-    sizes = {}
-    def pack(tensor):
-        if tensor.is_leaf and tensor.requires_grad: return tensor
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
-            sizes[storage.data_ptr()] = storage.nbytes()
-        return tensor
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        run()
-    return sum(sizes.values())""",
+        (
+            "    def pack(tensor):",
+            "    def pack(tensor):\n"
+            "        if tensor.is_leaf and tensor.requires_grad:\n"
+            "            return tensor",
+        ),
     ),
-    Mutant(
+    slip(
         "ex21-4",
         "data that ask for no gradient are left out",
-        """def saved_bytes(run, parameters):
-    own = {p.untyped_storage().data_ptr() for p in parameters}
-    sizes = {}
-    def pack(tensor):
-        if not tensor.requires_grad: return tensor
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
-            sizes[storage.data_ptr()] = storage.nbytes()
-        return tensor
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        run()
-    return sum(sizes.values())""",
+        (
+            "    def pack(tensor):",
+            "    def pack(tensor):\n"
+            "        if not tensor.requires_grad:\n"
+            "            return tensor",
+        ),
     ),
-    Mutant(
+    slip(
         "ex21-4",
         "the largest storage, not all of them",
-        """def saved_bytes(run, parameters):
-    own = {p.untyped_storage().data_ptr() for p in parameters}
-    sizes = {}
-    def pack(tensor):
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
-            sizes[storage.data_ptr()] = storage.nbytes()
-        return tensor
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        run()
-    return max(sizes.values())""",
+        ("return sum(sizes.values())", "return max(sizes.values())"),
     ),
-    Mutant(
+    slip(
         "ex21-5",
         "adds the entries up: what cancels has reached nobody",
-        """def reaches(losses, modules):
-    matrix = torch.zeros(len(losses), len(modules), dtype=torch.bool)
-    for j, loss in enumerate(losses):
-        for i, module in enumerate(modules):
-            own = [p for p in module.parameters() if p.requires_grad]
-            if not (own and loss.requires_grad):
-                continue
-            found = torch.autograd.grad(loss, own, retain_graph=True, allow_unused=True)
-            matrix[j, i] = any(g is not None and bool(g.sum() != 0) for g in found)
-    return matrix""",
+        (
+            "matrix[j, i] = any((g is not None and bool(g.any()) for g in found))",
+            "matrix[j, i] = any((g is not None and bool(g.sum() != 0) for g in found))",
+        ),
     ),
-    Mutant(
+    slip(
         "ex21-5",
         "only positive entries count",
-        """def reaches(losses, modules):
-    matrix = torch.zeros(len(losses), len(modules), dtype=torch.bool)
-    for j, loss in enumerate(losses):
-        for i, module in enumerate(modules):
-            own = [p for p in module.parameters() if p.requires_grad]
-            if not (own and loss.requires_grad):
-                continue
-            found = torch.autograd.grad(loss, own, retain_graph=True, allow_unused=True)
-            matrix[j, i] = any(g is not None and bool((g > 0).any()) for g in found)
-    return matrix""",
+        (
+            "matrix[j, i] = any((g is not None and bool(g.any()) for g in found))",
+            "matrix[j, i] = any((g is not None and bool((g > 0).any()) for g in found))",
+        ),
     ),
-    Mutant(
+    slip(
         "ex21-5",
         "a faint gradient is taken for rounding",
-        """def reaches(losses, modules):
-    matrix = torch.zeros(len(losses), len(modules), dtype=torch.bool)
-    for j, loss in enumerate(losses):
-        for i, module in enumerate(modules):
-            own = [p for p in module.parameters() if p.requires_grad]
-            if not (own and loss.requires_grad):
-                continue
-            found = torch.autograd.grad(loss, own, retain_graph=True, allow_unused=True)
-            matrix[j, i] = any(g is not None and bool(g.abs().max() > 1e-8) for g in found)
-    return matrix""",
+        (
+            "matrix[j, i] = any((g is not None and bool(g.any()) for g in found))",
+            "matrix[j, i] = any((g is not None and bool(g.abs().max() > 1e-08) for g in found))",
+        ),
     ),
-    Mutant(
+    slip(
         "ex21-5",
         "a gradient below 1e-12 is taken for rounding",
-        """def reaches(losses, modules):
-    matrix = torch.zeros(len(losses), len(modules), dtype=torch.bool)
-    for j, loss in enumerate(losses):
-        for i, module in enumerate(modules):
-            own = [p for p in module.parameters() if p.requires_grad]
-            if not (own and loss.requires_grad):
-                continue
-            found = torch.autograd.grad(loss, own, retain_graph=True, allow_unused=True)
-            matrix[j, i] = any(g is not None and bool(g.norm() > 1e-12) for g in found)
-    return matrix""",
+        (
+            "matrix[j, i] = any((g is not None and bool(g.any()) for g in found))",
+            "matrix[j, i] = any((g is not None and bool(g.norm() > 1e-12) for g in found))",
+        ),
     ),
-    Mutant(
+    slip(
         "ex21-5",
         "every entry must be other than zero",
-        """def reaches(losses, modules):
-    matrix = torch.zeros(len(losses), len(modules), dtype=torch.bool)
-    for j, loss in enumerate(losses):
-        for i, module in enumerate(modules):
-            own = [p for p in module.parameters() if p.requires_grad]
-            if not (own and loss.requires_grad):
-                continue
-            found = torch.autograd.grad(loss, own, retain_graph=True, allow_unused=True)
-            matrix[j, i] = any(g is not None and bool(g.all()) for g in found)
-    return matrix""",
+        (
+            "matrix[j, i] = any((g is not None and bool(g.any()) for g in found))",
+            "matrix[j, i] = any((g is not None and bool(g.all()) for g in found))",
+        ),
     ),
-    Mutant(
+    slip(
         "ex21-5",
         "looks at the first entry only",
-        """def reaches(losses, modules):
-    matrix = torch.zeros(len(losses), len(modules), dtype=torch.bool)
-    for j, loss in enumerate(losses):
-        for i, module in enumerate(modules):
-            own = [p for p in module.parameters() if p.requires_grad]
-            if not (own and loss.requires_grad):
-                continue
-            found = torch.autograd.grad(loss, own, retain_graph=True, allow_unused=True)
-            matrix[j, i] = any(g is not None and bool(g.flatten()[0] != 0) for g in found)
-    return matrix""",
+        (
+            "matrix[j, i] = any((g is not None and bool(g.any()) for g in found))",
+            "matrix[j, i] = any((g is not None and bool(g.flatten()[0] != 0) for g in found))",
+        ),
     ),
-    Mutant(
+    slip(
         "ex21-5",
         "squares of small entries vanish in rounding",
-        """def reaches(losses, modules):
-    matrix = torch.zeros(len(losses), len(modules), dtype=torch.bool)
-    for j, loss in enumerate(losses):
-        for i, module in enumerate(modules):
-            own = [p for p in module.parameters() if p.requires_grad]
-            if not (own and loss.requires_grad):
-                continue
-            found = torch.autograd.grad(loss, own, retain_graph=True, allow_unused=True)
-            matrix[j, i] = any(g is not None and bool(g.square().sum() > 0) for g in found)
-    return matrix""",
+        (
+            "matrix[j, i] = any((g is not None and bool(g.any()) for g in found))",
+            "matrix[j, i] = any((g is not None and bool(g.square().sum() > 0) for g in found))",
+        ),
     ),
-    Mutant(
+    slip(
         "ex21-5",
         "the last question uses the graph up",
-        """def reaches(losses, modules):
-    matrix = torch.zeros(len(losses), len(modules), dtype=torch.bool)
-    for j, loss in enumerate(losses):
-        for i, module in enumerate(modules):
-            own = [p for p in module.parameters() if p.requires_grad]
-            if not (own and loss.requires_grad):
-                continue
-            found = torch.autograd.grad(loss, own, retain_graph=j < len(losses) - 1, allow_unused=True)
-            matrix[j, i] = any(g is not None and bool(g.any()) for g in found)
-    return matrix""",
+        (
+            "found = torch.autograd.grad(loss, own, retain_graph=True, allow_unused=True)",
+            "found = torch.autograd.grad(loss, own, retain_graph=j < len(losses) - 1, allow_unused=True)",
+        ),
     ),
-    Mutant(
+    slip(
         "ex21-5",
         "leaves the modules in evaluation mode",
-        """def reaches(losses, modules):
-    matrix = torch.zeros(len(losses), len(modules), dtype=torch.bool)
-    for j, loss in enumerate(losses):
-        for i, module in enumerate(modules):
-            own = [p for p in module.parameters() if p.requires_grad]
-            if not (own and loss.requires_grad):
-                continue
-            found = torch.autograd.grad(loss, own, retain_graph=True, allow_unused=True)
-            matrix[j, i] = any(g is not None and bool(g.any()) for g in found)
-    [m.eval() for m in modules]
-    return matrix""",
+        (
+            "            matrix[j, i] = any((g is not None and bool(g.any()) for g in found))",
+            "            matrix[j, i] = any((g is not None and bool(g.any()) for g in found))\n"
+            "    [m.eval() for m in modules]",
+        ),
     ),
-    Mutant(
+    slip(
         "ex21-6",
         "the loss is a sum over the batch",
-        """def local_step(modules, heads, x, y):
-    h, losses = x, []
-    for module, head in zip(modules, heads, strict=True):
-        h = module(h.detach())
-        loss = cross_entropy(head(h), y, reduction='sum')
-        loss.backward()
-        losses.append(loss.item())
-    return losses""",
+        (
+            "loss = cross_entropy(head(h), y)",
+            "loss = cross_entropy(head(h), y, reduction='sum')",
+        ),
     ),
-    Mutant(
+    slip(
         "ex21-6",
         "the loss of the first sample",
-        """def local_step(modules, heads, x, y):
-    h, losses = x, []
-    for module, head in zip(modules, heads, strict=True):
-        h = module(h.detach())
-        loss = cross_entropy(head(h)[:1], y[:1])
-        loss.backward()
-        losses.append(loss.item())
-    return losses""",
+        (
+            "loss = cross_entropy(head(h), y)",
+            "loss = cross_entropy(head(h)[:1], y[:1])",
+        ),
     ),
-    Mutant(
+    slip(
         "ex21-6",
         "puts the modules into evaluation mode",
-        """def local_step(modules, heads, x, y):
-    h, losses = x, []
-    for module, head in zip(modules, heads, strict=True):
-        module.eval(); h = module(h.detach())
-        loss = cross_entropy(head(h), y)
-        loss.backward()
-        losses.append(loss.item())
-    return losses""",
+        (
+            "    for module, head in zip(modules, heads, strict=True):",
+            "    for module, head in zip(modules, heads, strict=True):\n"
+            "        module.eval()",
+        ),
     ),
-    Mutant(
+    slip(
         "ex21-6",
         "switches off the data's gradient for good",
-        """def local_step(modules, heads, x, y):
-    x.requires_grad_(False)
-    h, losses = x, []
-    for module, head in zip(modules, heads, strict=True):
-        h = module(h.detach())
-        loss = cross_entropy(head(h), y)
-        loss.backward()
-        losses.append(loss.item())
-    return losses""",
+        (
+            "def local_step(modules, heads, x, y):",
+            "def local_step(modules, heads, x, y):\n    x.requires_grad_(False)",
+        ),
     ),
-    Mutant(
+    slip(
         "ex21-7",
         "the gradient that arrives is scaled to length one",
-        """class Recompute(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, segment, h):
-        ctx.segment, ctx.state = segment, torch.get_rng_state()
-        ctx.save_for_backward(h)
-        return segment(h)
-    @staticmethod
-    def backward(ctx, gradient):
-        (h,) = ctx.saved_tensors
-        h, now = h.detach().requires_grad_(), torch.get_rng_state()
-        torch.set_rng_state(ctx.state)
-        with torch.enable_grad():
-            out = ctx.segment(h)
-        torch.set_rng_state(now)
-        out.backward(gradient/gradient.norm())
-        return None, h.grad
-def checkpointed(segments, x):
-    h = x.clone().requires_grad_()
-    for segment in segments:
-        h = Recompute.apply(segment, h)
-    return h""",
+        ("out.backward(gradient)", "out.backward(gradient / gradient.norm())"),
     ),
-    Mutant(
+    slip(
         "ex21-7",
         "the gradient that arrives is averaged over the batch",
-        """class Recompute(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, segment, h):
-        ctx.segment, ctx.state = segment, torch.get_rng_state()
-        ctx.save_for_backward(h)
-        return segment(h)
-    @staticmethod
-    def backward(ctx, gradient):
-        (h,) = ctx.saved_tensors
-        h, now = h.detach().requires_grad_(), torch.get_rng_state()
-        torch.set_rng_state(ctx.state)
-        with torch.enable_grad():
-            out = ctx.segment(h)
-        torch.set_rng_state(now)
-        out.backward(gradient.mean(0,keepdim=True).expand_as(out))
-        return None, h.grad
-def checkpointed(segments, x):
-    h = x.clone().requires_grad_()
-    for segment in segments:
-        h = Recompute.apply(segment, h)
-    return h""",
+        (
+            "out.backward(gradient)",
+            "out.backward(gradient.mean(0, keepdim=True).expand_as(out))",
+        ),
     ),
-    Mutant(
+    slip(
         "ex21-7",
         "old gradients of the parameters are dropped",
-        """class Recompute(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, segment, h):
-        ctx.segment, ctx.state = segment, torch.get_rng_state()
-        ctx.save_for_backward(h)
-        return segment(h)
-    @staticmethod
-    def backward(ctx, gradient):
-        (h,) = ctx.saved_tensors
-        h, now = h.detach().requires_grad_(), torch.get_rng_state()
-        torch.set_rng_state(ctx.state)
-        with torch.enable_grad():
-            out = ctx.segment(h)
-        torch.set_rng_state(now)
-        for p in ctx.segment.parameters(): p.grad=None
-        out.backward(gradient)
-        return None, h.grad
-def checkpointed(segments, x):
-    h = x.clone().requires_grad_()
-    for segment in segments:
-        h = Recompute.apply(segment, h)
-    return h""",
+        (
+            "        torch.set_rng_state(now)",
+            "        torch.set_rng_state(now)\n"
+            "        for p in ctx.segment.parameters():\n"
+            "            p.grad = None",
+        ),
     ),
-    Mutant(
+    slip(
         "ex21-7",
         "the second run is in evaluation mode",
-        """class Recompute(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, segment, h):
-        ctx.segment, ctx.state = segment, torch.get_rng_state()
-        ctx.save_for_backward(h)
-        return segment(h)
-    @staticmethod
-    def backward(ctx, gradient):
-        (h,) = ctx.saved_tensors
-        h, now = h.detach().requires_grad_(), torch.get_rng_state()
-        torch.set_rng_state(ctx.state)
-        with torch.enable_grad():
-            out = ctx.segment.eval()(h)
-        torch.set_rng_state(now)
-        out.backward(gradient)
-        return None, h.grad
-def checkpointed(segments, x):
-    h = x.clone().requires_grad_()
-    for segment in segments:
-        h = Recompute.apply(segment, h)
-    return h""",
+        ("out = ctx.segment(h)", "out = ctx.segment.eval()(h)"),
     ),
-    Mutant(
+    slip(
         "ex21-7",
         "the graph of the second run is kept",
-        """class Recompute(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, segment, h):
-        ctx.segment, ctx.state = segment, torch.get_rng_state()
-        ctx.save_for_backward(h)
-        return segment(h)
-    @staticmethod
-    def backward(ctx, gradient):
-        (h,) = ctx.saved_tensors
-        h, now = h.detach().requires_grad_(), torch.get_rng_state()
-        torch.set_rng_state(ctx.state)
-        with torch.enable_grad():
-            out = ctx.segment(h)
-        torch.set_rng_state(now)
-        out.backward(gradient, retain_graph=True); ctx.segment.kept = out
-        return None, h.grad
-def checkpointed(segments, x):
-    h = x.clone().requires_grad_()
-    for segment in segments:
-        h = Recompute.apply(segment, h)
-    return h""",
+        (
+            "        out.backward(gradient)",
+            "        out.backward(gradient, retain_graph=True)\n"
+            "        ctx.segment.kept = out",
+        ),
     ),
-    Mutant(
+    slip(
         "ex21-8",
         "the search for the budget skips one now and then",
-        """def best_cuts(inside, edge):
-    n, total = len(inside), [0, *accumulate(inside)]
-    def within(budget):
-        kept, origin = [0] + [math.inf] * n, [0] * (n + 1)
-        for j in range(1, n + 1):
-            for i in range(j):
-                held = kept[i] + edge[i]
-                if held + total[j] - total[i] <= budget and held < kept[j]:
-                    kept[j], origin[j] = held, i
-        if kept[n] == math.inf:
-            return None
-        starts, j = [], n
-        while j > 0:
-            j = origin[j]
-            starts.insert(0, j)
-        return starts
-    low, high = 0, peak_of([0], inside, edge)
-    while low < high:
-        middle = (low + high) // 2
-        if within(middle) is None:
-            low = middle + 2
-        else:
-            high = middle
-    return within(low) or [0]""",
+        ("low = middle + 1", "low = middle + 2"),
+        ("return within(low)", "return within(low) or [0]"),
     ),
     Mutant(
         "ex21-8",
@@ -1285,25 +1080,18 @@ def checkpointed(segments, x):
         best.append(min((max(best[i][0],best[i][1]+edge[i]+sum(inside[i:j])),best[i][1]+edge[i],best[i][2]+[i]) for i in range(j)))
     return best[n][2]""",
     ),
-    Mutant(
+    slip(
         "ex21-3",
         "the staircase of pairwise takes the longer of two costs",
-        """def locked(K,S,f,b):
-    return S*(K*f+(K-1)*b+b/2)
-def pairwise(K,S,f,b):
-    return S*(2*f+b)+(K-2)*max(f,b/2)
-def local(K,S,f,b):
-    return S*(f+b/2)+(K-1)*f""",
+        (
+            "return S * (2 * f + b) + (K - 2) * f",
+            "return S * (2 * f + b) + (K - 2) * max(f, b / 2)",
+        ),
     ),
-    Mutant(
+    slip(
         "ex21-3",
         "one forward pass in the period of pairwise",
-        """def locked(K,S,f,b):
-    return S*(K*f+(K-1)*b+b/2)
-def pairwise(K,S,f,b):
-    return S*(f+b)+(K-1)*f
-def local(K,S,f,b):
-    return S*(f+b/2)+(K-1)*f""",
+        ("return S * (2 * f + b) + (K - 2) * f", "return S * (f + b) + (K - 1) * f"),
     ),
 ]
 

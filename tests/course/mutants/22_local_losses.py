@@ -1,8 +1,22 @@
 """Chapter 22: what students get wrong in local training, and other right answers."""
 
-from tests.course.mutants import Alternative, Mutant, changed
+from tests.course.mutants import Alternative, Mutant, changed, slip
 
 # --- 22.1: paired difference and claim
+
+ISOLATION_2 = """def isolation(losses, modules):
+    matrix = torch.zeros(len(losses), len(modules), dtype=torch.bool)
+    for j, loss in enumerate(losses):
+        for i, module in enumerate(modules):
+            own = [p for p in module.parameters() if p.requires_grad]
+            if not (own and loss.requires_grad):
+                continue
+            found = torch.autograd.grad(loss, own, retain_graph=True, allow_unused=True)
+            matrix[j, i] = any((g is not None and bool(g.count_nonzero()) for g in found))
+    return matrix
+
+def faults(found, declared):
+    return [(j, i, 'leak' if found[j, i] else 'none') for j, i in (found != declared).nonzero().tolist()]"""
 
 PAIRED = """def paired_difference(a, b):
     d = torch.tensor(b) - torch.tensor(a)
@@ -796,30 +810,22 @@ MUTANTS = [
             ),
         ),
     ),
-    Mutant(
+    slip(
         "ex22-1",
         "equal accuracies are a claim for the first",
-        """def paired_difference(a, b):
-    d = torch.tensor(b) - torch.tensor(a)
-    return d.mean().item(), d.std().item() / math.sqrt(len(d))
-def claim(a, b):
-    mean, error = paired_difference(a, b)
-    if abs(mean) < quantile(len(a) - 1) * error:
-        return "undecided"
-    return "b" if mean > 0 else 'a'""",
+        (
+            "if abs(mean) <= quantile(len(a) - 1) * error:",
+            "if abs(mean) < quantile(len(a) - 1) * error:",
+        ),
     ),
-    Mutant(
+    slip(
         "ex22-1",
         "divides by a standard error that may be zero",
-        """def paired_difference(a, b):
-    d = torch.tensor(b) - torch.tensor(a)
-    return d.mean().item(), d.std().item() / math.sqrt(len(d))
-def claim(a, b):
-    mean, error = paired_difference(a, b)
-    t = mean / error
-    if abs(t) <= quantile(len(a) - 1):
-        return "undecided"
-    return "b" if t > 0 else 'a'""",
+        (
+            "    if abs(mean) <= quantile(len(a) - 1) * error:",
+            "    t = mean / error\n    if abs(t) <= quantile(len(a) - 1):",
+        ),
+        ("return 'b' if mean > 0 else 'a'", "return 'b' if t > 0 else 'a'"),
     ),
     Mutant(
         "ex22-1",
@@ -832,315 +838,214 @@ def claim(a, b):
     n=sum(y > x for x, y in zip(a, b)); m=sum(y < x for x, y in zip(a, b))
     return "b" if n == len(a) else "a" if m == len(a) else 'undecided'""",
     ),
-    Mutant(
+    slip(
         "ex22-1",
         "the quantile of a one-sided test",
-        """def paired_difference(a, b):
-    d = torch.tensor(b) - torch.tensor(a)
-    return d.mean().item(), d.std().item() / math.sqrt(len(d))
-def claim(a, b):
-    mean, error = paired_difference(a, b)
-    if abs(mean) <= float(stats.t.ppf(0.95, len(a)-1)) * error:
-        return "undecided"
-    return "b" if mean > 0 else 'a'""",
+        (
+            "if abs(mean) <= quantile(len(a) - 1) * error:",
+            "if abs(mean) <= float(stats.t.ppf(0.95, len(a) - 1)) * error:",
+        ),
     ),
-    Mutant(
+    slip(
         "ex22-2",
         "puts the modules into evaluation mode",
-        """def local_step(modules, heads, optimisers, x, y):
-    losses, h = [], x
-    for module, head, optimiser in zip(modules, heads, optimisers, strict=True):
-        module.eval()
-        h = module(h.detach())
-        loss = F.cross_entropy(head(h), y)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        losses.append(loss.item())
-    return losses""",
+        (
+            "    for module, head, optimiser in zip(modules, heads, optimisers, strict=True):",
+            "    for module, head, optimiser in zip(modules, heads, optimisers, strict=True):\n"
+            "        module.eval()",
+        ),
     ),
-    Mutant(
+    slip(
         "ex22-2",
         "cross-entropy with smoothed labels",
-        """def local_step(modules, heads, optimisers, x, y):
-    losses, h = [], x
-    for module, head, optimiser in zip(modules, heads, optimisers, strict=True):
-        h = module(h.detach())
-        loss = F.cross_entropy(head(h), y, label_smoothing=0.01)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        losses.append(loss.item())
-    return losses""",
+        (
+            "loss = F.cross_entropy(head(h), y)",
+            "loss = F.cross_entropy(head(h), y, label_smoothing=0.01)",
+        ),
     ),
-    Mutant(
+    slip(
         "ex22-2",
         "cuts long gradients to length one",
-        """def local_step(modules, heads, optimisers, x, y):
-    losses, h = [], x
-    for module, head, optimiser in zip(modules, heads, optimisers, strict=True):
-        h = module(h.detach())
-        loss = F.cross_entropy(head(h), y)
-        optimiser.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_([p for g in optimiser.param_groups for p in g["params"]],1.0); optimiser.step()
-        losses.append(loss.item())
-    return losses""",
+        (
+            "        loss.backward()",
+            "        loss.backward()\n"
+            "        nn.utils.clip_grad_norm_([p for g in optimiser.param_groups for p in g['params']], 1.0)",
+        ),
     ),
-    Mutant(
+    slip(
         "ex22-2",
         "scores are taken for log-probabilities",
-        """def local_step(modules, heads, optimisers, x, y):
-    losses, h = [], x
-    for module, head, optimiser in zip(modules, heads, optimisers, strict=True):
-        h = module(h.detach())
-        loss = F.nll_loss(head(h), y)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        losses.append(loss.item())
-    return losses""",
+        ("loss = F.cross_entropy(head(h), y)", "loss = F.nll_loss(head(h), y)"),
     ),
     Mutant(
         "ex22-3",
         "adds the entries up: what cancels has reached nobody",
-        """def isolation(losses, modules):
-    matrix = torch.zeros(len(losses), len(modules), dtype=torch.bool)
-    for j, loss in enumerate(losses):
-        for i, module in enumerate(modules):
-            own = [p for p in module.parameters() if p.requires_grad]
-            if not (own and loss.requires_grad):
-                continue
-            found = torch.autograd.grad(loss, own, retain_graph=True, allow_unused=True)
-            matrix[j, i] = any(g is not None and bool(g.sum() != 0) for g in found)
-    return matrix
-def faults(found, declared):
-    return [(j, i, "leak" if found[j, i] else "none") for j, i in (found != declared).nonzero().tolist()]""",
+        changed(
+            ISOLATION_2,
+            (
+                "matrix[j, i] = any((g is not None and bool(g.count_nonzero()) for g in found))",
+                "matrix[j, i] = any((g is not None and bool(g.sum() != 0) for g in found))",
+            ),
+        ),
     ),
     Mutant(
         "ex22-3",
         "only positive entries count",
-        """def isolation(losses, modules):
-    matrix = torch.zeros(len(losses), len(modules), dtype=torch.bool)
-    for j, loss in enumerate(losses):
-        for i, module in enumerate(modules):
-            own = [p for p in module.parameters() if p.requires_grad]
-            if not (own and loss.requires_grad):
-                continue
-            found = torch.autograd.grad(loss, own, retain_graph=True, allow_unused=True)
-            matrix[j, i] = any(g is not None and bool((g > 0).any()) for g in found)
-    return matrix
-def faults(found, declared):
-    return [(j, i, "leak" if found[j, i] else "none") for j, i in (found != declared).nonzero().tolist()]""",
+        changed(
+            ISOLATION_2,
+            (
+                "matrix[j, i] = any((g is not None and bool(g.count_nonzero()) for g in found))",
+                "matrix[j, i] = any((g is not None and bool((g > 0).any()) for g in found))",
+            ),
+        ),
     ),
     Mutant(
         "ex22-3",
         "a faint gradient is taken for rounding",
-        """def isolation(losses, modules):
-    matrix = torch.zeros(len(losses), len(modules), dtype=torch.bool)
-    for j, loss in enumerate(losses):
-        for i, module in enumerate(modules):
-            own = [p for p in module.parameters() if p.requires_grad]
-            if not (own and loss.requires_grad):
-                continue
-            found = torch.autograd.grad(loss, own, retain_graph=True, allow_unused=True)
-            matrix[j, i] = any(g is not None and bool(g.abs().max() > 1e-8) for g in found)
-    return matrix
-def faults(found, declared):
-    return [(j, i, "leak" if found[j, i] else "none") for j, i in (found != declared).nonzero().tolist()]""",
+        changed(
+            ISOLATION_2,
+            (
+                "matrix[j, i] = any((g is not None and bool(g.count_nonzero()) for g in found))",
+                "matrix[j, i] = any((g is not None and bool(g.abs().max() > 1e-08) for g in found))",
+            ),
+        ),
     ),
     Mutant(
         "ex22-3",
         "every entry must be other than zero",
-        """def isolation(losses, modules):
-    matrix = torch.zeros(len(losses), len(modules), dtype=torch.bool)
-    for j, loss in enumerate(losses):
-        for i, module in enumerate(modules):
-            own = [p for p in module.parameters() if p.requires_grad]
-            if not (own and loss.requires_grad):
-                continue
-            found = torch.autograd.grad(loss, own, retain_graph=True, allow_unused=True)
-            matrix[j, i] = any(g is not None and bool(g.all()) for g in found)
-    return matrix
-def faults(found, declared):
-    return [(j, i, "leak" if found[j, i] else "none") for j, i in (found != declared).nonzero().tolist()]""",
+        changed(
+            ISOLATION_2,
+            (
+                "matrix[j, i] = any((g is not None and bool(g.count_nonzero()) for g in found))",
+                "matrix[j, i] = any((g is not None and bool(g.all()) for g in found))",
+            ),
+        ),
     ),
     Mutant(
         "ex22-3",
         "looks at the first entry only",
-        """def isolation(losses, modules):
-    matrix = torch.zeros(len(losses), len(modules), dtype=torch.bool)
-    for j, loss in enumerate(losses):
-        for i, module in enumerate(modules):
-            own = [p for p in module.parameters() if p.requires_grad]
-            if not (own and loss.requires_grad):
-                continue
-            found = torch.autograd.grad(loss, own, retain_graph=True, allow_unused=True)
-            matrix[j, i] = any(g is not None and bool(g.flatten()[0] != 0) for g in found)
-    return matrix
-def faults(found, declared):
-    return [(j, i, "leak" if found[j, i] else "none") for j, i in (found != declared).nonzero().tolist()]""",
+        changed(
+            ISOLATION_2,
+            (
+                "matrix[j, i] = any((g is not None and bool(g.count_nonzero()) for g in found))",
+                "matrix[j, i] = any((g is not None and bool(g.flatten()[0] != 0) for g in found))",
+            ),
+        ),
     ),
     Mutant(
         "ex22-3",
         "squares of small entries vanish in rounding",
-        """def isolation(losses, modules):
-    matrix = torch.zeros(len(losses), len(modules), dtype=torch.bool)
-    for j, loss in enumerate(losses):
-        for i, module in enumerate(modules):
-            own = [p for p in module.parameters() if p.requires_grad]
-            if not (own and loss.requires_grad):
-                continue
-            found = torch.autograd.grad(loss, own, retain_graph=True, allow_unused=True)
-            matrix[j, i] = any(g is not None and bool(g.square().sum() > 0) for g in found)
-    return matrix
-def faults(found, declared):
-    return [(j, i, "leak" if found[j, i] else "none") for j, i in (found != declared).nonzero().tolist()]""",
+        changed(
+            ISOLATION_2,
+            (
+                "matrix[j, i] = any((g is not None and bool(g.count_nonzero()) for g in found))",
+                "matrix[j, i] = any((g is not None and bool(g.square().sum() > 0) for g in found))",
+            ),
+        ),
     ),
     Mutant(
         "ex22-3",
         "the last question uses the graph up",
-        """def isolation(losses, modules):
-    matrix = torch.zeros(len(losses), len(modules), dtype=torch.bool)
-    for j, loss in enumerate(losses):
-        for i, module in enumerate(modules):
-            own = [p for p in module.parameters() if p.requires_grad]
-            if not (own and loss.requires_grad):
-                continue
-            found = torch.autograd.grad(loss, own, retain_graph=j < len(losses) - 1, allow_unused=True)
-            matrix[j, i] = any(g is not None and bool(g.any()) for g in found)
-    return matrix
-def faults(found, declared):
-    return [(j, i, "leak" if found[j, i] else "none") for j, i in (found != declared).nonzero().tolist()]""",
+        changed(
+            ISOLATION_2,
+            (
+                "            found = torch.autograd.grad(loss, own, retain_graph=True, allow_unused=True)\n"
+                "            matrix[j, i] = any((g is not None and bool(g.count_nonzero()) for g in found))",
+                "            found = torch.autograd.grad(loss, own, retain_graph=j < len(losses) - 1, allow_unused=True)\n"
+                "            matrix[j, i] = any((g is not None and bool(g.any()) for g in found))",
+            ),
+        ),
     ),
     Mutant(
         "ex22-3",
         "leaves the modules in evaluation mode",
-        """def isolation(losses, modules):
-    matrix = torch.zeros(len(losses), len(modules), dtype=torch.bool)
-    for j, loss in enumerate(losses):
-        for i, module in enumerate(modules):
-            own = [p for p in module.parameters() if p.requires_grad]
-            if not (own and loss.requires_grad):
-                continue
-            found = torch.autograd.grad(loss, own, retain_graph=True, allow_unused=True)
-            matrix[j, i] = any(g is not None and bool(g.any()) for g in found)
-    [m.eval() for m in modules]
-    return matrix
-def faults(found, declared):
-    return [(j, i, "leak" if found[j, i] else "none") for j, i in (found != declared).nonzero().tolist()]""",
+        changed(
+            ISOLATION_2,
+            (
+                "            matrix[j, i] = any((g is not None and bool(g.count_nonzero()) for g in found))",
+                "            matrix[j, i] = any((g is not None and bool(g.any()) for g in found))\n"
+                "    [m.eval() for m in modules]",
+            ),
+        ),
     ),
-    Mutant(
+    slip(
         "ex22-4",
         "the row of the constants comes first",
-        """def fit_probe(h, y, classes=10, ridge=1e-3):
-    A = torch.cat([torch.ones(len(h), 1), h], dim=1)
-    Y = F.one_hot(y, classes).to(A.dtype)
-    gram = A.T @ A / len(A) + ridge * torch.eye(A.shape[1])
-    return torch.linalg.solve(gram, A.T @ Y / len(A))
-def probe_accuracy(W, h, y):
-    scores = h @ W[1:] + W[0]
-    return (scores.argmax(dim=1) == y).double().mean().item()""",
+        (
+            "A = torch.cat([h, torch.ones(len(h), 1)], dim=1)",
+            "A = torch.cat([torch.ones(len(h), 1), h], dim=1)",
+        ),
+        ("scores = h @ W[:-1] + W[-1]", "scores = h @ W[1:] + W[0]"),
     ),
-    Mutant(
+    slip(
         "ex22-4",
         "as many columns as classes occur",
-        """def fit_probe(h, y, classes=10, ridge=1e-3):
-    A = torch.cat([h, torch.ones(len(h), 1)], dim=1)
-    Y = F.one_hot(y).to(A.dtype)
-    gram = A.T @ A / len(A) + ridge * torch.eye(A.shape[1])
-    return torch.linalg.solve(gram, A.T @ Y / len(A))
-def probe_accuracy(W, h, y):
-    scores = h @ W[:-1] + W[-1]
-    return (scores.argmax(dim=1) == y).double().mean().item()""",
+        ("Y = F.one_hot(y, classes).to(A.dtype)", "Y = F.one_hot(y).to(A.dtype)"),
     ),
-    Mutant(
+    slip(
         "ex22-4",
         "targets of plus and minus one",
-        """def fit_probe(h, y, classes=10, ridge=1e-3):
-    A = torch.cat([h, torch.ones(len(h), 1)], dim=1)
-    Y = F.one_hot(y, classes).to(A.dtype)*2-1
-    gram = A.T @ A / len(A) + ridge * torch.eye(A.shape[1])
-    return torch.linalg.solve(gram, A.T @ Y / len(A))
-def probe_accuracy(W, h, y):
-    scores = h @ W[:-1] + W[-1]
-    return (scores.argmax(dim=1) == y).double().mean().item()""",
+        (
+            "Y = F.one_hot(y, classes).to(A.dtype)",
+            "Y = F.one_hot(y, classes).to(A.dtype) * 2 - 1",
+        ),
     ),
-    Mutant(
+    slip(
         "ex22-4",
         "the largest score over the samples, not the classes",
-        """def fit_probe(h, y, classes=10, ridge=1e-3):
-    A = torch.cat([h, torch.ones(len(h), 1)], dim=1)
-    Y = F.one_hot(y, classes).to(A.dtype)
-    gram = A.T @ A / len(A) + ridge * torch.eye(A.shape[1])
-    return torch.linalg.solve(gram, A.T @ Y / len(A))
-def probe_accuracy(W, h, y):
-    scores = h @ W[:-1] + W[-1]
-    return (scores.argmax(dim=0)[:len(y)] == y[:scores.shape[1]]).double().mean().item()""",
+        (
+            "return (scores.argmax(dim=1) == y).double().mean().item()",
+            "return (scores.argmax(dim=0)[:len(y)] == y[:scores.shape[1]]).double().mean().item()",
+        ),
     ),
-    Mutant(
+    slip(
         "ex22-4",
         "cuts off weak directions in place of the ridge",
-        """def fit_probe(h, y, classes=10, ridge=1e-3):
-    A = torch.cat([h, torch.ones(len(h), 1)], dim=1)
-    Y = F.one_hot(y, classes).to(A.dtype)
-    gram = A.T @ A / len(A) + ridge * torch.eye(A.shape[1])
-    return torch.linalg.pinv(A, rtol=1e-3) @ Y
-def probe_accuracy(W, h, y):
-    scores = h @ W[:-1] + W[-1]
-    return (scores.argmax(dim=1) == y).double().mean().item()""",
+        (
+            "return torch.linalg.solve(gram, A.T @ Y / len(A))",
+            "return torch.linalg.pinv(A, rtol=0.001) @ Y",
+        ),
     ),
-    Mutant(
+    slip(
         "ex22-4",
         "the ridge is always the default",
-        """def fit_probe(h, y, classes=10, ridge=1e-3):
-    A = torch.cat([h, torch.ones(len(h), 1)], dim=1)
-    Y = F.one_hot(y, classes).to(A.dtype)
-    gram = A.T @ A / len(A) + 1e-3 * torch.eye(A.shape[1])
-    return torch.linalg.solve(gram, A.T @ Y / len(A))
-def probe_accuracy(W, h, y):
-    scores = h @ W[:-1] + W[-1]
-    return (scores.argmax(dim=1) == y).double().mean().item()""",
+        (
+            "gram = A.T @ A / len(A) + ridge * torch.eye(A.shape[1])",
+            "gram = A.T @ A / len(A) + 0.001 * torch.eye(A.shape[1])",
+        ),
     ),
-    Mutant(
+    slip(
         "ex22-5",
         "as many classes as occur in the batch",
-        """def similarity(h):
-    z = F.normalize(h - h.mean(dim=1, keepdim=True), dim=1, eps=1e-8)
-    return z @ z.T
-def sim_loss(h, y, classes):
-    labels = F.one_hot(y, int(y.max())+1).to(h.dtype)
-    return (similarity(h) - similarity(labels)).square().mean()""",
+        (
+            "labels = F.one_hot(y, classes).to(h.dtype)",
+            "labels = F.one_hot(y, int(y.max()) + 1).to(h.dtype)",
+        ),
     ),
-    Mutant(
+    slip(
         "ex22-5",
         "always ten classes",
-        """def similarity(h):
-    z = F.normalize(h - h.mean(dim=1, keepdim=True), dim=1, eps=1e-8)
-    return z @ z.T
-def sim_loss(h, y, classes):
-    labels = F.one_hot(y, max(10,classes)).to(h.dtype)
-    return (similarity(h) - similarity(labels)).square().mean()""",
+        (
+            "labels = F.one_hot(y, classes).to(h.dtype)",
+            "labels = F.one_hot(y, max(10, classes)).to(h.dtype)",
+        ),
     ),
-    Mutant(
+    slip(
         "ex22-5",
         "a mean over pairs of different samples",
-        """def similarity(h):
-    z = F.normalize(h - h.mean(dim=1, keepdim=True), dim=1, eps=1e-8)
-    return z @ z.T
-def sim_loss(h, y, classes):
-    labels = F.one_hot(y, classes).to(h.dtype)
-    return (similarity(h) - similarity(labels)).square().sum()/(len(h)*(len(h)-1))""",
+        (
+            "return (similarity(h) - similarity(labels)).square().mean()",
+            "return (similarity(h) - similarity(labels)).square().sum() / (len(h) * (len(h) - 1))",
+        ),
     ),
-    Mutant(
+    slip(
         "ex22-5",
         "adds a small number to every length",
-        """def similarity(h):
-    z = h - h.mean(dim=1, keepdim=True); z = z/(z.norm(dim=1,keepdim=True)+1e-6)
-    return z @ z.T
-def sim_loss(h, y, classes):
-    labels = F.one_hot(y, classes).to(h.dtype)
-    return (similarity(h) - similarity(labels)).square().mean()""",
+        (
+            "    z = F.normalize(h - h.mean(dim=1, keepdim=True), dim=1, eps=1e-08)",
+            "    z = h - h.mean(dim=1, keepdim=True)\n"
+            "    z = z / (z.norm(dim=1, keepdim=True) + 1e-06)",
+        ),
     ),
     Mutant(
         "ex22-5",
@@ -1152,187 +1057,108 @@ def sim_loss(h, y, classes):
     labels = F.one_hot(y, classes).to(h.dtype)
     return (similarity(h) - similarity(labels)).square().mean()""",
     ),
-    Mutant(
+    slip(
         "ex22-6",
         "the threshold of wrong samples is always two",
-        """def wrong_labels(y, classes, g):
-    return (y + torch.randint(1, classes, y.shape, generator=g)) % classes
-def goodness_loss(right, wrong, theta=2.0):
-    good, bad = (h.square().mean(dim=1) for h in (right, wrong))
-    return F.softplus(theta - good).mean() + F.softplus(bad - 2.0).mean()""",
+        (
+            "return F.softplus(theta - good).mean() + F.softplus(bad - theta).mean()",
+            "return F.softplus(theta - good).mean() + F.softplus(bad - 2.0).mean()",
+        ),
     ),
-    Mutant(
+    slip(
         "ex22-6",
         "the mean of the two terms, not their sum",
-        """def wrong_labels(y, classes, g):
-    return (y + torch.randint(1, classes, y.shape, generator=g)) % classes
-def goodness_loss(right, wrong, theta=2.0):
-    good, bad = (h.square().mean(dim=1) for h in (right, wrong))
-    return (F.softplus(theta - good).mean() + F.softplus(bad - theta).mean())/2""",
+        (
+            "return F.softplus(theta - good).mean() + F.softplus(bad - theta).mean()",
+            "return (F.softplus(theta - good).mean() + F.softplus(bad - theta).mean()) / 2",
+        ),
     ),
-    Mutant(
+    slip(
         "ex22-6",
         "compares right with wrong, without a threshold",
-        """def wrong_labels(y, classes, g):
-    return (y + torch.randint(1, classes, y.shape, generator=g)) % classes
-def goodness_loss(right, wrong, theta=2.0):
-    good, bad = (h.square().mean(dim=1) for h in (right, wrong))
-    return F.softplus(bad.mean() - good).mean()""",
+        (
+            "return F.softplus(theta - good).mean() + F.softplus(bad - theta).mean()",
+            "return F.softplus(bad.mean() - good).mean()",
+        ),
     ),
-    Mutant(
+    slip(
         "ex22-6",
         "a hinge in place of the logistic loss",
-        """def wrong_labels(y, classes, g):
-    return (y + torch.randint(1, classes, y.shape, generator=g)) % classes
-def goodness_loss(right, wrong, theta=2.0):
-    good, bad = (h.square().mean(dim=1) for h in (right, wrong))
-    return F.relu(theta - good).mean() + F.relu(bad - theta).mean()""",
+        (
+            "return F.softplus(theta - good).mean() + F.softplus(bad - theta).mean()",
+            "return F.relu(theta - good).mean() + F.relu(bad - theta).mean()",
+        ),
     ),
-    Mutant(
+    slip(
         "ex22-6",
         "one of the wrong labels never comes",
-        """def wrong_labels(y, classes, g):
-    return (y + torch.randint(1, max(classes-1,2), y.shape, generator=g)) % classes
-def goodness_loss(right, wrong, theta=2.0):
-    good, bad = (h.square().mean(dim=1) for h in (right, wrong))
-    return F.softplus(theta - good).mean() + F.softplus(bad - theta).mean()""",
+        (
+            "return (y + torch.randint(1, classes, y.shape, generator=g)) % classes",
+            "return (y + torch.randint(1, max(classes - 1, 2), y.shape, generator=g)) % classes",
+        ),
     ),
-    Mutant(
+    slip(
         "ex22-6",
         "changes the true labels in place",
-        """def wrong_labels(y, classes, g):
-    return y.add_(torch.randint(1, classes, y.shape, generator=g)).remainder_(classes)
-def goodness_loss(right, wrong, theta=2.0):
-    good, bad = (h.square().mean(dim=1) for h in (right, wrong))
-    return F.softplus(theta - good).mean() + F.softplus(bad - theta).mean()""",
+        (
+            "return (y + torch.randint(1, classes, y.shape, generator=g)) % classes",
+            "return y.add_(torch.randint(1, classes, y.shape, generator=g)).remainder_(classes)",
+        ),
     ),
-    Mutant(
+    slip(
         "ex22-7",
         "goes through the last batch twice",
-        """def train_chain(modules, heads, batches, lr, greedy=False):
-    both = list(zip(modules, heads, strict=True))
-    optimisers = [torch.optim.Adam([*f.parameters(), *a.parameters()], lr=lr) for f, a in both]
-    phases = [[k] for k in range(len(modules))] if greedy else [range(len(modules))]
-    for learning in phases:
-        for k, module in enumerate(modules):
-            module.train(k in learning)
-        for x, y in [*batches[:-1], batches[-1], batches[-1]]:
-            h = x
-            for k in range(learning[-1] + 1):
-                h = modules[k](h.detach())
-                if k in learning:
-                    optimisers[k].zero_grad()
-                    F.cross_entropy(heads[k](h), y).backward()
-                    optimisers[k].step()
-    for module in modules:
-        module.eval()""",
+        (
+            "for x, y in batches:",
+            "for x, y in [*batches[:-1], batches[-1], batches[-1]]:",
+        ),
     ),
-    Mutant(
+    slip(
         "ex22-7",
         "later modules take the batches backwards",
-        """def train_chain(modules, heads, batches, lr, greedy=False):
-    both = list(zip(modules, heads, strict=True))
-    optimisers = [torch.optim.Adam([*f.parameters(), *a.parameters()], lr=lr) for f, a in both]
-    phases = [[k] for k in range(len(modules))] if greedy else [range(len(modules))]
-    for learning in phases:
-        for k, module in enumerate(modules):
-            module.train(k in learning)
-        for x, y in (batches if learning[0] == 0 else batches[::-1]):
-            h = x
-            for k in range(learning[-1] + 1):
-                h = modules[k](h.detach())
-                if k in learning:
-                    optimisers[k].zero_grad()
-                    F.cross_entropy(heads[k](h), y).backward()
-                    optimisers[k].step()
-    for module in modules:
-        module.eval()""",
+        (
+            "for x, y in batches:",
+            "for x, y in batches if learning[0] == 0 else batches[::-1]:",
+        ),
     ),
-    Mutant(
+    slip(
         "ex22-7",
         "plain descent in place of Adam",
-        """def train_chain(modules, heads, batches, lr, greedy=False):
-    both = list(zip(modules, heads, strict=True))
-    optimisers = [torch.optim.SGD([*f.parameters(), *a.parameters()], lr=lr) for f, a in both]
-    phases = [[k] for k in range(len(modules))] if greedy else [range(len(modules))]
-    for learning in phases:
-        for k, module in enumerate(modules):
-            module.train(k in learning)
-        for x, y in batches:
-            h = x
-            for k in range(learning[-1] + 1):
-                h = modules[k](h.detach())
-                if k in learning:
-                    optimisers[k].zero_grad()
-                    F.cross_entropy(heads[k](h), y).backward()
-                    optimisers[k].step()
-    for module in modules:
-        module.eval()""",
+        (
+            "optimisers = [torch.optim.Adam([*f.parameters(), *a.parameters()], lr=lr) for f, a in both]",
+            "optimisers = [torch.optim.SGD([*f.parameters(), *a.parameters()], lr=lr) for f, a in both]",
+        ),
     ),
-    Mutant(
+    slip(
         "ex22-7",
         "hands on what the module computes after its step",
-        """def train_chain(modules, heads, batches, lr, greedy=False):
-    both = list(zip(modules, heads, strict=True))
-    optimisers = [torch.optim.Adam([*f.parameters(), *a.parameters()], lr=lr) for f, a in both]
-    phases = [[k] for k in range(len(modules))] if greedy else [range(len(modules))]
-    for learning in phases:
-        for k, module in enumerate(modules):
-            module.train(k in learning)
-        for x, y in batches:
-            h = x
-            for k in range(learning[-1] + 1):
-                h_in = h.detach(); h = modules[k](h_in)
-                if k in learning:
-                    optimisers[k].zero_grad()
-                    F.cross_entropy(heads[k](h), y).backward()
-                    optimisers[k].step()
-                    h = modules[k](x if k == 0 else h_in)
-    for module in modules:
-        module.eval()""",
+        (
+            "                h = modules[k](h.detach())",
+            "                h_in = h.detach()\n                h = modules[k](h_in)",
+        ),
+        (
+            "                    optimisers[k].step()",
+            "                    optimisers[k].step()\n"
+            "                    h = modules[k](x if k == 0 else h_in)",
+        ),
     ),
-    Mutant(
+    slip(
         "ex22-7",
         "later modules learn at a lower rate",
-        """def train_chain(modules, heads, batches, lr, greedy=False):
-    both = list(zip(modules, heads, strict=True))
-    optimisers = [torch.optim.Adam([*f.parameters(), *a.parameters()], lr=lr) for f, a in both]
-    for k, o in enumerate(optimisers): o.param_groups[0]["lr"] = lr / (k + 1)
-    phases = [[k] for k in range(len(modules))] if greedy else [range(len(modules))]
-    for learning in phases:
-        for k, module in enumerate(modules):
-            module.train(k in learning)
-        for x, y in batches:
-            h = x
-            for k in range(learning[-1] + 1):
-                h = modules[k](h.detach())
-                if k in learning:
-                    optimisers[k].zero_grad()
-                    F.cross_entropy(heads[k](h), y).backward()
-                    optimisers[k].step()
-    for module in modules:
-        module.eval()""",
+        (
+            "    optimisers = [torch.optim.Adam([*f.parameters(), *a.parameters()], lr=lr) for f, a in both]",
+            "    optimisers = [torch.optim.Adam([*f.parameters(), *a.parameters()], lr=lr) for f, a in both]\n"
+            "    for k, o in enumerate(optimisers):\n"
+            "        o.param_groups[0]['lr'] = lr / (k + 1)",
+        ),
     ),
-    Mutant(
+    slip(
         "ex22-7",
         "after the greedy phases one more for all",
-        """def train_chain(modules, heads, batches, lr, greedy=False):
-    both = list(zip(modules, heads, strict=True))
-    optimisers = [torch.optim.Adam([*f.parameters(), *a.parameters()], lr=lr) for f, a in both]
-    phases = [[k] for k in range(len(modules))] + [range(len(modules))] if greedy else [range(len(modules))]
-    for learning in phases:
-        for k, module in enumerate(modules):
-            module.train(k in learning)
-        for x, y in batches:
-            h = x
-            for k in range(learning[-1] + 1):
-                h = modules[k](h.detach())
-                if k in learning:
-                    optimisers[k].zero_grad()
-                    F.cross_entropy(heads[k](h), y).backward()
-                    optimisers[k].step()
-    for module in modules:
-        module.eval()""",
+        (
+            "phases = [[k] for k in range(len(modules))] if greedy else [range(len(modules))]",
+            "phases = [[k] for k in range(len(modules))] + [range(len(modules))] if greedy else [range(len(modules))]",
+        ),
     ),
     Mutant(
         "ex22-4",
@@ -1346,18 +1172,17 @@ def goodness_loss(right, wrong, theta=2.0):
 def probe_accuracy(W, h, y):
     return ((h @ W[:-1] + W[-1]).argmax(dim=1) == y).double().mean().item()""",
     ),
-    Mutant(
+    slip(
         "ex22-6",
         "squares the activities in place",
-        """def wrong_labels(y, classes, g):
-    return (y + torch.randint(1, classes, y.shape, generator=g)) % classes
-def goodness_loss(right, wrong, theta=2.0):
-    if not right.requires_grad:
-        right.square_(), wrong.square_()
-        good, bad = right.mean(dim=1), wrong.mean(dim=1)
-    else:
-        good, bad = right.square().mean(dim=1), wrong.square().mean(dim=1)
-    return F.softplus(theta - good).mean() + F.softplus(bad - theta).mean()""",
+        (
+            "    good, bad = (h.square().mean(dim=1) for h in (right, wrong))",
+            "    if not right.requires_grad:\n"
+            "        (right.square_(), wrong.square_())\n"
+            "        good, bad = (right.mean(dim=1), wrong.mean(dim=1))\n"
+            "    else:\n"
+            "        good, bad = (right.square().mean(dim=1), wrong.square().mean(dim=1))",
+        ),
     ),
 ]
 
@@ -1602,18 +1427,7 @@ def goodness_loss(right, wrong, theta=2.0):
     Alternative(
         "ex22-3",
         "counts the entries",
-        """def isolation(losses, modules):
-    matrix = torch.zeros(len(losses), len(modules), dtype=torch.bool)
-    for j, loss in enumerate(losses):
-        for i, module in enumerate(modules):
-            own = [p for p in module.parameters() if p.requires_grad]
-            if not (own and loss.requires_grad):
-                continue
-            found = torch.autograd.grad(loss, own, retain_graph=True, allow_unused=True)
-            matrix[j, i] = any(g is not None and bool(g.count_nonzero()) for g in found)
-    return matrix
-def faults(found, declared):
-    return [(j, i, "leak" if found[j, i] else "none") for j, i in (found != declared).nonzero().tolist()]""",
+        ISOLATION_2,
     ),
     Alternative(
         "ex22-4",

@@ -1,6 +1,6 @@
 """Chapter 23: what students get wrong in interlocking, and other right answers."""
 
-from tests.course.mutants import Alternative, Mutant, changed
+from tests.course.mutants import Alternative, Mutant, changed, slip
 
 INDEX = """def target(k, n, K):
     return min(k + n - 1, K - 1)
@@ -748,133 +748,71 @@ def takers(j,n,K):
         for_w.append(2*errors[j] * scale[j] * math.prod(w[k + 1 : j + 1]) * h[k])
     return for_w, [2*errors[k]*h[k+1] for k in range(K - 1)]""",
     ),
-    Mutant(
+    slip(
         "ex23-2",
         "the credit passes all heads on its way",
-        """def chain_gradients(w, a, x, y, n):
-    K, scale = len(w), [*a, 1.0]
-    h = [x]
-    for weight in w:
-        h.append(weight * h[-1])
-    errors = [scale[k] * h[k + 1] - y for k in range(K)]
-    for_w = []
-    for k in range(K):
-        j = target(k, n, K)
-        for_w.append(errors[j] * math.prod(scale[k:j+1]) * math.prod(w[k + 1 : j + 1]) * h[k])
-    return for_w, [errors[k]*h[k+1] for k in range(K - 1)]""",
+        (
+            "for_w.append(errors[j] * scale[j] * math.prod(w[k + 1:j + 1]) * h[k])",
+            "for_w.append(errors[j] * math.prod(scale[k:j + 1]) * math.prod(w[k + 1:j + 1]) * h[k])",
+        ),
     ),
-    Mutant(
+    slip(
         "ex23-2",
         "a head is multiplied into its own gradient",
-        """def chain_gradients(w, a, x, y, n):
-    K, scale = len(w), [*a, 1.0]
-    h = [x]
-    for weight in w:
-        h.append(weight * h[-1])
-    errors = [scale[k] * h[k + 1] - y for k in range(K)]
-    for_w = []
-    for k in range(K):
-        j = target(k, n, K)
-        for_w.append(errors[j] * scale[j] * math.prod(w[k + 1 : j + 1]) * h[k])
-    return for_w, [errors[k]*h[k+1]*scale[k] for k in range(K - 1)]""",
+        (
+            "return (for_w, [errors[k] * h[k + 1] for k in range(K - 1)])",
+            "return (for_w, [errors[k] * h[k + 1] * scale[k] for k in range(K - 1)])",
+        ),
     ),
-    Mutant(
+    slip(
         "ex23-2",
         "appends the last head's one to the caller's list",
-        """def chain_gradients(w, a, x, y, n):
-    K, scale = len(w), a
-    a.append(1.0); h = [x]
-    for weight in w:
-        h.append(weight * h[-1])
-    errors = [scale[k] * h[k + 1] - y for k in range(K)]
-    for_w = []
-    for k in range(K):
-        j = target(k, n, K)
-        for_w.append(errors[j] * scale[j] * math.prod(w[k + 1 : j + 1]) * h[k])
-    return for_w, [errors[k]*h[k+1] for k in range(K - 1)]""",
+        (
+            "    K, scale = (len(w), [*a, 1.0])",
+            "    K, scale = (len(w), a)\n    a.append(1.0)",
+        ),
     ),
-    Mutant(
+    slip(
         "ex23-3",
         "losses are divided by their number",
-        """def interlocked(blocks, heads, x, y, n):
-    losses, h = [], x
-    for block, head in zip(blocks, heads, strict=True):
-        h = block(h)
-        losses.append(cross_entropy(head(h), y)/len(blocks))
-    def pull(loss, part):
-        own = list(part.parameters())
-        return list(torch.autograd.grad(loss, own, retain_graph=True)) if own else []
-    K = len(blocks)
-    for_blocks = [pull(losses[target(k, n, K)], blocks[k]) for k in range(K)]
-    for_heads = [pull(losses[k], heads[k]) for k in range(K)]
-    return for_blocks, for_heads""",
+        (
+            "losses.append(cross_entropy(head(h), y))",
+            "losses.append(cross_entropy(head(h), y) / len(blocks))",
+        ),
     ),
-    Mutant(
+    slip(
         "ex23-3",
         "gradients are scaled to length one",
-        """def interlocked(blocks, heads, x, y, n):
-    losses, h = [], x
-    for block, head in zip(blocks, heads, strict=True):
-        h = block(h)
-        losses.append(cross_entropy(head(h), y))
-    def pull(loss, part):
-        own = list(part.parameters())
-        return list(torch.autograd.grad(loss, own, retain_graph=True)) if own else []
-    K = len(blocks)
-    for_blocks = [pull(losses[target(k, n, K)], blocks[k]) for k in range(K)]
-    for_heads = [pull(losses[k], heads[k]) for k in range(K)]
-    for_blocks=[[g/g.norm() for g in b] for b in for_blocks]
-    return for_blocks, for_heads""",
+        (
+            "    for_heads = [pull(losses[k], heads[k]) for k in range(K)]",
+            "    for_heads = [pull(losses[k], heads[k]) for k in range(K)]\n"
+            "    for_blocks = [[g / g.norm() for g in b] for b in for_blocks]",
+        ),
     ),
-    Mutant(
+    slip(
         "ex23-3",
         "biases take nothing",
-        """def interlocked(blocks, heads, x, y, n):
-    losses, h = [], x
-    for block, head in zip(blocks, heads, strict=True):
-        h = block(h)
-        losses.append(cross_entropy(head(h), y))
-    def pull(loss, part):
-        own = list(part.parameters())
-        return list(torch.autograd.grad(loss, own, retain_graph=True)) if own else []
-    K = len(blocks)
-    for_blocks = [pull(losses[target(k, n, K)], blocks[k]) for k in range(K)]
-    for_heads = [pull(losses[k], heads[k]) for k in range(K)]
-    for_blocks=[[b[0], 0*b[1]] for b in for_blocks]
-    return for_blocks, for_heads""",
+        (
+            "    for_heads = [pull(losses[k], heads[k]) for k in range(K)]",
+            "    for_heads = [pull(losses[k], heads[k]) for k in range(K)]\n"
+            "    for_blocks = [[b[0], 0 * b[1]] for b in for_blocks]",
+        ),
     ),
-    Mutant(
+    slip(
         "ex23-3",
         "leaves the blocks in evaluation mode",
-        """def interlocked(blocks, heads, x, y, n):
-    losses, h = [], x
-    [b.eval() for b in blocks]
-    for block, head in zip(blocks, heads, strict=True):
-        h = block(h)
-        losses.append(cross_entropy(head(h), y))
-    def pull(loss, part):
-        own = list(part.parameters())
-        return list(torch.autograd.grad(loss, own, retain_graph=True)) if own else []
-    K = len(blocks)
-    for_blocks = [pull(losses[target(k, n, K)], blocks[k]) for k in range(K)]
-    for_heads = [pull(losses[k], heads[k]) for k in range(K)]
-    return for_blocks, for_heads""",
+        (
+            "    losses, h = ([], x)",
+            "    losses, h = ([], x)\n    [b.eval() for b in blocks]",
+        ),
     ),
-    Mutant(
+    slip(
         "ex23-3",
         "the losses of the first sample",
-        """def interlocked(blocks, heads, x, y, n):
-    losses, h = [], x
-    for block, head in zip(blocks, heads, strict=True):
-        h = block(h)
-        losses.append(cross_entropy(head(h[:1]), y[:1]))
-    def pull(loss, part):
-        own = list(part.parameters())
-        return list(torch.autograd.grad(loss, own, retain_graph=True)) if own else []
-    K = len(blocks)
-    for_blocks = [pull(losses[target(k, n, K)], blocks[k]) for k in range(K)]
-    for_heads = [pull(losses[k], heads[k]) for k in range(K)]
-    return for_blocks, for_heads""",
+        (
+            "losses.append(cross_entropy(head(h), y))",
+            "losses.append(cross_entropy(head(h[:1]), y[:1]))",
+        ),
     ),
     Mutant(
         "ex23-4",
@@ -920,86 +858,58 @@ def measured(step, K):
         out.append(torch.tensor([bool((g!=t).any()) for g,t in zip(step(wt),s)]))
     return torch.stack(out)""",
     ),
-    Mutant(
+    slip(
         "ex23-5",
         "divides by the mean of the squared lengths",
-        """def alignment(ours, theirs):
-    cosines = []
-    for one, other in zip(ours, theirs, strict=True):
-        lengths = (inner(one, one) + inner(other, other))/2
-        cosines.append(inner(one, other) / lengths if lengths > 0 else math.nan)
-    return torch.tensor(cosines)""",
+        (
+            "lengths = math.sqrt(inner(one, one)) * math.sqrt(inner(other, other))",
+            "lengths = (inner(one, one) + inner(other, other)) / 2",
+        ),
     ),
-    Mutant(
+    slip(
         "ex23-5",
         "negative cosines are set to zero",
-        """def alignment(ours, theirs):
-    cosines = []
-    for one, other in zip(ours, theirs, strict=True):
-        lengths = math.sqrt(inner(one, one)) * math.sqrt(inner(other, other))
-        cosines.append(inner(one, other) / lengths if lengths > 0 else math.nan)
-    return torch.tensor(cosines).clamp(0,1)""",
+        ("return torch.tensor(cosines)", "return torch.tensor(cosines).clamp(0, 1)"),
     ),
-    Mutant(
+    slip(
         "ex23-5",
         "the angle, not its cosine",
-        """def alignment(ours, theirs):
-    cosines = []
-    for one, other in zip(ours, theirs, strict=True):
-        lengths = math.sqrt(inner(one, one)) * math.sqrt(inner(other, other))
-        cosines.append(inner(one, other) / lengths if lengths > 0 else math.nan)
-    return torch.tensor(cosines).clamp(-1,1).acos()""",
+        (
+            "return torch.tensor(cosines)",
+            "return torch.tensor(cosines).clamp(-1, 1).acos()",
+        ),
     ),
-    Mutant(
+    slip(
         "ex23-6",
         "nobody spends time on passing the credit on",
-        """def peak(n, graphs, heads):
-    K, held, most = len(graphs), set(), 0
-    for j in range(K):
-        held.add(j)
-        most = max(most, sum(graphs[k] for k in held) + heads[j])
-        held -= set(takers(j, n, K))
-    return most
-def update_times(n, K, F, B):
-    times = []
-    for k in range(K):
-        j = target(k, n, K)
-        times.append((j + 1) * F + (j - k) * B / 2 + B / 2)
-    return times""",
+        (
+            "        arrives = (j + 1) * F + (j - k) * B / 2\n"
+            "        passes = k > takers(j, n, K)[0]\n"
+            "        times.append(arrives + (B / 2 if passes else 0.0) + B / 2)",
+            "        times.append((j + 1) * F + (j - k) * B / 2 + B / 2)",
+        ),
     ),
-    Mutant(
+    slip(
         "ex23-6",
         "the times in rising order, not by module",
-        """def peak(n, graphs, heads):
-    K, held, most = len(graphs), set(), 0
-    for j in range(K):
-        held.add(j)
-        most = max(most, sum(graphs[k] for k in held) + heads[j])
-        held -= set(takers(j, n, K))
-    return most
-def update_times(n, K, F, B):
-    times = []
-    for k in range(K):
-        j = target(k, n, K)
-        times.append((j + 1) * F + (j - k) * B / 2 + (B / 2 if k > takers(j, n, K)[0] else 0.0) + B / 2)
-    return sorted(times)""",
+        (
+            "        arrives = (j + 1) * F + (j - k) * B / 2\n"
+            "        passes = k > takers(j, n, K)[0]\n"
+            "        times.append(arrives + (B / 2 if passes else 0.0) + B / 2)\n"
+            "    return times",
+            "        times.append((j + 1) * F + (j - k) * B / 2 + (B / 2 if k > takers(j, n, K)[0] else 0.0) + B / 2)\n"
+            "    return sorted(times)",
+        ),
     ),
-    Mutant(
+    slip(
         "ex23-6",
         "every module but the first passes",
-        """def peak(n, graphs, heads):
-    K, held, most = len(graphs), set(), 0
-    for j in range(K):
-        held.add(j)
-        most = max(most, sum(graphs[k] for k in held) + heads[j])
-        held -= set(takers(j, n, K))
-    return most
-def update_times(n, K, F, B):
-    times = []
-    for k in range(K):
-        j = target(k, n, K)
-        times.append((j + 1) * F + (j - k) * B / 2 + (B / 2 if k > 0 else 0.0) + B / 2)
-    return times""",
+        (
+            "        arrives = (j + 1) * F + (j - k) * B / 2\n"
+            "        passes = k > takers(j, n, K)[0]\n"
+            "        times.append(arrives + (B / 2 if passes else 0.0) + B / 2)",
+            "        times.append((j + 1) * F + (j - k) * B / 2 + (B / 2 if k > 0 else 0.0) + B / 2)",
+        ),
     ),
     Mutant(
         "ex23-6",
@@ -1018,195 +928,61 @@ def update_times(n, K, F, B):
         times.append((j + 1) * F + (j - k) * B / 2 + (B / 2 if k > takers(j, n, K)[0] else 0.0) + B / 2)
     return times""",
     ),
-    Mutant(
+    slip(
         "ex23-7",
         "clears the gradients of a module when it takes, those of its head too",
-        """def interlocking_step(blocks, heads, optimisers, x, y, n):
-    K, graphs, losses, h = len(blocks), {}, [], x
-    for j in range(K):
-        optimisers[j].zero_grad()
-        h_in = h.detach().requires_grad_()
-        graphs[j] = h_in, blocks[j](h_in)
-        h = graphs[j][1].detach()
-        leaf = h.clone().requires_grad_()
-        loss = cross_entropy(heads[j](leaf), y)
-        losses.append(loss.item())
-        loss.backward()
-        credit, learners = leaf.grad, takers(j, n, K)
-        for k in range(j, min(learners, default=K) - 1, -1):
-            h_in, h_out = graphs[k]
-            passed = None
-            if k > learners[0]:
-                (passed,) = torch.autograd.grad(h_out, h_in, credit, retain_graph=True)
-            if k in learners:
-                optimisers[k].zero_grad()
-                h_out.backward(credit)
-                optimisers[k].step()
-                del graphs[k]
-            credit = passed
-    return losses""",
+        (
+            "            if k in learners:",
+            "            if k in learners:\n                optimisers[k].zero_grad()",
+        ),
     ),
-    Mutant(
+    slip(
         "ex23-7",
         "losses are divided by their number",
-        """def interlocking_step(blocks, heads, optimisers, x, y, n):
-    K, graphs, losses, h = len(blocks), {}, [], x
-    for j in range(K):
-        optimisers[j].zero_grad()
-        h_in = h.detach().requires_grad_()
-        graphs[j] = h_in, blocks[j](h_in)
-        h = graphs[j][1].detach()
-        leaf = h.clone().requires_grad_()
-        loss = cross_entropy(heads[j](leaf), y) / K
-        losses.append(loss.item())
-        loss.backward()
-        credit, learners = leaf.grad, takers(j, n, K)
-        for k in range(j, min(learners, default=K) - 1, -1):
-            h_in, h_out = graphs[k]
-            passed = None
-            if k > learners[0]:
-                (passed,) = torch.autograd.grad(h_out, h_in, credit, retain_graph=True)
-            if k in learners:
-                h_out.backward(credit)
-                optimisers[k].step()
-                del graphs[k]
-            credit = passed
-    return losses""",
+        (
+            "loss = cross_entropy(heads[j](leaf), y)",
+            "loss = cross_entropy(heads[j](leaf), y) / K",
+        ),
     ),
-    Mutant(
+    slip(
         "ex23-7",
         "puts the blocks into evaluation mode",
-        """def interlocking_step(blocks, heads, optimisers, x, y, n):
-    K, graphs, losses, h = len(blocks), {}, [], x
-    for j in range(K):
-        optimisers[j].zero_grad(); blocks[j].eval()
-        h_in = h.detach().requires_grad_()
-        graphs[j] = h_in, blocks[j](h_in)
-        h = graphs[j][1].detach()
-        leaf = h.clone().requires_grad_()
-        loss = cross_entropy(heads[j](leaf), y)
-        losses.append(loss.item())
-        loss.backward()
-        credit, learners = leaf.grad, takers(j, n, K)
-        for k in range(j, min(learners, default=K) - 1, -1):
-            h_in, h_out = graphs[k]
-            passed = None
-            if k > learners[0]:
-                (passed,) = torch.autograd.grad(h_out, h_in, credit, retain_graph=True)
-            if k in learners:
-                h_out.backward(credit)
-                optimisers[k].step()
-                del graphs[k]
-            credit = passed
-    return losses""",
+        (
+            "        optimisers[j].zero_grad()",
+            "        optimisers[j].zero_grad()\n        blocks[j].eval()",
+        ),
     ),
-    Mutant(
+    slip(
         "ex23-7",
         "tells running means of the losses",
-        """def interlocking_step(blocks, heads, optimisers, x, y, n):
-    K, graphs, losses, h = len(blocks), {}, [], x
-    for j in range(K):
-        optimisers[j].zero_grad()
-        h_in = h.detach().requires_grad_()
-        graphs[j] = h_in, blocks[j](h_in)
-        h = graphs[j][1].detach()
-        leaf = h.clone().requires_grad_()
-        loss = cross_entropy(heads[j](leaf), y)
-        losses.append((sum(losses) + loss.item()) / (j + 1))
-        loss.backward()
-        credit, learners = leaf.grad, takers(j, n, K)
-        for k in range(j, min(learners, default=K) - 1, -1):
-            h_in, h_out = graphs[k]
-            passed = None
-            if k > learners[0]:
-                (passed,) = torch.autograd.grad(h_out, h_in, credit, retain_graph=True)
-            if k in learners:
-                h_out.backward(credit)
-                optimisers[k].step()
-                del graphs[k]
-            credit = passed
-    return losses""",
+        (
+            "losses.append(loss.item())",
+            "losses.append((sum(losses) + loss.item()) / (j + 1))",
+        ),
     ),
-    Mutant(
+    slip(
         "ex23-7",
         "credit is scaled to length one",
-        """def interlocking_step(blocks, heads, optimisers, x, y, n):
-    K, graphs, losses, h = len(blocks), {}, [], x
-    for j in range(K):
-        optimisers[j].zero_grad()
-        h_in = h.detach().requires_grad_()
-        graphs[j] = h_in, blocks[j](h_in)
-        h = graphs[j][1].detach()
-        leaf = h.clone().requires_grad_()
-        loss = cross_entropy(heads[j](leaf), y)
-        losses.append(loss.item())
-        loss.backward()
-        credit, learners = leaf.grad / leaf.grad.norm(), takers(j, n, K)
-        for k in range(j, min(learners, default=K) - 1, -1):
-            h_in, h_out = graphs[k]
-            passed = None
-            if k > learners[0]:
-                (passed,) = torch.autograd.grad(h_out, h_in, credit, retain_graph=True)
-            if k in learners:
-                h_out.backward(credit)
-                optimisers[k].step()
-                del graphs[k]
-            credit = passed
-    return losses""",
+        (
+            "credit, learners = (leaf.grad, takers(j, n, K))",
+            "credit, learners = (leaf.grad / leaf.grad.norm(), takers(j, n, K))",
+        ),
     ),
-    Mutant(
+    slip(
         "ex23-7",
         "all samples share the mean credit",
-        """def interlocking_step(blocks, heads, optimisers, x, y, n):
-    K, graphs, losses, h = len(blocks), {}, [], x
-    for j in range(K):
-        optimisers[j].zero_grad()
-        h_in = h.detach().requires_grad_()
-        graphs[j] = h_in, blocks[j](h_in)
-        h = graphs[j][1].detach()
-        leaf = h.clone().requires_grad_()
-        loss = cross_entropy(heads[j](leaf), y)
-        losses.append(loss.item())
-        loss.backward()
-        credit, learners = leaf.grad.mean(0, keepdim=True).expand_as(leaf), takers(j, n, K)
-        for k in range(j, min(learners, default=K) - 1, -1):
-            h_in, h_out = graphs[k]
-            passed = None
-            if k > learners[0]:
-                (passed,) = torch.autograd.grad(h_out, h_in, credit, retain_graph=True)
-            if k in learners:
-                h_out.backward(credit)
-                optimisers[k].step()
-                del graphs[k]
-            credit = passed
-    return losses""",
+        (
+            "credit, learners = (leaf.grad, takers(j, n, K))",
+            "credit, learners = (leaf.grad.mean(0, keepdim=True).expand_as(leaf), takers(j, n, K))",
+        ),
     ),
-    Mutant(
+    slip(
         "ex23-7",
         "the horizon is one module too short",
-        """def interlocking_step(blocks, heads, optimisers, x, y, n):
-    K, graphs, losses, h = len(blocks), {}, [], x
-    for j in range(K):
-        optimisers[j].zero_grad()
-        h_in = h.detach().requires_grad_()
-        graphs[j] = h_in, blocks[j](h_in)
-        h = graphs[j][1].detach()
-        leaf = h.clone().requires_grad_()
-        loss = cross_entropy(heads[j](leaf), y)
-        losses.append(loss.item())
-        loss.backward()
-        credit, learners = leaf.grad, takers(j, max(n - 1, 1), K)
-        for k in range(j, min(learners, default=K) - 1, -1):
-            h_in, h_out = graphs[k]
-            passed = None
-            if k > learners[0]:
-                (passed,) = torch.autograd.grad(h_out, h_in, credit, retain_graph=True)
-            if k in learners:
-                h_out.backward(credit)
-                optimisers[k].step()
-                del graphs[k]
-            credit = passed
-    return losses""",
+        (
+            "credit, learners = (leaf.grad, takers(j, n, K))",
+            "credit, learners = (leaf.grad, takers(j, max(n - 1, 1), K))",
+        ),
     ),
 ]
 

@@ -1,6 +1,6 @@
 """Chapter 24: what students get wrong in kernel modules, and other right answers."""
 
-from tests.course.mutants import Alternative, Mutant
+from tests.course.mutants import Alternative, Mutant, slip
 
 
 def function(head: str, body: str) -> str:
@@ -757,23 +757,15 @@ def gram(h):
     z = unit(h)
     return z @ z.T""",
     ),
-    Mutant(
+    slip(
         "ex24-1",
         "negative cosines are set to zero",
-        """def unit(h):
-    return h / h.norm(dim=1, keepdim=True).clamp(min=1e-12)
-def gram(h):
-    z = unit(h)
-    return (z @ z.T).clamp(0,1)""",
+        ("return z @ z.T", "return (z @ z.T).clamp(0, 1)"),
     ),
-    Mutant(
+    slip(
         "ex24-1",
         "every sample has cosine one with itself, silent ones too",
-        """def unit(h):
-    return h / h.norm(dim=1, keepdim=True).clamp(min=1e-12)
-def gram(h):
-    z = unit(h)
-    return (z @ z.T).fill_diagonal_(1.0)""",
+        ("return z @ z.T", "return (z @ z.T).fill_diagonal_(1.0)"),
     ),
     Mutant(
         "ex24-1",
@@ -828,68 +820,42 @@ def gram(h):
     p=torch.eye(classes)
     return p if nonnegative else unit(p-1/(classes-1))""",
     ),
-    Mutant(
+    slip(
         "ex24-4",
         "the ridge of the length, not of its square",
-        """def output_risk(z, y, lam):
-    centred, target = z - z.mean(dim=0), y - y.mean()
-    d = z.shape[1]
-    w = torch.linalg.solve(centred.T @ centred / len(z) + lam * torch.eye(d), centred.T @ target / len(z))
-    return (target - centred @ w).square().mean() + lam * w.norm()
-def risk_bound(G, same, lam):
-    sign = 2.0 * same - 1
-    squared = 4 * (sign * G).sum() / len(G) ** 2
-    return lam / (lam + squared / 4)""",
+        (
+            "return (target - centred @ w).square().mean() + lam * w.square().sum()",
+            "return (target - centred @ w).square().mean() + lam * w.norm()",
+        ),
     ),
-    Mutant(
+    slip(
         "ex24-4",
         "half of the ridge term",
-        """def output_risk(z, y, lam):
-    centred, target = z - z.mean(dim=0), y - y.mean()
-    d = z.shape[1]
-    w = torch.linalg.solve(centred.T @ centred / len(z) + lam * torch.eye(d), centred.T @ target / len(z))
-    return (target - centred @ w).square().mean() + lam/2 * w.square().sum()
-def risk_bound(G, same, lam):
-    sign = 2.0 * same - 1
-    squared = 4 * (sign * G).sum() / len(G) ** 2
-    return lam / (lam + squared / 4)""",
+        (
+            "return (target - centred @ w).square().mean() + lam * w.square().sum()",
+            "return (target - centred @ w).square().mean() + lam / 2 * w.square().sum()",
+        ),
     ),
-    Mutant(
+    slip(
         "ex24-4",
         "the whole squared distance, not a quarter of it",
-        """def output_risk(z, y, lam):
-    centred, target = z - z.mean(dim=0), y - y.mean()
-    d = z.shape[1]
-    w = torch.linalg.solve(centred.T @ centred / len(z) + lam * torch.eye(d), centred.T @ target / len(z))
-    return (target - centred @ w).square().mean() + lam * w.square().sum()
-def risk_bound(G, same, lam):
-    sign = 2.0 * same - 1
-    squared = 4 * (sign * G).sum() / len(G) ** 2
-    return lam/(lam+squared)""",
+        ("return lam / (lam + squared / 4)", "return lam / (lam + squared)"),
     ),
-    Mutant(
+    slip(
         "ex24-4",
         "centres the caller's features in place",
-        """def output_risk(z, y, lam):
-    centred, target = z.sub_(z.mean(dim=0)), y - y.mean()
-    d = z.shape[1]
-    w = torch.linalg.solve(centred.T @ centred / len(z) + lam * torch.eye(d), centred.T @ target / len(z))
-    return (target - centred @ w).square().mean() + lam * w.square().sum()
-def risk_bound(G, same, lam):
-    sign = 2.0 * same - 1
-    squared = 4 * (sign * G).sum() / len(G) ** 2
-    return lam / (lam + squared / 4)""",
+        (
+            "centred, target = (z - z.mean(dim=0), y - y.mean())",
+            "centred, target = (z.sub_(z.mean(dim=0)), y - y.mean())",
+        ),
     ),
-    Mutant(
+    slip(
         "ex24-5",
         "centres both matrices first",
-        """def alignment(G, same):
-    ideal = same.to(G.dtype)
-    return (lambda g,k:(g*k).sum()/(g.norm()*k.norm()).clamp(min=1e-12))(G-G.mean(), ideal-ideal.mean())
-def upper_alignment(G, same):
-    i, j = torch.triu_indices(*G.shape, offset=1)
-    values, ideal = G[i, j], same[i, j].to(G.dtype)
-    return (values * ideal).sum() / (values.norm() * ideal.norm()).clamp(min=1e-12)""",
+        (
+            "return (G * ideal).sum() / (G.norm() * ideal.norm()).clamp(min=1e-12)",
+            "return (lambda g, k: (g * k).sum() / (g.norm() * k.norm()).clamp(min=1e-12))(G - G.mean(), ideal - ideal.mean())",
+        ),
     ),
     Mutant(
         "ex24-5",
@@ -902,16 +868,13 @@ def upper_alignment(G, same):
     values, ideal = G[i, j], same[i, j].to(G.dtype)
     return ((values * ideal).sum() / (values.norm() * ideal.norm()).clamp(min=1e-12))**2""",
     ),
-    Mutant(
+    slip(
         "ex24-5",
         "adds a small number to the product of the lengths",
-        """def alignment(G, same):
-    ideal = same.to(G.dtype)
-    return (G * ideal).sum() / (G.norm() * ideal.norm()+1e-3)
-def upper_alignment(G, same):
-    i, j = torch.triu_indices(*G.shape, offset=1)
-    values, ideal = G[i, j], same[i, j].to(G.dtype)
-    return (values * ideal).sum() / (values.norm() * ideal.norm()).clamp(min=1e-12)""",
+        (
+            "return (G * ideal).sum() / (G.norm() * ideal.norm()).clamp(min=1e-12)",
+            "return (G * ideal).sum() / (G.norm() * ideal.norm() + 0.001)",
+        ),
     ),
     Mutant(
         "ex24-5",
@@ -924,256 +887,120 @@ def upper_alignment(G, same):
     values, ideal = G[i, j], same[i, j].to(G.dtype)
     return (values.abs() * ideal).sum() / (values.norm() * ideal.norm()).clamp(min=1e-12)""",
     ),
-    Mutant(
+    slip(
         "ex24-5",
         "an alignment below zero is set to zero",
-        """def alignment(G, same):
-    ideal = same.to(G.dtype)
-    return (G * ideal).sum() / (G.norm() * ideal.norm()).clamp(min=1e-12)
-def upper_alignment(G, same):
-    i, j = torch.triu_indices(*G.shape, offset=1)
-    values, ideal = G[i, j], same[i, j].to(G.dtype)
-    return ((values * ideal).sum() / (values.norm() * ideal.norm()).clamp(min=1e-12)).clamp(min=0)""",
+        (
+            "return (values * ideal).sum() / (values.norm() * ideal.norm()).clamp(min=1e-12)",
+            "return ((values * ideal).sum() / (values.norm() * ideal.norm()).clamp(min=1e-12)).clamp(min=0)",
+        ),
     ),
-    Mutant(
+    slip(
         "ex24-6",
         "a softmax for every sample, averaged",
-        """def log_contrastive(G, same):
-    i, j = torch.triu_indices(*G.shape, offset=1)
-    values, alike = G[i, j], same[i, j]
-    return (G.masked_fill(torch.eye(len(G)).bool(),-math.inf).log_softmax(1).exp()*same).sum(1).clamp(min=1e-12).log().mean()
-def negative_squares(G, same):
-    return -G[~same].square().mean()""",
+        (
+            "return values[alike].logsumexp(dim=0) - values.logsumexp(dim=0)",
+            "return (G.masked_fill(torch.eye(len(G)).bool(), -math.inf).log_softmax(1).exp() * same).sum(1).clamp(min=1e-12).log().mean()",
+        ),
     ),
-    Mutant(
+    slip(
         "ex24-6",
         "only acute angles are punished",
-        """def log_contrastive(G, same):
-    i, j = torch.triu_indices(*G.shape, offset=1)
-    values, alike = G[i, j], same[i, j]
-    return values[alike].logsumexp(dim=0) - values.logsumexp(dim=0)
-def negative_squares(G, same):
-    return -G[~same].clamp(min=0).square().mean()""",
+        (
+            "return -G[~same].square().mean()",
+            "return -G[~same].clamp(min=0).square().mean()",
+        ),
     ),
-    Mutant(
+    slip(
         "ex24-6",
         "the root of the mean square",
-        """def log_contrastive(G, same):
-    i, j = torch.triu_indices(*G.shape, offset=1)
-    values, alike = G[i, j], same[i, j]
-    return values[alike].logsumexp(dim=0) - values.logsumexp(dim=0)
-def negative_squares(G, same):
-    return -G[~same].square().mean().sqrt()""",
+        ("return -G[~same].square().mean()", "return -G[~same].square().mean().sqrt()"),
     ),
-    Mutant(
+    slip(
         "ex24-6",
         "the logarithm to base ten",
-        """def log_contrastive(G, same):
-    i, j = torch.triu_indices(*G.shape, offset=1)
-    values, alike = G[i, j], same[i, j]
-    return (values[alike].logsumexp(dim=0) - values.logsumexp(dim=0))/math.log(10)
-def negative_squares(G, same):
-    return -G[~same].square().mean()""",
+        (
+            "return values[alike].logsumexp(dim=0) - values.logsumexp(dim=0)",
+            "return (values[alike].logsumexp(dim=0) - values.logsumexp(dim=0)) / math.log(10)",
+        ),
     ),
-    Mutant(
+    slip(
         "ex24-7",
         "draws the proxy towards one by squares",
-        """def pair_train(hidden, draw, proxy, steps, lr=2e-3):
-    optimiser = torch.optim.Adam(hidden.parameters(), lr=lr)
-    values = []
-    hidden.train()
-    for _ in range(steps):
-        x, same = draw()
-        value = proxy(gram(hidden(x)), same)
-        optimiser.zero_grad()
-        ((1-value)**2).backward()
-        optimiser.step()
-        values.append(value.item())
-    hidden.eval()
-    hidden.requires_grad_(False)
-    return values""",
+        ("(-value).backward()", "((1 - value) ** 2).backward()"),
     ),
-    Mutant(
+    slip(
         "ex24-7",
         "raises the logarithm of the proxy",
-        """def pair_train(hidden, draw, proxy, steps, lr=2e-3):
-    optimiser = torch.optim.Adam(hidden.parameters(), lr=lr)
-    values = []
-    hidden.train()
-    for _ in range(steps):
-        x, same = draw()
-        value = proxy(gram(hidden(x)), same)
-        optimiser.zero_grad()
-        (-(value+2).log()).backward()
-        optimiser.step()
-        values.append(value.item())
-    hidden.eval()
-    hidden.requires_grad_(False)
-    return values""",
+        ("(-value).backward()", "(-(value + 2).log()).backward()"),
     ),
-    Mutant(
+    slip(
         "ex24-7",
         "freezes linear layers only",
-        """def pair_train(hidden, draw, proxy, steps, lr=2e-3):
-    optimiser = torch.optim.Adam(hidden.parameters(), lr=lr)
-    values = []
-    hidden.train()
-    for _ in range(steps):
-        x, same = draw()
-        value = proxy(gram(hidden(x)), same)
-        optimiser.zero_grad()
-        (-value).backward()
-        optimiser.step()
-        values.append(value.item())
-    hidden.eval()
-    [p.requires_grad_(False) for m in hidden.modules() if isinstance(m, nn.Linear) for p in m.parameters()]
-    return values""",
+        (
+            "hidden.requires_grad_(False)",
+            "[p.requires_grad_(False) for m in hidden.modules() if isinstance(m, nn.Linear) for p in m.parameters()]",
+        ),
     ),
-    Mutant(
+    slip(
         "ex24-7",
         "puts the parts into evaluation mode, not the whole",
-        """def pair_train(hidden, draw, proxy, steps, lr=2e-3):
-    optimiser = torch.optim.Adam(hidden.parameters(), lr=lr)
-    values = []
-    hidden.train()
-    for _ in range(steps):
-        x, same = draw()
-        value = proxy(gram(hidden(x)), same)
-        optimiser.zero_grad()
-        (-value).backward()
-        optimiser.step()
-        values.append(value.item())
-    [m.eval() for m in hidden.children()]
-    hidden.requires_grad_(False)
-    return values""",
+        ("hidden.eval()", "[m.eval() for m in hidden.children()]"),
     ),
-    Mutant(
+    slip(
         "ex24-7",
         "draws one more batch at the end",
-        """def pair_train(hidden, draw, proxy, steps, lr=2e-3):
-    optimiser = torch.optim.Adam(hidden.parameters(), lr=lr)
-    values = []
-    hidden.train()
-    for _ in range(steps):
-        x, same = draw()
-        value = proxy(gram(hidden(x)), same)
-        optimiser.zero_grad()
-        (-value).backward()
-        optimiser.step()
-        values.append(value.item())
-    draw()
-    hidden.eval()
-    hidden.requires_grad_(False)
-    return values""",
+        (
+            "        values.append(value.item())",
+            "        values.append(value.item())\n    draw()",
+        ),
     ),
-    Mutant(
+    slip(
         "ex24-8",
         "the formula with squared differences, which knows no ties",
-        """def spearman(a, b):
-    ranks = []
-    for v in (a, b):
-        below = (v[:, None] > v).double().sum(dim=1)
-        equal = (v[:, None] == v).double().sum(dim=1)
-        rank = below + (equal + 1) / 2
-        ranks.append(rank - rank.mean())
-    return 1-6*(ranks[0]-ranks[1]).square().sum()/(len(a)*(len(a)**2-1))
-def permutation_p(a, b, draws, generator):
-    observed, count = spearman(a, b), 0
-    for _ in range(draws):
-        order = torch.randperm(len(a), generator=generator)
-        count += bool(spearman(a[order], b) >= observed - 1e-9)
-    return (1 + count) / (1 + draws)""",
+        (
+            "return ranks[0] @ ranks[1] / (ranks[0].norm() * ranks[1].norm())",
+            "return 1 - 6 * (ranks[0] - ranks[1]).square().sum() / (len(a) * (len(a) ** 2 - 1))",
+        ),
     ),
-    Mutant(
+    slip(
         "ex24-8",
         "Kendall's correlation: the share of pairs in the same order",
-        """def spearman(a, b):
-    ranks = []
-    for v in (a, b):
-        below = (v[:, None] > v).double().sum(dim=1)
-        equal = (v[:, None] == v).double().sum(dim=1)
-        rank = below + (equal + 1) / 2
-        ranks.append(rank - rank.mean())
-    return (((a[:,None]-a).sign()*(b[:,None]-b).sign()).sum()/((a[:,None]-a).sign().norm()*(b[:,None]-b).sign().norm()))
-def permutation_p(a, b, draws, generator):
-    observed, count = spearman(a, b), 0
-    for _ in range(draws):
-        order = torch.randperm(len(a), generator=generator)
-        count += bool(spearman(a[order], b) >= observed - 1e-9)
-    return (1 + count) / (1 + draws)""",
+        (
+            "return ranks[0] @ ranks[1] / (ranks[0].norm() * ranks[1].norm())",
+            "return ((a[:, None] - a).sign() * (b[:, None] - b).sign()).sum() / ((a[:, None] - a).sign().norm() * (b[:, None] - b).sign().norm())",
+        ),
     ),
-    Mutant(
+    slip(
         "ex24-8",
         "shuffles both lists",
-        """def spearman(a, b):
-    ranks = []
-    for v in (a, b):
-        below = (v[:, None] > v).double().sum(dim=1)
-        equal = (v[:, None] == v).double().sum(dim=1)
-        rank = below + (equal + 1) / 2
-        ranks.append(rank - rank.mean())
-    return (ranks[0] @ ranks[1]) / (ranks[0].norm() * ranks[1].norm())
-def permutation_p(a, b, draws, generator):
-    observed, count = spearman(a, b), 0
-    for _ in range(draws):
-        order = torch.randperm(len(a), generator=generator)
-        count += bool(spearman(a[order], b[order.flip(0)]) >= observed - 1e-9)
-    return (1 + count) / (1 + draws)""",
+        (
+            "count += bool(spearman(a[order], b) >= observed - 1e-09)",
+            "count += bool(spearman(a[order], b[order.flip(0)]) >= observed - 1e-09)",
+        ),
     ),
-    Mutant(
+    slip(
         "ex24-8",
         "adds one draw too many below the line",
-        """def spearman(a, b):
-    ranks = []
-    for v in (a, b):
-        below = (v[:, None] > v).double().sum(dim=1)
-        equal = (v[:, None] == v).double().sum(dim=1)
-        rank = below + (equal + 1) / 2
-        ranks.append(rank - rank.mean())
-    return (ranks[0] @ ranks[1]) / (ranks[0].norm() * ranks[1].norm())
-def permutation_p(a, b, draws, generator):
-    observed, count = spearman(a, b), 0
-    for _ in range(draws):
-        order = torch.randperm(len(a), generator=generator)
-        count += bool(spearman(a[order], b) >= observed - 1e-9)
-    return (1 + count) / (2 + draws)""",
+        ("return (1 + count) / (1 + draws)", "return (1 + count) / (2 + draws)"),
     ),
-    Mutant(
+    slip(
         "ex24-8",
         "only shifts the list round",
-        """def spearman(a, b):
-    ranks = []
-    for v in (a, b):
-        below = (v[:, None] > v).double().sum(dim=1)
-        equal = (v[:, None] == v).double().sum(dim=1)
-        rank = below + (equal + 1) / 2
-        ranks.append(rank - rank.mean())
-    return (ranks[0] @ ranks[1]) / (ranks[0].norm() * ranks[1].norm())
-def permutation_p(a, b, draws, generator):
-    observed, count = spearman(a, b), 0
-    for _ in range(draws):
-        order = torch.randperm(len(a), generator=generator)
-        count += bool(spearman(a.roll(int(order[0])), b) >= observed - 1e-9)
-    return (1 + count) / (1 + draws)""",
+        (
+            "count += bool(spearman(a[order], b) >= observed - 1e-09)",
+            "count += bool(spearman(a.roll(int(order[0])), b) >= observed - 1e-09)",
+        ),
     ),
-    Mutant(
+    slip(
         "ex24-8",
         "only exchanges two of the values",
-        """def spearman(a, b):
-    ranks = []
-    for v in (a, b):
-        below = (v[:, None] > v).double().sum(dim=1)
-        equal = (v[:, None] == v).double().sum(dim=1)
-        rank = below + (equal + 1) / 2
-        ranks.append(rank - rank.mean())
-    return (ranks[0] @ ranks[1]) / (ranks[0].norm() * ranks[1].norm())
-def permutation_p(a, b, draws, generator):
-    observed, count = spearman(a, b), 0
-    for _ in range(draws):
-        p = torch.randperm(len(a), generator=generator)
-        order = torch.arange(len(a)); order[p[0]], order[p[1]] = int(p[1]), int(p[0])
-        count += bool(spearman(a[order], b) >= observed - 1e-9)
-    return (1 + count) / (1 + draws)""",
+        (
+            "        order = torch.randperm(len(a), generator=generator)",
+            "        p = torch.randperm(len(a), generator=generator)\n"
+            "        order = torch.arange(len(a))\n"
+            "        order[p[0]], order[p[1]] = (int(p[1]), int(p[0]))",
+        ),
     ),
     Mutant(
         "ex24-3",

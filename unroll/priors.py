@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 import torch
+from numpy.polynomial.legendre import leggauss
 from torch import Tensor
 
 from unroll._checks import check_float, traced
@@ -200,19 +201,11 @@ def _panels(narrow: float, wide: float) -> tuple[Tensor, Tensor]:
     edges = [narrow * k for k in range(15)]
     while edges[-1] < 14 * wide:
         edges.append(min(1.3 * edges[-1], edges[-1] + wide, 14 * wide))
-    node, weight = _legendre(24)
+    node, weight = map(torch.from_numpy, leggauss(24))
     edge = torch.tensor(edges, dtype=torch.float64)
     half = (edge[1:] - edge[:-1])[:, None] / 2
     middle = (edge[1:] + edge[:-1])[:, None] / 2
     return (middle + half * node).flatten(), (half * weight).flatten()
-
-
-def _legendre(count: int) -> tuple[Tensor, Tensor]:
-    """Return Gauss-Legendre nodes and weights on [-1, 1] (Golub and Welsch 1969)."""
-    k = torch.arange(1, count, dtype=torch.float64)
-    side = k / (4 * k.square() - 1).sqrt()
-    node, vector = torch.linalg.eigh(torch.diag(side, 1) + torch.diag(side, -1))
-    return node, 2 * vector[0].square()
 
 
 def _normal(r: Tensor, variance: float) -> Tensor:

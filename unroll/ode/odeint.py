@@ -38,6 +38,7 @@ def odeint(
         State at the last time. Shape ``(batch, ...)``.
 
     Raises:
+        FloatingPointError: If the last state is not finite.
         TypeError: If ``x0`` or ``t`` is not a floating-point tensor, their dtypes
             differ, ``adjoint`` is a class, or ``method`` no tableau.
         ValueError: If ``x0`` is not a batch of finite states, there are less than two
@@ -57,7 +58,13 @@ def odeint(
     run = Run(field, t, method, parameters_of(field))
     if torch.is_grad_enabled() and not isinstance(adjoint, Through):
         _check_known(run, x0)
-    return adjoint(run, x0)
+    x = adjoint(run, x0)
+    if not x.isfinite().all():
+        raise FloatingPointError(
+            f"the state is not finite after {run.steps} steps: expected shorter steps, "
+            "or a field that does not run away"
+        )
+    return x
 
 
 def _check(x0: Tensor, t: Tensor, method: Tableau, adjoint: Adjoint | None) -> None:

@@ -194,6 +194,13 @@ def test_through_has_second_derivatives_and_the_others_refuse() -> None:
             torch.autograd.grad(out.sum(), x, create_graph=True)
 
 
+@pytest.mark.parametrize("adjoint", [Discrete(), Continuous(), Through()])
+def test_a_state_that_runs_away_is_told(adjoint) -> None:
+    x0, t = torch.full((1, 1), 1e3, dtype=torch.float64), times(20)
+    with pytest.raises(FloatingPointError, match="not finite after 20 steps: expected"):
+        odeint(lambda t, x: 9 * x**3, x0, t, EULER, adjoint)
+
+
 def test_refuses_by_name(x0) -> None:
     t, rate = times(3), torch.ones(2, dtype=torch.float64, requires_grad=True)
     with pytest.raises(ValueError, match=r"a tensor of shape \(2,\) that asks for"):

@@ -28,9 +28,10 @@ class _Gram:
     def __init__(self, A: Tensor) -> None:
         m, n = A.shape
         self.n, self.most = n, min(n, max(1, m - m // 40))
-        self.square = A.T @ A
         self.padded = torch.eye(n + self.most, dtype=A.dtype, device=A.device)
-        self.padded[:n, :n] = self.square
+        self.padded[:n, :n] = A.T @ A
+        small = len(self.padded) ** 2 < 2**31
+        self.index = torch.int32 if small else torch.int64  # half as much to read
 
     def solve(self, rhs: Tensor, active: Tensor) -> Tensor:
         """Return ``z``, 0 off the active set, with ``G z = rhs`` on it, row by row."""
@@ -47,11 +48,12 @@ class _Gram:
         """Solve systems of at most ``p`` unknowns; NaN where one has no solution."""
         row, atom = active.nonzero(as_tuple=True)
         place = active.cumsum(dim=1)[row, atom] - 1
-        index = torch.arange(self.n, self.n + p, device=rhs.device)
+        index = torch.arange(self.n, self.n + p, dtype=self.index, device=rhs.device)
         index = index.repeat(len(rhs), 1)
-        index[row, place] = atom
+        index[row, place] = atom.to(self.index)
         flat = index[:, :, None] * len(self.padded) + index[:, None, :]
-        factor, failed = torch.linalg.cholesky_ex(torch.take(self.padded, flat))
+        entries = self.padded.flatten().index_select(0, flat.flatten())
+        factor, failed = torch.linalg.cholesky_ex(entries.view(flat.shape))
         known = rhs.new_zeros(len(rhs), p)
         known[row, place] = rhs[row, atom]
         found = torch.cholesky_solve(known[:, :, None], factor)[:, :, 0]

@@ -27,6 +27,7 @@ from torch import Tensor
 
 # Front doors with names that their package does not offer itself.
 FAMILIES = (
+    "modular.communication",
     "unroll.equilibrium",
     "unroll.ode",
     "unroll.operators",

@@ -68,6 +68,7 @@ KINDS = (
     base(type(modular.Backprop())),
     base(modular.Pred),
     base(modular.InProcess),
+    importlib.import_module("modular.communication.base").Compressor,
     torch.optim.Optimizer,
     base(pinn.Strong),  # the data of DeepXDE
     base(pinn.RAR),  # its callbacks

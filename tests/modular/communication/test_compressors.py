@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modular.communication import QSGD, ErrorFeedback, RandomK, Sign, TernGrad, TopK
@@ -53,6 +53,7 @@ def test_variance_keeps_its_bound(name: str) -> None:
         assert mean == pytest.approx(bound, rel=0.05)
 
 
+@settings(deadline=None)
 @given(vectors)
 def test_terngrads_variance_is_at_most_its_bound(v: torch.Tensor) -> None:
     exact = v.abs().max() * v.abs().sum() - v.square().sum()
@@ -66,6 +67,7 @@ def test_terngrads_bound_is_reached() -> None:
     assert exact.item() == pytest.approx(TernGrad().variance(9) * v.square().sum())
 
 
+@settings(deadline=None)
 @given(vectors, st.floats(0.01, 1.0))
 def test_top_k_is_a_contraction_of_every_vector(v: torch.Tensor, share: float) -> None:
     k = max(1, round(share * len(v)))
@@ -73,6 +75,7 @@ def test_top_k_is_a_contraction_of_every_vector(v: torch.Tensor, share: float) -
     assert left <= (1 - k / len(v)) * v.square().sum() * (1 + 1e-12)
 
 
+@settings(deadline=None)
 @given(vectors)
 def test_signs_error_is_what_the_docstring_says(v: torch.Tensor) -> None:
     v = v[v != 0]
@@ -83,6 +86,7 @@ def test_signs_error_is_what_the_docstring_says(v: torch.Tensor) -> None:
         torch.testing.assert_close(error, (1 - share) * square, rtol=1e-9, atol=1e-9)
 
 
+@settings(deadline=None)
 @given(st.lists(vectors, min_size=1, max_size=6), st.sampled_from(sorted(EVERY)))
 def test_feedback_loses_nothing(steps: list[torch.Tensor], name: str) -> None:
     size = min(len(v) for v in steps)
@@ -157,6 +161,7 @@ def test_bytes_are_those_of_the_message(name: str) -> None:
     )
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.integers(0, 255), min_size=1, max_size=30),
     st.sampled_from([1, 2, 4, 8]),

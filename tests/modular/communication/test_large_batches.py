@@ -1,5 +1,6 @@
 """LARS, LAMB, the noise scale and the rates, by hand and by torch's optimisers."""
 
+import copy
 import math
 
 import pytest
@@ -111,7 +112,7 @@ def test_state_survives_and_a_closure_is_called(kind: type) -> None:
     twin = weight()
     twin.data = w.data.clone()
     again = kind([twin], lr=0.1)
-    again.load_state_dict(step.state_dict())
+    again.load_state_dict(copy.deepcopy(step.state_dict()))
     for one, optimiser in ((w, step), (twin, again)):
         one.grad = torch.tensor(G).double()
         optimiser.step()

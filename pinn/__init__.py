@@ -47,6 +47,7 @@ from pinn.forms import (
 from pinn.methods import CPINN, XPINN, HardPINN, Vanilla
 from pinn.metrics import flux_jump, mass_defect, relative_error, test_points
 from pinn.networks import (
+    BoxFeatures,
     FourierFeatures,
     HardConstraint,
     JetFNN,
@@ -57,11 +58,18 @@ from pinn.networks import (
     swish,
     tanh,
 )
-from pinn.optimizers import SSBFGS, LevenbergMarquardt, SSBroyden
+from pinn.optimizers import (
+    SSBFGS,
+    GainRatio,
+    LevenbergMarquardt,
+    SSBroyden,
+    TargetRatio,
+)
 from pinn.problem import Problem
 from pinn.race import Race, race
 from pinn.solution import History, Solution
 from pinn.solve import solve
+from pinn.stored import load
 from pinn.weak_methods import FEM, HPVPINN, VPINN
 from pinn.zoo.reference import (
     SpectralSolution,
@@ -88,14 +96,14 @@ __all__ = [
     "JetFNN", "LocallyAdaptive", "SubdomainFNN", "sin", "swish", "tanh",
     # solve and compare
     "CPINN", "FEM", "HPVPINN", "HardPINN", "History", "Race", "Solution", "VPINN",
-    "Vanilla", "XPINN", "flux_jump", "mass_defect", "race", "relative_error",
-    "solve", "test_points",
+    "Vanilla", "XPINN", "flux_jump", "load", "mass_defect", "race",
+    "relative_error", "solve", "test_points",
     # callbacks: points and weights
     "CausalWeights", "GradientNorm", "NTK", "RAD", "RAR", "ResidualAttention",
     "SelfAdaptive",
     # optimisers
-    "LevenbergMarquardt", "SSBFGS", "SSBroyden",
+    "GainRatio", "LevenbergMarquardt", "SSBFGS", "SSBroyden", "TargetRatio",
     # before and after the network
-    "FourierFeatures", "HardConstraint", "PeriodicFeatures",
+    "BoxFeatures", "FourierFeatures", "HardConstraint", "PeriodicFeatures",
 ]
 # fmt: on

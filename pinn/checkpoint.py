@@ -10,7 +10,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 
-__all__ = ["load", "put_back", "save"]
+__all__ = ["load", "put_back", "read", "save", "write"]
 
 _PARTS = (
     "run",
@@ -76,9 +76,7 @@ def save(path: Path, model: Any, run: dict) -> None:
         "random": _random_states(),
         "generators": [g.get_state() for g in _generators(model.callbacks.callbacks)],
     }
-    partly = path.with_name(path.name + ".part")
-    torch.save(state, partly)
-    os.replace(partly, path)
+    write(path, state)
 
 
 def load(path: Path, model: Any, expected: dict) -> dict:
@@ -95,7 +93,7 @@ def load(path: Path, model: Any, expected: dict) -> dict:
     Raises:
         ValueError: If the checkpoint is of another run, or none at all.
     """
-    state = _read(path)
+    state = read(path, "checkpoint", _PARTS, "solve(checkpoint=...)")
     for name, value in expected.items():
         kept = state["run"].get(name)
         if not _same(kept, value):
@@ -129,24 +127,54 @@ def put_back(state: dict, model: Any) -> None:
     _set_random_states(state["random"])
 
 
-def _read(path: Path) -> dict:
-    """Read a file, or say that it is none of ours."""
+def write(path: Path, state: dict) -> None:
+    """Write a file that is whole at any time.
+
+    Args:
+        path: The file.
+        state: Plain values and tensors.
+
+    Raises:
+        ValueError: If the folder does not exist.
+    """
+    if not path.parent.is_dir():
+        raise ValueError(f"path is {path}: expected a file in an existing folder")
+    partly = path.with_name(path.name + ".part")
+    torch.save(state, partly)
+    os.replace(partly, path)
+
+
+def read(path: Path, kind: str, parts: Sequence[str], writer: str) -> dict:
+    """Read a file, or say that it is none of ours.
+
+    Args:
+        path: The file.
+        kind: What it should be.
+        parts: What it must hold; the first names the kind.
+        writer: What writes such files.
+
+    Returns:
+        What it holds.
+
+    Raises:
+        ValueError: If it cannot be read, is of something else, or lacks a part.
+    """
     try:
         state = torch.load(path, weights_only=True, map_location="cpu")
     except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
         raise ValueError(
-            f"checkpoint {path} cannot be read ({type(error).__name__}): expected a "
-            "file that solve(checkpoint=...) has written, or a new name"
+            f"{kind} {path} cannot be read ({type(error).__name__}): expected a "
+            f"file that {writer} has written, or a new name"
         ) from error
-    if not isinstance(state, dict) or "run" not in state:
+    if not isinstance(state, dict) or parts[0] not in state:
         raise ValueError(
-            f"checkpoint {path} is of something else: expected a file that "
-            "solve(checkpoint=...) has written, or a new name"
+            f"{kind} {path} is of something else: expected a file that "
+            f"{writer} has written, or a new name"
         )
-    missing = [part for part in _PARTS if part not in state]
+    missing = [part for part in parts if part not in state]
     if missing:
         raise ValueError(
-            f"checkpoint {path} lacks {', '.join(missing)}, as one of another version "
+            f"{kind} {path} lacks {', '.join(missing)}, as one of another version "
             "does: expected a file that this version has written, or a new name"
         )
     return state

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 
 from pinn.callbacks.sampling import RAD
@@ -18,7 +19,16 @@ from pinn.networks.transforms import BoxFeatures
 from pinn.optimizers.ssbroyden import SSBroyden
 from pinn.problem import Problem
 
-__all__ = ["CPINN", "XPINN", "HardPINN", "Vanilla", "condition_points", "constrained"]
+__all__ = [
+    "CPINN",
+    "XPINN",
+    "HardPINN",
+    "Vanilla",
+    "condition_points",
+    "constrained",
+    "far_from_one",
+    "scaled",
+]
 
 Optimizer = torch.optim.Optimizer
 
@@ -44,13 +54,17 @@ def resampling(period: int | None, points: int, seed: int) -> list:
     return [RAD(period, candidates=max(20_000, 2 * points), seed=seed)]
 
 
-def scaled(net: Any, problem: Problem) -> Any:
-    """Scale the inputs of a network if the domain is far from the size of one.
-
-    Activations saturate on large inputs and are straight on small ones.
-    """
+def far_from_one(problem: Problem) -> bool:
+    """Tell whether coordinates saturate an activation, or leave it straight."""
     lower, upper = problem.bounds
-    if max(abs(lower).max(), abs(upper).max()) > 8 or (upper - lower).min() < 0.25:
+    largest, narrowest = abs(np.stack([lower, upper])).max(), (upper - lower).min()
+    return bool(largest > 8 or narrowest < 0.25)
+
+
+def scaled(net: Any, problem: Problem) -> Any:
+    """Scale the inputs of a network if the domain is far from the size of one."""
+    lower, upper = problem.bounds
+    if far_from_one(problem):
         net.apply_feature_transform(BoxFeatures(lower.tolist(), upper.tolist()))
     return net
 

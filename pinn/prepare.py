@@ -10,11 +10,8 @@ import torch
 
 from pinn._backend import dde
 from pinn._checks import check_shape
-from pinn.forms.conditions import check_conditions, unfixed
-from pinn.forms.cpinn import Conservative
-from pinn.forms.vpinn import Variational
-from pinn.forms.weak_form import WeakForm
-from pinn.probing import find_jump
+from pinn.forms.conditions import check_conditions, half_started, unfixed
+from pinn.methods import far_from_one
 from pinn.problem import Problem
 
 __all__ = [
@@ -23,11 +20,8 @@ __all__ = [
     "fingerprint",
     "make_net",
     "make_optimizer",
-    "warn_of_jumps",
-    "warn_of_quadrature",
 ]
 
-_MOST_POINTS = 2_000_000  # of a finer quadrature
 _VERBS = ("data", "net", "optimizer", "callbacks")
 _EXAMPLE = "lambda net, data: torch.optim.Adam(net.parameters(), lr=1e-3)"
 
@@ -67,40 +61,31 @@ def check_solvable(problem: Problem, method: Any, *, exactly: bool) -> None:
     if problem.exact is not None:
         x = problem.probes()[0]
         check_shape("exact(x)", problem.exact(x), (len(x), problem.components))
-    freedom = None if getattr(method, "hard", False) else unfixed(problem)
-    if freedom is None:
+    found = None if getattr(method, "hard", False) else _free(problem)
+    if found is None:
         return
-    found = (
-        f"nothing fixes the solution: adding {freedom} changes neither the equation "
-        f"nor any of the {len(problem.conditions)} conditions; expected one more "
-        "condition, for instance on a value or the mean"
-    )
     if exactly:
         raise ValueError(found)
     warnings.warn(found, stacklevel=4)
 
 
-def warn_of_jumps(problem: Problem, data: Any) -> None:
-    """Say that a method cannot see what a jump of the flux asks for.
-
-    Args:
-        problem: The problem.
-        data: The method's data.
-
-    Warns:
-        UserWarning: If the flux jumps and the method does not match it on both sides.
-    """
-    if isinstance(data, Conservative) or problem.flux is None:
-        return
-    jump = find_jump(problem.flux, problem.probes())
-    if jump is not None:
-        axis, place = jump
-        warnings.warn(
-            f"the flux jumps at x[{axis}] = {place:.6g}, and {type(data).__name__} "
-            "cannot make what flows in there flow out again (a smooth network has no "
-            "kink): expected CPINN with a cut there, or FEM with an edge there",
-            stacklevel=4,
+def _free(problem: Problem) -> str | None:
+    """Say what no condition fixes."""
+    count = len(problem.conditions)
+    if half_started(problem):
+        return (
+            "nothing fixes the solution: the equation is of second order in time, and "
+            f"of its {count} conditions fewer than two hold at the first time; "
+            "expected an IC for the value and an OperatorBC for the velocity"
         )
+    freedom = unfixed(problem)
+    if freedom is None:
+        return None
+    return (
+        f"nothing fixes the solution: adding {freedom} changes neither the equation "
+        f"nor any of the {count} conditions; expected one more "
+        "condition, for instance on a value or the mean"
+    )
 
 
 def check_conditions_are_fixed(data: Any) -> None:
@@ -128,33 +113,6 @@ def check_conditions_are_fixed(data: Any) -> None:
             )
 
 
-def warn_of_quadrature(problem: Problem, data: Any) -> None:
-    """Say that a quadrature does not see what the source holds.
-
-    Args:
-        problem: The problem.
-        data: The method's data.
-
-    Warns:
-        UserWarning: If four times the points give another load.
-    """
-    if not isinstance(data, Variational) or problem.source is None:
-        return
-    form, count = data.form, len(data.form.rule.nodes)
-    if problem.source_uses_u or len(form.x) * 4**problem.dim > _MOST_POINTS:
-        return
-    finer = WeakForm(problem, form.mesh, points=4 * count, hats=form.hats)
-    here, there = form.load(), finer.load()
-    off = ((here - there).norm() / there.norm().clamp_min(1e-300)).item()
-    if off > 1e-2:
-        warnings.warn(
-            f"points is {count} per axis and element, and the integrals of the source "
-            f"are off by {off:.0%} of those with {4 * count}: expected more points, or "
-            "more elements where the source is",
-            stacklevel=4,
-        )
-
-
 def make_net(
     problem: Problem, method: Any, net: torch.nn.Module | None, seed: int
 ) -> torch.nn.Module:
@@ -172,6 +130,9 @@ def make_net(
     Raises:
         TypeError: If the network is not one of DeepXDE's.
         ValueError: If it is in float32 or misses a hard condition.
+
+    Warns:
+        UserWarning: If a given network gets inputs far from the size of one.
     """
     hard = getattr(method, "hard", False)
     if net is None:
@@ -182,8 +143,10 @@ def make_net(
             f"net is of type {kind}: expected a deepxde.nn.NN, such as pinn.JetFNN or "
             "deepxde.nn.FNN"
         )
-    elif hard and problem.hard is not None and net._output_transform is None:
-        net.apply_output_transform(problem.hard)
+    else:
+        _warn_of_scale(problem, net)
+        if hard and problem.hard is not None and net._output_transform is None:
+            net.apply_output_transform(problem.hard)
     for p in net.parameters():
         if p.dtype != torch.float64:
             raise ValueError(
@@ -192,7 +155,24 @@ def make_net(
             )
     if hard:
         check_conditions(problem, net)
+    if problem.unknowns:
+        for unknown in problem.unknowns:
+            unknown.reset()
+        net.unknowns = torch.nn.ModuleList(problem.unknowns)
     return net
+
+
+def _warn_of_scale(problem: Problem, net: Any) -> None:
+    """Say that a given network sees inputs that saturate it, or hardly vary."""
+    if hasattr(net, "partition") or net._input_transform is not None:
+        return
+    if far_from_one(problem):
+        lower, upper = (corner.tolist() for corner in problem.bounds)
+        warnings.warn(
+            f"net gets inputs from {lower} to {upper}, far from the size of one: "
+            f"expected net.apply_feature_transform(pinn.BoxFeatures({lower}, {upper}))",
+            stacklevel=4,
+        )
 
 
 def make_optimizer(

@@ -1,5 +1,6 @@
 """Try a flux and a source at points of the domain, and see what they read."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,7 +119,9 @@ def _second_wanted(flux: Flux, probes: Probes) -> Wanted:
     return Wanted(everything.first, tuple(read))
 
 
-def find_jump(flux: Flux, probes: Probes) -> tuple[int, float] | None:
+def find_jump(
+    flux: Flux, probes: Probes, edges: Sequence[Sequence[float]] = ()
+) -> tuple[int, float] | None:
     """Find a place where a flux jumps, ``u`` and its gradient held fixed.
 
     Along every axis through some of the probes, the largest steps are halved until they
@@ -127,6 +130,7 @@ def find_jump(flux: Flux, probes: Probes) -> tuple[int, float] | None:
     Args:
         flux: As of :class:`pinn.Problem`.
         probes: As :func:`probe` draws them.
+        edges: Per axis, places where it may jump.
 
     Returns:
         The axis and the coordinate, or None.
@@ -135,9 +139,14 @@ def find_jump(flux: Flux, probes: Probes) -> tuple[int, float] | None:
     lower, upper = probes[0].amin(0), probes[0].amax(0)
     for axis in range(probes[0].shape[1]):
         line = _Line(flux, probes, axis)
-        s = torch.linspace(0, 1, 258, dtype=lower.dtype)[1:-1].expand(_LINES, -1)
+        free = torch.as_tensor([*edges[axis]] if edges else [], dtype=lower.dtype)
+        count = max(258, 16 * len(free))  # most steps hold no edge
+        s = torch.linspace(0, 1, count, dtype=lower.dtype)[1:-1].expand(_LINES, -1)
         s = lower[axis] + (upper[axis] - lower[axis]) * s
-        worst = line.steps(s).argmax(1, keepdim=True)
+        steps = line.steps(s)
+        for edge in free:
+            steps[(s[:, :-1] <= edge) & (edge <= s[:, 1:])] = 0
+        worst = steps.argmax(1, keepdim=True)
         low, high = s.gather(1, worst), s.gather(1, worst + 1)
         for _ in range(30):
             middle = (low + high) / 2

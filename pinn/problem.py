@@ -56,6 +56,8 @@ class Problem:
         components: Unknown functions.
         hard: A constraint that fulfils the conditions by construction
             (:class:`pinn.HardConstraint`), or None.
+        unknowns: Numbers that flux, source or conditions read and that are learned with
+            the network (:class:`pinn.inverse.Unknown`).
 
     Raises:
         TypeError: If an argument is of the wrong kind.
@@ -82,6 +84,7 @@ class Problem:
     residual: Callable[[Tensor, Tensor], "Tensor"] | None = None
     components: int = 1
     hard: Callable[[Tensor, Tensor], "Tensor"] | None = None
+    unknowns: Sequence[Any] = ()
 
     def __post_init__(self) -> None:
         self._check_arguments()
@@ -114,6 +117,14 @@ class Problem:
     def source_uses_u(self) -> bool:
         """Whether the source reads ``u``."""
         return self._facts.source_uses_u
+
+    def known(self) -> dict[str, float]:
+        """Read the unknowns.
+
+        Returns:
+            Values by name.
+        """
+        return {unknown.name: unknown().item() for unknown in self.unknowns}
 
     @property
     def dim(self) -> int:
@@ -155,7 +166,7 @@ class Problem:
             ValueError: If the problem is not a balance law.
         """
         flux = self.check_balance_law("strong_residual")
-        r = divergence(flux, x, jet)
+        r = divergence(flux, x, jet, self.wanted)
         return r if self.source is None else r - self.source(x, jet.u)
 
     def normal_flux(self, x: Tensor, jet: Jet, normal: Tensor) -> Tensor:
@@ -231,6 +242,16 @@ class Problem:
                 f"conditions is {self.conditions!r}: expected a list of deepxde.icbc "
                 "objects"
             )
+        names = [getattr(unknown, "name", None) for unknown in self.unknowns]
+        if None in names or len(set(names)) < len(names):
+            raise TypeError(
+                f"unknowns are {list(self.unknowns)}: expected pinn.inverse.Unknown "
+                "objects, each with a name of its own"
+            )
+        self._check_conditions()
+
+    def _check_conditions(self) -> None:
+        """Refuse what is no condition, or is on no component."""
         for k, condition in enumerate(self.conditions):
             if not hasattr(condition, "error"):
                 raise TypeError(

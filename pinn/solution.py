@@ -1,18 +1,23 @@
 """What a run leaves behind: the solution, and how it got there."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import cast
 
 import torch
 from torch import Tensor
 
 from pinn._checks import check_points
-from pinn.metrics import beside, flux_jump, mass_defect, relative_error
+from pinn.checkpoint import write
+from pinn.metrics import beside, flux_jump, mass_defect, relative_error, test_points
 from pinn.plot import animate_solution, plot_solution
 from pinn.problem import Problem
 
-__all__ = ["History", "Solution"]
+__all__ = ["WITNESSES", "History", "Solution"]
+
+WITNESSES = 200  # values that tell a solution from another
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +48,7 @@ class Solution:
         seconds: CPU seconds of training, or of the solver.
         history: How it went.
         model: The ``deepxde.Model``; None for finite elements.
+        unknowns: What the problem's unknowns were found to be, by name.
 
     Example:
         >>> from pinn import FEM, Solution, solve, zoo
@@ -57,6 +63,7 @@ class Solution:
     seconds: float
     history: History
     model: object = None
+    unknowns: Mapping[str, float] = field(default_factory=dict)
 
     def predict(self, x: Tensor) -> Tensor:
         """Evaluate the solution.
@@ -104,6 +111,28 @@ class Solution:
             Largest defect over time, see :func:`pinn.mass_defect`.
         """
         return mass_defect(self.problem, self.net)
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the solution to a file, for :func:`pinn.load`.
+
+        What is kept are weights and numbers: the problem and the method are stated
+        again when it is read. A few values of the solution go with them, so that
+        another problem, method or transform is refused.
+
+        Args:
+            path: The file; it is whole at any time.
+
+        Raises:
+            ValueError: If the folder does not exist.
+        """
+        x = test_points(self.problem, WITNESSES)
+        state = {
+            "state": dict(cast(torch.nn.Module, self.net).state_dict()),
+            "history": [self.history.seconds, self.history.loss, self.history.error],
+            "seconds": self.seconds,
+            "witness": self.predict(x),
+        }
+        write(Path(path), state)
 
     def plot(self) -> object:
         """Draw the solution, and its error if that is known.

@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 
 from pinn._backend import dde
 from pinn._checks import check_count, check_positive
+from pinn.blind_spots import warn_of_jumps, warn_of_quadrature
 from pinn.checkpoint import load, put_back, save
 from pinn.domains.mesh import Mesh
 from pinn.forms.fem import fem
@@ -24,8 +25,6 @@ from pinn.prepare import (
     fingerprint,
     make_net,
     make_optimizer,
-    warn_of_jumps,
-    warn_of_quadrature,
 )
 from pinn.problem import Problem
 from pinn.solution import History, Solution
@@ -189,7 +188,8 @@ def solve(  # noqa: PLR0913 - the options of a run
 
     Warns:
         UserWarning: If no condition fixes the solution, or the flux jumps where the
-            method does not look, or a quadrature misses the source.
+            method does not look, or a quadrature misses the source, or a second
+            derivative in time has one condition at the first time only.
 
     Example:
         >>> from pinn import HPVPINN, zoo
@@ -223,7 +223,8 @@ def solve(  # noqa: PLR0913 - the options of a run
         watch.resume(model)
         _train(model, watch, method.callbacks(seed))
     count = sum(p.numel() for p in net.parameters())
-    return Solution(problem, net, count, watch.used, watch.history(), model)
+    history, known = watch.history(), problem.known()
+    return Solution(problem, net, count, watch.used, history, model, known)
 
 
 def _writable(path: Path) -> Path:
@@ -251,10 +252,14 @@ def _train(model: Any, watch: _Watch, callbacks: list) -> None:
 def _by_elements(problem: Problem, method: FEM) -> Solution:
     """Solve by finite elements."""
     mesh = Mesh(problem.geometry, method.elements)
+    warn_of_jumps(problem, mesh)
     found = fem(problem, mesh, degree=method.degree)
     error = float("nan")
     if problem.exact is not None:
         error = relative_error(problem, found.predict, test_points(problem, 4000))
     rows = torch.tensor([[found.seconds, 0.0, error]], dtype=torch.float64)
     history = History(*rows.unbind(1))
-    return Solution(problem, found.predict, found.unknowns, found.seconds, history)
+    known = problem.known()
+    return Solution(
+        problem, found.predict, found.unknowns, found.seconds, history, unknowns=known
+    )

@@ -31,7 +31,7 @@ class HPVPINN:
         points: Quadrature points per axis and element; None is ``degree + 10``.
         num_sides: Points on the boundary, and as many at the first time.
         hidden: Widths of the hidden layers.
-        hats: Whether to test with hats too.
+        hats: Whether to test with hats too; None is: if there are several elements.
         hard: Whether to fulfil the conditions by construction.
         weights: Weight of every loss; None is 1 each.
 
@@ -45,7 +45,7 @@ class HPVPINN:
     points: int | None = None
     num_sides: int = 40
     hidden: Sequence[int] = (20, 20, 20, 20)
-    hats: bool = False
+    hats: bool | None = None
     hard: bool = False
     weights: Sequence[float] | None = None
 
@@ -117,7 +117,7 @@ class VPINN(HPVPINN):
         points: Quadrature points per axis; None is ``degree + 10``.
         num_sides: Points on the boundary, and as many at the first time.
         hidden: Widths of the hidden layers.
-        hats: Whether to test with hats too.
+        hats: Whether to test with hats too; None is: if there are several elements.
         hard: Whether to fulfil the conditions by construction.
         weights: Weight of every loss; None is 1 each.
 

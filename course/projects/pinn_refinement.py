@@ -47,11 +47,15 @@ _ = setup(seed=5)
 
 # %%
 problem = zoo.poisson_1d_steep()
-HIDDEN = (20, 20, 20)
+SAME = {
+    "hidden": (20, 20, 20),
+    "hats": False,
+    "weights": [1 / 90, 1],
+}  # a mean over tests
 meshes = {
-    "3 equal": HPVPINN(3, degree=30, points=40, hidden=HIDDEN),
-    "3 by hand": HPVPINN([[-1, -0.1, 0.1, 1]], degree=30, points=40, hidden=HIDDEN),
-    "9 equal": HPVPINN(9, degree=10, points=16, hidden=HIDDEN),
+    "3 equal": HPVPINN(3, degree=30, points=40, **SAME),
+    "3 by hand": HPVPINN([[-1, -0.1, 0.1, 1]], degree=30, points=40, **SAME),
+    "9 equal": HPVPINN(9, degree=10, points=16, **SAME),
 }
 found = {
     name: [solve(problem, mesh, iterations=200, seed=0)]

@@ -169,7 +169,7 @@ def _slope(y: Tensor, x: Tensor) -> Tensor:
     return torch.zeros_like(x) if slope is None else slope
 
 
-def divergence(flux: Flux, x: Tensor, jet: Jet) -> Tensor:
+def divergence(flux: Flux, x: Tensor, jet: Jet, wanted: Wanted | None = None) -> Tensor:
     r"""Differentiate a flux along the points, through the flux only.
 
     .. math:: \operatorname{div} F = \sum_i \partial_{x_i} F_i
@@ -181,6 +181,9 @@ def divergence(flux: Flux, x: Tensor, jet: Jet) -> Tensor:
         flux: ``flux(x, u, p)`` returns ``(batch, equations, dim)``.
         x: Points. Shape ``(batch, dim)``.
         jet: Values and derivatives there.
+        wanted: What the flux is known to read; other second derivatives count as zero,
+            so that none that is missing spoils the gradient of a number in the flux.
+            None takes all from the jet.
 
     Returns:
         The divergence. Shape ``(batch, equations)``.
@@ -198,8 +201,18 @@ def divergence(flux: Flux, x: Tensor, jet: Jet) -> Tensor:
     moves = (
         steps.repeat_interleave(batch, dim=0),
         torch.cat(jet.p.unbind(-1)),
-        torch.cat(jet.H.unbind(-1)),
+        torch.cat(_read(jet.H, wanted).unbind(-1)),
     )
     slopes = torch.func.jvp(flux, tuple(copies), moves)[1]
     along = slopes.unflatten(0, (dim, batch))  # (axis, batch, equations, dim)
     return sum(along[i, ..., i] for i in range(dim))
+
+
+def _read(H: Tensor, wanted: Wanted | None) -> Tensor:
+    """Put zero where a second derivative is not read: it may be missing, NaN."""
+    dim = H.shape[-1]
+    pairs = {*wanted.second} if wanted else set()
+    if not wanted or len(pairs) == dim * (dim + 1) // 2:
+        return H
+    rows = [[(min(i, j), max(i, j)) in pairs for j in range(dim)] for i in range(dim)]
+    return torch.where(torch.tensor(rows, device=H.device), H, 0.0)

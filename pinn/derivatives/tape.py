@@ -33,31 +33,53 @@ class Record:
 
     def slopes(self, channel: int, component: int, place: dict, count: int) -> Tensor:
         """Differentiate one entry of the leaf at every point: ``(points, count)``."""
-        channels, points, components = self.leaf.shape
-        J = self.leaf.new_zeros(points, count)
+        bar = torch.zeros_like(self.leaf)
+        bar[channel, :, component] = 1
+        return torch.cat([J for _, J in self.pull(bar, place, count)])
+
+    def pull(
+        self, bar: Tensor, place: dict, count: int
+    ) -> Iterator[tuple[slice, Tensor]]:
+        """Differentiate ``sum(bar * leaf)`` of every point by the parameters.
+
+        One backward pass gives the rows of all points of a block.
+
+        Args:
+            bar: Shape ``(channels, points, components)``.
+            place: Columns of every parameter, by its id.
+            count: Columns.
+
+        Yields:
+            Points of a block, and their rows, ``(points, count)``.
+        """
         weights = [W.detach()[None] for W, _ in self.params]
         for rows, one in self.passes:
-            size = rows.stop - rows.start
-            bar = J.new_zeros(channels, 1, components, size)
-            bar[channel, 0, component] = 1
+            J = self.leaf.new_zeros(rows.stop - rows.start, count)
 
-            def found(k: int, y: Tensor, z: Tensor, rows: slice = rows) -> None:
+            def found(k: int, y: Tensor, z: Tensor, J: Tensor = J) -> None:
                 W, b = self.params[k]
                 if id(W) in place:  # one outer product per point
                     left, right = z[:, 0].permute(2, 1, 0), y[:, 0].permute(2, 0, 1)
-                    J[rows, place[id(W)]] += (left @ right).flatten(1)
+                    J[:, place[id(W)]] += (left @ right).flatten(1)
                 if id(b) in place:
-                    J[rows, place[id(b)]] += z[0, 0].T
+                    J[:, place[id(b)]] += z[0, 0].T
 
-            one.backward(bar, weights, self.activations, found)
-        return J
+            part = bar[:, None, rows].transpose(2, 3).contiguous()
+            one.backward(part, weights, self.activations, found)
+            yield rows, J
 
 
 @dataclass
 class Tape:
-    """What networks were asked while the residuals were computed."""
+    """What networks were asked while the residuals were computed.
+
+    Args:
+        records: One per evaluation.
+        blocks: Sizes of the parts that the residual vector is stacked from, if told.
+    """
 
     records: list[Record] = field(default_factory=list)
+    blocks: list[int] = field(default_factory=list)
 
     @torch.no_grad()
     def run(

@@ -13,12 +13,14 @@ import torch
 from torch import Tensor
 
 from pinn._backend import dde
+from pinn.derivatives.tape import current_tape
 from pinn.domains.border import corners
 from pinn.problem import Problem
 
 __all__ = ["Collocation"]
 
 # Conditions that read the network's values only.
+_MEASURED = dde.icbc.PointSetBC  # values at points, which no constraint fulfils
 _OF_VALUES = (dde.icbc.DirichletBC, dde.icbc.IC, dde.icbc.PointSetBC)
 
 
@@ -33,8 +35,8 @@ class Collocation(dde.data.TimePDE):
         num_domain: Points inside the domain.
         num_boundary: Points on the boundary in space.
         num_initial: Points at the first time.
-        hard: Whether the network fulfils the conditions by construction; then they make
-            no loss.
+        hard: Whether the network fulfils the conditions by construction; then only
+            measurements, ``PointSetBC``, make a loss.
         train_distribution: DeepXDE's name of the sampling: "uniform", "pseudo", "LHS",
             "Halton", "Hammersley" or "Sobol".
         num_test: Points for test losses and metrics; None takes the training points.
@@ -73,7 +75,7 @@ class Collocation(dde.data.TimePDE):
         super().__init__(
             problem.geometry,
             None,  # so train_x are the points of the conditions
-            [] if hard else list(problem.conditions),
+            [c for c in problem.conditions if not hard or isinstance(c, _MEASURED)],
             num_domain=num_domain,
             num_boundary=num_boundary,
             num_initial=num_initial,
@@ -228,6 +230,9 @@ class Collocation(dde.data.TimePDE):
         if self.bcs:
             blocks += self._condition_errors(inputs, net(inputs))
             dde.grad.clear()
+        tape = current_tape()
+        if tape is not None:
+            tape.blocks = [b.numel() for b in blocks]
         if loss_weights is None:
             loss_weights = [1.0] * len(blocks)
         if len(loss_weights) != len(blocks):

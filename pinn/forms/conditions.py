@@ -12,7 +12,7 @@ from pinn.derivatives.jets import Wanted, jet_of
 from pinn.domains.border import undisturbed
 from pinn.problem import Problem
 
-__all__ = ["check_conditions", "condition_errors", "unfixed"]
+__all__ = ["check_conditions", "condition_errors", "half_started", "unfixed"]
 
 _PLACES = 200  # on the boundary, and as many at the first time
 _MISSED = 1e-6
@@ -61,6 +61,8 @@ def check_conditions(problem: Problem, net: Callable[[Tensor], Tensor]) -> None:
         ValueError: If a condition is missed.
     """
     for k, errors in enumerate(condition_errors(problem, net)):
+        if isinstance(problem.conditions[k], dde.icbc.PointSetBC):
+            continue  # measurements: a loss of their own
         worst = errors.abs().max().item() if errors.numel() else 0.0
         if not worst <= _MISSED:
             kind = type(problem.conditions[k]).__name__
@@ -70,6 +72,30 @@ def check_conditions(problem: Problem, net: Callable[[Tensor], Tensor]) -> None:
                 "fulfils it for any weights, by net.apply_output_transform(...) or "
                 "net.apply_feature_transform(...)"
             )
+
+
+def half_started(problem: Problem) -> bool:
+    """Tell whether an equation of second order in time has but one initial condition.
+
+    Args:
+        problem: The problem.
+
+    Returns:
+        True if fewer than two of the conditions hold at the first time, inside.
+    """
+    last = problem.dim - 1
+    if problem.flux is None or (last, last) not in problem.wanted.second:
+        return False
+    if not problem.in_time:
+        return False
+    with undisturbed():
+        start = problem.geometry.random_initial_points(_PLACES)
+    within = ~problem.geometry.geometry.on_boundary(start[:, :-1])
+    found = sum(
+        len(condition.collocation_points(start[within])) > 0
+        for condition in problem.conditions
+    )
+    return found < 2
 
 
 def unfixed(problem: Problem) -> str | None:

@@ -16,12 +16,12 @@ import torch
 from torch import Tensor
 
 from pinn._backend import dde
-from pinn._checks import check_count, check_points, check_positive
-from pinn.derivatives.jets import Jet, Wanted
+from pinn._checks import check_count, check_positive
 from pinn.domains.mesh import Mesh
+from pinn.forms.element_function import ElementFunction
 from pinn.problem import Problem
 
-__all__ = ["FEMSolution", "fem"]
+__all__ = ["FEMSolution", "fem", "zero_function"]
 
 _ELEMENTS = {
     1: ("MeshLine", ("ElementLineP1", "ElementLineP2")),
@@ -111,8 +111,24 @@ def fem(
         )
     seconds = time.process_time() - start
     return FEMSolution(
-        _Function(system.basis, u), len(u), torch.tensor(history), seconds
+        ElementFunction(system.basis, u), len(u), torch.tensor(history), seconds
     )
+
+
+def zero_function(problem: Problem, mesh: Mesh, degree: int) -> Any:
+    """Make the finite-element function zero, to be filled by ``load_state_dict``.
+
+    Args:
+        problem: The balance law.
+        mesh: Elements.
+        degree: 1 or 2.
+
+    Returns:
+        A function of points, ``(batch, dim)`` to ``(batch, 1)``.
+    """
+    _check(problem, degree, 1)
+    basis = _System(problem, mesh, degree).basis
+    return ElementFunction(basis, basis.zeros())
 
 
 def _check(problem: Problem, degree: int, steps: int) -> None:
@@ -234,42 +250,6 @@ class _System:
         s = 0 * v[:, 0] if source is None else source(x, v)[:, 0]
         found |= {"s": s, "s_u": _slopes(s, v, p)[0][:, 0]}
         return {k: t.detach().numpy().reshape(shape) for k, t in found.items()}
-
-
-class _Function:
-    """A finite-element function and its gradient, element by element."""
-
-    def __init__(self, basis: Any, u: np.ndarray) -> None:
-        self.basis, self.u, self.dim = basis, u, basis.mesh.dim()
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Evaluate: ``(batch, dim)`` to ``(batch, 1)``."""
-        check_points("x", x, self.dim)
-        points = x.detach().cpu().double().numpy().T
-        try:
-            values = self.basis.probes(points) @ self.u
-        except (IndexError, ValueError) as error:  # scikit-fem names no point
-            raise ValueError(
-                f"x has points outside the mesh, which runs from "
-                f"{self.basis.mesh.p.min(1).tolist()} to "
-                f"{self.basis.mesh.p.max(1).tolist()}: expected points inside"
-            ) from error
-        return torch.as_tensor(values, device="cpu").to(x)[:, None]
-
-    def jet(self, x: Tensor, wanted: Wanted) -> Jet:
-        """Evaluate values and gradient; second derivatives are NaN: there are none."""
-        u = self(x)
-        points = x.detach().cpu().double().numpy().T
-        grid, mapping = self.basis.mesh, self.basis.mapping
-        cells = grid.element_finder(mapping)(*points)
-        local = mapping.invF(points[:, :, None], tind=cells)
-        slope = np.zeros(points.shape)
-        for k in range(self.basis.Nbfun):
-            shape = self.basis.elem.gbasis(mapping, local, k, tind=cells)[0]
-            slope += self.u[self.basis.element_dofs[k, cells]] * shape.grad[:, :, 0]
-        p = torch.as_tensor(slope.T.copy(), device="cpu").to(x)
-        first = {i: p[:, i : i + 1] for i in wanted.first}
-        return Jet.assemble(u, first, {}, self.dim)
 
 
 def _slopes(y: Tensor, v: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from pinn._checks import check_count
 from pinn.derivatives.jets import Jet, divergence
-from pinn.domains.basis import RuleOf, Tests, gauss_legendre, lobatto
+from pinn.domains.basis import Rule, RuleOf, Tests, gauss_legendre, lobatto
 from pinn.domains.mesh import Mesh
 from pinn.forms.assembly import (
     active_tests,
@@ -47,9 +47,7 @@ __all__ = ["WeakForm"]
 class WeakForm:
     """Weak residuals of a problem for every element and test function.
 
-    Kharazmi, Zhang and Karniadakis 2021, CMAME 374, 113547. ``x`` holds all points
-    where a jet is needed, ``(points, dim)``, and ``wanted`` names the derivatives
-    needed there.
+    Kharazmi, Zhang and Karniadakis 2021, CMAME 374, 113547. Jets are read at ``x``.
 
     Args:
         problem: The balance law.
@@ -117,6 +115,11 @@ class WeakForm:
         return int(self.active.sum())
 
     @property
+    def inner(self) -> Tensor:
+        """Points inside the elements. Shape ``(points, dim)``."""
+        return self.x[: self._volume_points]
+
+    @property
     def element(self) -> Tensor:
         """Element of each row of the residual. Shape ``(tests,)``."""
         return self.active.nonzero()[:, 0]
@@ -139,8 +142,8 @@ class WeakForm:
             t = getattr(self, name)
             moved = (v.to(like) for v in (t.values, t.first, t.second))
             setattr(self, name, Tests(*moved))
-        rule = self.rule
-        self.rule = type(rule)(rule.nodes.to(like), rule.weights.to(like), rule.degree)
+        nodes, weights = self.rule.nodes.to(like), self.rule.weights.to(like)
+        self.rule = Rule(nodes, weights, self.rule.degree)
         self._leading = None if self._leading is None else self._leading.to(like)
         self._load = None
         return self
@@ -155,8 +158,8 @@ class WeakForm:
             One row per element and active test. Shape ``(tests, equations)``.
         """
         self.to(jet.u)
-        x, inner = self.x[: self._volume_points], jet[: self._volume_points]
-        R = self._volume(x, inner) - self._source(x, inner.u)
+        within = jet[: self._volume_points]
+        R = self._volume(self.inner, within) - self._source(self.inner, within.u)
         if self.faces:
             R = R + self._boundary(jet)
         R = (R * self.scale[:, None]).movedim(1, -1)  # (elements, tests..., equations)
@@ -171,8 +174,8 @@ class WeakForm:
         Returns:
             Root of the sum of squares. Shape ``(elements,)``.
         """
-        total = R.new_zeros(len(self.mesh))
-        return total.index_add(0, self.element.to(R.device), R.square().sum(-1)).sqrt()
+        where, squares = self.element.to(R.device), R.square().sum(-1)
+        return R.new_zeros(len(self.mesh)).index_add(0, where, squares).sqrt()
 
     def _on_elements(self, values: Tensor, axes: int) -> Tensor:
         """View rows of points as ``(elements, points per axis..., ...)``."""
@@ -194,8 +197,8 @@ class WeakForm:
         measure = self._measure(range(dim))
         plain = [t.values * w] * dim
         if self.integrations == 0:
-            r = self._on_elements(divergence(self.flux, x, jet), dim)
-            return measure * against(r, plain)
+            r = divergence(self.flux, x, jet, self.problem.wanted)
+            return measure * against(self._on_elements(r, dim), plain)
         p = jet.p if self._leading is None else torch.zeros_like(jet.p)
         F = self._on_elements(self.flux(x, jet.u, p), dim)
         total: Any = 0
@@ -235,29 +238,28 @@ class WeakForm:
         with torch.set_grad_enabled(fixed or torch.is_grad_enabled()):
             s = self.problem.source(x, u.detach() if fixed else u).to(u.dtype)
         tests = [self._inner.values * self.rule.weights] * self.dim
-        load = against(self._on_elements(s, self.dim), tests)
-        load = self._measure(range(self.dim)) * load
+        measure = self._measure(range(self.dim))
+        load = measure * against(self._on_elements(s, self.dim), tests)
         if fixed and not s.requires_grad:  # what learns is computed at every call
             self._load = load
         return load
 
     def load(self) -> Tensor:
-        """Integrate the source against every test, at ``u = 0``.
+        """Integrate the source against every unit test, at ``u = 0``.
 
         Returns:
-            The integrals, scaled to unit tests. Shape ``(tests, equations)``.
+            The integrals. Shape ``(tests, equations)``.
         """
-        x = self.x[: self._volume_points]
         if self.problem.source is None:
-            return x.new_zeros(self.tests, self.problem.equations)
-        load = self._source(x, x.new_zeros(len(x), self.problem.components))
+            return self.x.new_zeros(self.tests, self.problem.equations)
+        u = self.x.new_zeros(len(self.inner), self.problem.components)
+        load = self._source(self.inner, u)
         return (load * self.scale[:, None]).movedim(1, -1)[self.active].detach()
 
     def _boundary(self, jet: Jet) -> Tensor:
         """Evaluate the integrals over the faces of the elements."""
-        size = (len(self.x) - self._volume_points) // (2 * self.dim)
-        total: Any = 0
-        start = self._volume_points
+        start, total = self._volume_points, torch.zeros(())
+        size = (len(self.x) - start) // (2 * self.dim)
         for axis in range(self.dim):
             for end, sign in ((0, -1.0), (1, 1.0)):
                 rows = slice(start, start + size)
@@ -268,15 +270,14 @@ class WeakForm:
 
     def _face(self, axis: int, end: int, x: Tensor, jet: Jet) -> Tensor:
         """Evaluate one face's integral of ``v F_axis - u (A^T grad v)_axis``."""
-        dim = self.dim
-        others = [a for a in range(dim) if a != axis]
+        others = [a for a in range(self.dim) if a != axis]
         total: Any = 0
         if self.hats:
             F = self.flux(x, jet.u, jet.p)[..., axis]
             matrices = self._face_tests(axis, end, along=None)
             total = total + against(self._on_face(F, axis), matrices)
         if self._leading is not None:
-            for i in range(dim):
+            for i in range(self.dim):
                 block = self._leading[:, i, :, axis]
                 if not block.any():
                     continue

@@ -3,9 +3,15 @@
 from pinn.derivatives.activations import LocallyAdaptive, sin, swish, tanh
 from pinn.networks.jet_fnn import JetFNN
 from pinn.networks.subdomain_fnn import SubdomainFNN
-from pinn.networks.transforms import FourierFeatures, HardConstraint, PeriodicFeatures
+from pinn.networks.transforms import (
+    BoxFeatures,
+    FourierFeatures,
+    HardConstraint,
+    PeriodicFeatures,
+)
 
 __all__ = [
+    "BoxFeatures",
     "FourierFeatures",
     "HardConstraint",
     "JetFNN",

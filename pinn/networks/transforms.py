@@ -156,14 +156,30 @@ class PeriodicFeatures:
 
 
 class BoxFeatures:
-    """Scale a box to [-1, 1] along every axis; put before a network.
+    r"""Scale a box to [-1, 1] along every axis.
+
+    Activations saturate on large inputs and are straight on small ones: LeCun, Bottou,
+    Orr and Muller 1998, Efficient BackProp, section 4.3. Methods of this package scale
+    their own networks where a domain is far from the size of one.
 
     Args:
         lower: Lower corner, one number per axis.
         upper: Upper corner.
+
+    Raises:
+        ValueError: If the corners differ in length, or do not rise.
+
+    Example:
+        >>> BoxFeatures([0], [30])(torch.tensor([[0.0], [15.0], [30.0]])).flatten()
+        tensor([-1.,  0.,  1.])
     """
 
     def __init__(self, lower: Sequence[float], upper: Sequence[float]) -> None:
+        pairs = len(lower) == len(upper)
+        if not pairs or any(a >= b for a, b in zip(lower, upper, strict=True)):
+            raise ValueError(
+                f"lower is {list(lower)} and upper {list(upper)}: expected rising pairs"
+            )
         self.lower = torch.as_tensor(lower, dtype=torch.float64, device="cpu")
         self.upper = torch.as_tensor(upper, dtype=torch.float64, device="cpu")
 

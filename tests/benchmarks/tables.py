@@ -33,6 +33,7 @@ TABLES: dict[str, Callable[[dict], str]] = {
     "modular.kernel": modular.kernel,
     "pinn": pinn.errors,
     "pinn.speed": pinn.speeds,
+    "pinn_inverse": pinn.inverse,
     "pinn_race": lambda record: f"{record['table']}\n\n{where(record)}.",
     "robust": course.robust,
     "mutation": course.mutation,

@@ -1,5 +1,8 @@
 """How to call every public name of the package."""
 
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -8,17 +11,12 @@ from pinn import (
     CPINN,
     FEM,
     HPVPINN,
-    NTK,
-    RAD,
-    RAR,
-    SSBFGS,
     VPINN,
     XPINN,
-    CausalWeights,
+    BoxFeatures,
     Conservative,
     Extended,
     FourierFeatures,
-    GradientNorm,
     HardConstraint,
     HardPINN,
     History,
@@ -26,18 +24,14 @@ from pinn import (
     Interfaces,
     Jet,
     JetFNN,
-    LevenbergMarquardt,
     LocallyAdaptive,
     Mesh,
     Partition,
     PeriodicFeatures,
     Problem,
     Race,
-    ResidualAttention,
-    SelfAdaptive,
     Solution,
     SpectralSolution,
-    SSBroyden,
     Strong,
     SubdomainFNN,
     Vanilla,
@@ -54,6 +48,7 @@ from pinn import (
     gauss_lobatto,
     jet_of,
     legendre,
+    load,
     lobatto,
     mass_defect,
     race,
@@ -65,6 +60,7 @@ from pinn import (
     test_points,
     zoo,
 )
+from tests.pinn.training_calls import TRAINING
 
 
 def drawn(*shape: int) -> Tensor:
@@ -99,6 +95,15 @@ def solved() -> Solution:
     return solve(heat, weak, iterations=1)
 
 
+KEPT = Path(tempfile.mkdtemp())
+
+
+def kept() -> Path:
+    """Return a file with a solution."""
+    solve(heat, FEM(4)).save(KEPT / "heat.pt")
+    return KEPT / "heat.pt"
+
+
 def raced() -> Race:
     """Return a race of one."""
     return Race({"FEM": [solve(heat, FEM(4))]})
@@ -126,7 +131,7 @@ modes = {
 box = {"left": 0, "right": 1, "axis": 0, "lower": (0.4,), "upper": (0.4,)}
 random = {"problem": heat, "generator": seed()}
 
-CALLS = {
+CALLS = TRAINING | {
     "Problem": lambda: (Problem, {"geometry": heat.geometry, "flux": heat.flux}),
     "Problem.inside": lambda: (heat.inside, {"x": x}),
     "Problem.strong_residual": lambda: (heat.strong_residual, {"x": x, "jet": jet()}),
@@ -242,6 +247,8 @@ CALLS = {
     "Solution.error": lambda: (solved().error, {"x": x}),
     "Solution.flux_jump": lambda: (solved().flux_jump, {}),
     "Solution.mass_defect": lambda: (solved().mass_defect, {}),
+    "Solution.save": lambda: (solved().save, {"path": KEPT / "again.pt"}),
+    "load": lambda: (load, {"path": kept(), "problem": heat, "method": FEM(4)}),
     "Solution.plot": lambda: (solved().plot, {}),
     "Solution.animate": lambda: (solved().animate, {"frames": 1}),
     "solve": lambda: (solve, {"problem": heat, "method": FEM(4)}),
@@ -255,19 +262,7 @@ CALLS = {
         {"problem": heat, "net": constant, "x": x},
     ),
     "test_points": lambda: (test_points, {"problem": heat, "count": 9}),
-    "CausalWeights": lambda: (CausalWeights, {"slabs": 4}),
-    "GradientNorm": lambda: (GradientNorm, {}),
-    "NTK": lambda: (NTK, {}),
-    "RAD": lambda: (RAD, {}),
-    "RAR": lambda: (RAR, {}),
-    "ResidualAttention": lambda: (ResidualAttention, {}),
-    "SelfAdaptive": lambda: (SelfAdaptive, {}),
-    "LevenbergMarquardt": lambda: (
-        LevenbergMarquardt,
-        {"params": net.parameters(), "residuals": lambda: net(x).flatten()},
-    ),
-    "SSBFGS": lambda: (SSBFGS, {"params": net.parameters()}),
-    "SSBroyden": lambda: (SSBroyden, {"params": net.parameters()}),
+    "BoxFeatures": lambda: (BoxFeatures, {"lower": [0.0], "upper": [30.0]}),
     "FourierFeatures": lambda: (FourierFeatures, {"dim": 2, "count": 3}),
     "HardConstraint": lambda: (
         HardConstraint,

@@ -217,3 +217,21 @@ def test_a_file_of_another_version_is_refused_before_it_is_used(part, tmp_path) 
     torch.save(state, path)
     with pytest.raises(ValueError, match=rf"run.pt lacks {part}, as one of another"):
         run(method, path)
+
+
+def test_last_digits_of_any_kept_figure_make_no_other_run(tmp_path) -> None:
+    path, method = tmp_path / "run.pt", METHODS["Levenberg-Marquardt"]
+    first = run(method, path)
+    state = torch.load(path, weights_only=True)
+    count, norm, exact = state["run"]["residuals"]
+    state["run"] |= {
+        "residuals": [count, norm * (1 - 1e-11), exact * (1 + 1e-11)],
+        "mixed": [state["run"]["mixed"][0] + 1e-11],
+    }
+    torch.save(state, path)
+    x = HEAT.probes()[0]
+    assert torch.equal(run(method, path).predict(x), first.predict(x))
+    state["run"]["mixed"] = [state["run"]["mixed"][0] + 1e-3]
+    torch.save(state, path)
+    with pytest.raises(ValueError, match="has mixed = "):
+        run(method, path)

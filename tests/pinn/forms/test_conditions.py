@@ -111,7 +111,7 @@ def test_the_shape_of_the_solution_counts_components() -> None:
 
 def test_a_quadrature_that_is_off_by_a_few_per_cent_says_so() -> None:
     def hill(x: Tensor, u: Tensor) -> Tensor:
-        return torch.exp(-(((x - 0.47) / 0.02) ** 2))
+        return torch.exp(-(((x - 0.47) / 0.04) ** 2))
 
     problem = Problem(LINE, diffusion, hill, [ENDS])
     with pytest.warns(UserWarning, match=r"off by \d+% of those with 60"):

@@ -1,0 +1,94 @@
+"""The classical twin: the equation solved by finite elements for every guess."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.optimize
+import torch
+
+from pinn.domains.mesh import Mesh
+from pinn.forms.fem import fem
+from pinn.inverse.data import Data, listed
+from pinn.inverse.information import Information
+from pinn.problem import Problem
+
+__all__ = ["Classical", "classical"]
+
+_STEP = 1e-4  # of the difference quotients, relative
+
+
+@dataclass(frozen=True, eq=False)
+class Classical:
+    """What least squares on finite elements found.
+
+    Nocedal and Wright 2006, Numerical Optimization, chapter 10.
+
+    Args:
+        values: By name.
+        information: Fisher information there, and with it the deviations.
+        evaluations: Solutions of the equation, those for difference quotients left out.
+        seconds: CPU seconds, all included.
+    """
+
+    values: dict[str, float]
+    information: Information
+    evaluations: int
+    seconds: float
+
+
+def classical(
+    problem: Problem,
+    data: Data | Sequence[Data],
+    *,
+    elements: int | Sequence = 32,
+    degree: int = 2,
+) -> Classical:
+    r"""Fit the unknowns by nonlinear least squares on finite elements.
+
+    .. math:: \min_\theta \sum_k \frac{(u_\theta(x_k) - y_k)^2}{\sigma_k^2}
+
+    from the same start, with the same knowledge, as a network has. scipy's
+    ``least_squares``: Branch, Coleman and Li 1999, SIAM J. Sci. Comput. 21(1).
+
+    Args:
+        problem: A problem that :func:`pinn.fem` can solve, with unknowns.
+        data: Measurements, or a list of such.
+        elements: As of :class:`pinn.FEM`.
+        degree: 1 or 2.
+
+    Returns:
+        Values, deviations, and what it took; the unknowns hold the values.
+
+    Raises:
+        ValueError: If there are no unknowns or no data, or ``fem`` cannot solve it.
+    """
+    measured = listed(problem, data)
+    mesh, start = Mesh(problem.geometry, elements), time.process_time()
+    unknowns = problem.unknowns
+    for unknown in unknowns:
+        unknown.reset()
+
+    def misfit(theta: np.ndarray) -> np.ndarray:
+        for unknown, value in zip(unknowns, theta, strict=True):
+            unknown.theta.data.fill_(float(value))
+        predict = fem(problem, mesh, degree=degree).predict
+        off = [(predict(m.points.double()) - m.values) / m.sigma for m in measured]
+        return torch.cat(off).detach().numpy().ravel()
+
+    first = [unknown.theta.item() for unknown in unknowns]
+    found = scipy.optimize.least_squares(
+        misfit, first, jac="3-point", diff_step=_STEP, x_scale="jac"
+    )
+    misfit(found.x)
+    values = torch.tensor([u().item() for u in unknowns], dtype=torch.float64)
+    slopes = torch.tensor([u.slope() for u in unknowns], dtype=torch.float64)
+    S = torch.as_tensor(found.jac) / slopes
+    names = tuple(u.name for u in unknowns)
+    return Classical(
+        dict(zip(names, values.tolist(), strict=True)),
+        Information(names, values, S.T @ S),
+        int(found.nfev),
+        time.process_time() - start,
+    )

@@ -1,0 +1,124 @@
+r"""What data can tell of unknowns: Fisher information.
+
+With the sensitivities ``S = du / dtheta`` at the points of measurement and independent
+noise of deviation ``sigma``,
+
+.. math:: I = \frac{S^T S}{\sigma^2}, \qquad
+          \operatorname{cov} \hat\theta \succeq I^{-1}
+
+for every unbiased estimate: Rao 1945; Cramer 1946. A network's sensitivities follow
+from its own equations, linearised: if ``theta`` moves, weights move so that residuals
+and conditions stay met.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from pinn._backend import dde
+from pinn.inverse.data import Data, listed
+from pinn.optimizers.jacobian import jacobian
+from pinn.solution import Solution
+
+__all__ = ["Information", "information"]
+
+_CUT = 1e-9  # singular values of the network's equations below this share are dropped
+
+
+@dataclass(frozen=True, eq=False)
+class Information:
+    """Fisher information of some unknowns, and what follows from it.
+
+    Rao 1945, Bull. Calcutta Math. Soc. 37; Cramer 1946.
+
+    Args:
+        names: Of the unknowns.
+        values: Where it was computed. Shape ``(unknowns,)``.
+        fisher: The matrix. Shape ``(unknowns, unknowns)``.
+    """
+
+    names: tuple[str, ...]
+    values: Tensor
+    fisher: Tensor
+
+    @property
+    def deviations(self) -> Tensor:
+        """Least standard deviations of any unbiased estimate. Shape ``(unknowns,)``."""
+        return self._covariance().diagonal().sqrt()
+
+    @property
+    def identifiability(self) -> float:
+        """Relative deviation of the worst combination of the unknowns.
+
+        In relative units, so that sizes do not matter; infinite if the data leave a
+        combination free.
+        """
+        relative = self.fisher * self.values * self.values[:, None]
+        least, most = torch.linalg.eigvalsh(relative)[[0, -1]].tolist()
+        singular = least <= len(self.names) * 2e-14 * most
+        return float("inf") if singular else least**-0.5
+
+    def _covariance(self) -> Tensor:
+        """Invert; infinite if the data leave a combination free."""
+        if self.identifiability == float("inf"):
+            return torch.full_like(self.fisher, torch.inf)
+        return torch.linalg.inv(self.fisher)
+
+
+def information(solution: Solution, data: Data | Sequence[Data]) -> Information:
+    """Compute the Fisher information of a network's unknowns.
+
+    Rao 1945, Bull. Calcutta Math. Soc. 37; Cramer 1946.
+
+    Args:
+        solution: What ``solve`` or ``identify`` found, a network.
+        data: Measurements, made or planned: their values are not read.
+
+    Returns:
+        The information, at the values that the solution has found.
+
+    Raises:
+        ValueError: If the solution has no unknowns or no model, or the data do not fit.
+    """
+    problem = solution.problem
+    measured = listed(problem, data)
+    model: Any = solution.model
+    if model is None:
+        raise ValueError("solution has no model: expected a network just trained")
+    for unknown in problem.unknowns:
+        unknown.set(solution.unknowns[unknown.name])
+    net = cast(torch.nn.Module, solution.net)
+    learned = [unknown.theta for unknown in problem.unknowns]
+    weights = [p for p in net.parameters() if all(p is not t for t in learned)]
+    slopes = torch.tensor([unknown.slope() for unknown in problem.unknowns])
+    counts = _without_data(model.data, net)
+
+    def equations() -> Tensor:
+        return model.data.residual_vector(net, counts)
+
+    J = jacobian(equations, [*weights, *learned], 10**9)[1]
+    count = len(learned)
+    options = {"rcond": _CUT, "driver": "gelsd"}
+    moves = -torch.linalg.lstsq(J[:, :-count], J[:, -count:], **options).solution
+    fisher = J.new_zeros(count, count)
+    for one in measured:
+
+        def values(one: Data = one) -> Tensor:
+            return net(one.points.to(J))[:, one.component]
+
+        S = jacobian(values, weights, 10**9)[1] @ moves / slopes.to(J)
+        fisher += S.T @ S / one.sigma**2
+    found = [solution.unknowns[u.name] for u in problem.unknowns]
+    names = tuple(u.name for u in problem.unknowns)
+    return Information(names, torch.tensor(found, dtype=J.dtype), fisher)
+
+
+def _without_data(data: Any, net: torch.nn.Module) -> list[float]:
+    """Weigh every loss by its number of rows, and measurements by nothing."""
+    like = next(net.parameters())
+    rows = [float(len(b)) for b in data.blocks(net, data.points(like))]
+    kept = [0.0 if isinstance(bc, dde.icbc.PointSetBC) else 1.0 for bc in data.bcs]
+    return rows + [k * n for k, n in zip(kept, data.num_bcs, strict=True)]

@@ -1,0 +1,99 @@
+"""Read a solution that :meth:`pinn.Solution.save` has written."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pinn.checkpoint import read
+from pinn.domains.mesh import Mesh
+from pinn.forms.fem import zero_function
+from pinn.metrics import test_points
+from pinn.prepare import check_solvable, make_net
+from pinn.problem import Problem
+from pinn.solution import WITNESSES, History, Solution
+from pinn.weak_methods import FEM
+
+__all__ = ["load"]
+
+_PARTS = ("witness", "state", "history", "seconds")
+
+
+def load(
+    path: str | os.PathLike,
+    problem: Problem,
+    method: Any,
+    *,
+    net: torch.nn.Module | None = None,
+) -> Solution:
+    """Read a solution; problem, method and network are stated as for ``solve``.
+
+    Nothing in the file is run: it holds numbers only. As in DeepXDE's own restore (Lu,
+    Meng, Mao and Karniadakis 2021, SIAM Rev. 63(1)), but what does not belong together
+    is refused.
+
+    Args:
+        path: A file of :meth:`pinn.Solution.save`.
+        problem: The problem that was solved.
+        method: The method that solved it.
+        net: A network like the one that was given to ``solve``; None if there was none.
+
+    Returns:
+        The solution, without its ``model``.
+
+    Raises:
+        TypeError: If the problem, method or network is of another kind.
+        ValueError: If the file cannot be read or is of something else, or the network
+            does not take its weights, or gives other values with them.
+
+    Example:
+        >>> import tempfile
+        >>> from pinn import FEM, solve, zoo
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     solve(zoo.heat(), FEM(8)).save(folder + "/heat.pt")
+        ...     again = load(folder + "/heat.pt", zoo.heat(), FEM(8))
+        >>> again.error() < 0.01
+        True
+    """
+    check_solvable(problem, method, exactly=isinstance(method, FEM))
+    kept = read(Path(path), "solution", _PARTS, "Solution.save")
+    made: Any
+    if isinstance(method, FEM):
+        mesh = Mesh(problem.geometry, method.elements)
+        made = zero_function(problem, mesh, method.degree)
+    else:
+        made = make_net(problem, method, net, seed=0)
+    try:
+        made.load_state_dict(kept["state"])
+    except RuntimeError as error:
+        why = " ".join(str(error).split()).rstrip(".")
+        raise ValueError(
+            f"solution {path} does not fit this problem and {method!r}: {why}; "
+            "expected the method that solved it, and net= if there was one"
+        ) from error
+    seconds, history = kept["seconds"], History(*kept["history"])
+    count = sum(t.numel() for t in _learned(made))
+    known = problem.known()
+    solution = Solution(problem, made, count, seconds, history, unknowns=known)
+    _check_values(solution, kept["witness"], path)
+    return solution
+
+
+def _learned(made: Any) -> list[torch.Tensor]:
+    """List parameters, or a finite-element function's unknowns."""
+    if isinstance(made, torch.nn.Module):
+        return list(made.parameters())
+    return list(made.state_dict().values())
+
+
+def _check_values(solution: Solution, kept: torch.Tensor, path: Any) -> None:
+    """Refuse a solution that is not the one that was saved."""
+    found = solution.predict(test_points(solution.problem, WITNESSES))
+    if found.shape == kept.shape and torch.allclose(found, kept, rtol=1e-7, atol=1e-9):
+        return
+    raise ValueError(
+        f"solution {path} gives {found.flatten()[0].item():.6g} with this problem and "
+        f"network where it gave {kept.flatten()[0].item():.6g}: expected the same "
+        "domain, hard constraint, features and activation"
+    )

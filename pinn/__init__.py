@@ -39,6 +39,7 @@ from pinn.forms import (
     Extended,
     FEMSolution,
     Interfaces,
+    Mean,
     Strong,
     Variational,
     WeakForm,
@@ -82,6 +83,7 @@ from pinn.zoo.reference import (
 __all__ = [
     # the problem
     "Problem", "zoo",
+    "Mean",
     # derivatives
     "Jet", "Wanted", "divergence", "jet_of",
     # references

@@ -84,7 +84,7 @@ def _free(problem: Problem) -> str | None:
     return (
         f"nothing fixes the solution: adding {freedom} changes neither the equation "
         f"nor any of the {count} conditions; expected one more "
-        "condition, for instance on a value or the mean"
+        "condition, for instance on a value or the mean (pinn.Mean)"
     )
 
 

@@ -1615,8 +1615,10 @@ for seed in (0, 1):
 #
 # `pinn.Mesh` holds elements and degrees, `pinn.WeakForm` the tables, for any balance law in any dimension,
 # with or without hats and after 0, 1 or 2 integrations by parts; `pinn.Variational` makes DeepXDE data
-# of it. `pinn.Mesh.refine` splits or raises the degree where it is told to. Our residuals against the
-# library's, and a run by name:
+# of it. Its loss is the *sum* of the squares, where ours is the mean: with a mean, more elements or tests
+# would make the equation lighter against the conditions. On several elements `pinn.Variational` tests with hats,
+# too, unless it is told otherwise. `pinn.Mesh.refine` splits or raises the degree where it is told to. Our residuals
+# against the library's, and a run by name:
 
 # %%
 theta = start(seed=5)

@@ -53,7 +53,14 @@ problem = zoo.burgers(nu=0.1 / math.pi)
 methods = {
     "vanilla": (Vanilla(300, 30, hidden=(16, 16), resample=None), (15, 45)),
     "hp-VPINN": (
-        HPVPINN([[-1, -0.2, 0, 0.2, 1], 2], 4, num_sides=30, hidden=(16, 16)),
+        HPVPINN(
+            [[-1, -0.2, 0, 0.2, 1], 2],
+            degree=4,
+            num_sides=30,
+            hidden=(16, 16),
+            hats=False,
+            weights=[1 / 128, 1, 1],  # the equation's loss: a mean over 128 tests
+        ),
         (5, 15),
     ),
 }

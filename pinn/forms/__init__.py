@@ -9,6 +9,7 @@ from pinn.forms.collocation import Collocation
 from pinn.forms.cpinn import Conservative
 from pinn.forms.fem import FEMSolution, fem
 from pinn.forms.interfaces import Interfaces
+from pinn.forms.mean import Mean
 from pinn.forms.strong import Strong
 from pinn.forms.vpinn import Variational
 from pinn.forms.weak_form import WeakForm
@@ -20,6 +21,7 @@ __all__ = [
     "Extended",
     "FEMSolution",
     "Interfaces",
+    "Mean",
     "Strong",
     "Variational",
     "WeakForm",

@@ -16,7 +16,7 @@ from pinn.problem import Problem
 
 __all__ = ["Classical", "classical"]
 
-_STEP = 1e-4  # of the difference quotients, relative
+_STEP = 1e-4  # of the difference quotients; relative where a value is large
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,10 +77,13 @@ def classical(
         off = [(predict(m.points.double()) - m.values) / m.sigma for m in measured]
         return torch.cat(off).detach().numpy().ravel()
 
+    def slopes_at(theta: np.ndarray) -> np.ndarray:
+        steps = _STEP * np.diag(np.maximum(1.0, abs(theta)))
+        columns = [misfit(theta + h) - misfit(theta - h) for h in steps]
+        return np.stack(columns, 1) / (2 * steps.diagonal())
+
     first = [unknown.theta.item() for unknown in unknowns]
-    found = scipy.optimize.least_squares(
-        misfit, first, jac="3-point", diff_step=_STEP, x_scale="jac"
-    )
+    found = scipy.optimize.least_squares(misfit, first, slopes_at, x_scale="jac")
     misfit(found.x)
     values = torch.tensor([u().item() for u in unknowns], dtype=torch.float64)
     slopes = torch.tensor([u.slope() for u in unknowns], dtype=torch.float64)

@@ -21,7 +21,7 @@ from pinn.inverse import Data, Unknown, classical, identify
 from tests.benchmarks import record
 
 RESULTS = record.RESULTS / "pinn_inverse.json"
-DRAWS, SIGMA, STEPS = range(5), 0.01, 25
+DRAWS, SIGMA, STEPS = range(5), 0.01, 80
 WHERE = {"weights": [1.0, 0.01]}  # equation, data: the noise must not bend the equation
 
 

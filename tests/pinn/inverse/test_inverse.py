@@ -52,14 +52,19 @@ def test_an_unknown_is_a_number_that_learns() -> None:
     assert positive().item() > 0
 
 
-@pytest.mark.parametrize("start", [0.5, 7.0])
-def test_the_classical_twin_finds_the_number_and_its_deviation(start: float) -> None:
-    """u = x (1 - x) / (2 C): the sensitivity is -x (1 - x) / (2 C^2), by hand."""
+@pytest.mark.parametrize("start, truth", [(0.5, 2.0), (7.0, 2.0), (3.0, 1.0)])
+def test_the_classical_twin_finds_the_number_and_its_deviation(
+    start: float, truth: float
+) -> None:
+    """u = x (1 - x) / (2 C): the sensitivity is -x (1 - x) / (2 C^2), by hand.
+
+    At C = 1 its logarithm is zero, and a step relative to it would be none.
+    """
     found = classical(
-        rod(Unknown("C", start, positive=True)), measured(sigma=0.01), elements=2
+        rod(Unknown("C", start, positive=True)), measured(truth), elements=2
     )
-    assert found.values["C"] == pytest.approx(2.0, rel=1e-8)
-    S = -X * (1 - X) / (2 * 2.0**2)
+    assert found.values["C"] == pytest.approx(truth, rel=1e-8)
+    S = -X * (1 - X) / (2 * truth**2)
     fisher = S.square().sum().item() / 0.01**2
     assert found.information.fisher.item() == pytest.approx(fisher, rel=1e-6)
     assert found.information.deviations.item() == pytest.approx(fisher**-0.5, rel=1e-6)

@@ -27,6 +27,8 @@ from torch import Tensor
 
 # Front doors with names that their package does not offer itself.
 FAMILIES = (
+    "modular.communication",
+    "modular.pipeline",
     "pinn.inverse",
     "unroll.equilibrium",
     "unroll.ode",

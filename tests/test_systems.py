@@ -66,6 +66,7 @@ KINDS = (
     importlib.import_module("unroll.operators").Operator,
     importlib.import_module("unroll.penalties").Penalty,
     base(type(modular.Backprop())),
+    importlib.import_module("modular.pipeline").Scheme,
     base(modular.Pred),
     base(modular.InProcess),
     importlib.import_module("modular.communication.base").Compressor,

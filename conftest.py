@@ -36,3 +36,5 @@ def as_before() -> Iterator[None]:
     with plt.rc_context():
         yield
     torch.set_default_dtype(dtype)
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()

@@ -11,7 +11,9 @@ from typing import Any
 
 from modular._checks import check_count, check_not_negative
 
-__all__ = ["cut_evenly", "fill_bins", "knapsack"]
+__all__ = ["Price", "cut_by_price", "cut_evenly", "fill_bins", "knapsack"]
+
+Price = Callable[[int, int, int], float]  # of a part: which, from where, to where
 
 
 def cut_evenly(costs: Sequence[float], parts: int) -> list[int]:
@@ -47,18 +49,58 @@ def cut_evenly(costs: Sequence[float], parts: int) -> list[int]:
     sums = [0.0]
     for cost in costs:
         sums.append(sums[-1] + cost)
-    limit = _best(sums, parts, max, float("inf"))[0]
-    return _best(sums, parts, lambda a, b: a + b * b, limit)[1]
+
+    def price(part: int, start: int, end: int) -> float:
+        return sums[end] - sums[start]
+
+    layers = len(costs)
+    limit = _best(price, layers, parts, max, float("inf"))[0]
+    return _best(price, layers, parts, lambda a, b: a + b * b, limit)[1]
+
+
+def cut_by_price(price: Price, layers: int, parts: int) -> list[int]:
+    """Cut a chain so that the dearest part is cheapest, whatever makes a part dear.
+
+    As :func:`cut_evenly`, for prices that are no sums: that depend on which part it is
+    in the row, or on both of its ends. Exact, O(layers^2 parts) prices.
+
+    Args:
+        price: Of the part of that number, from layer ``start`` up to ``end``; infinite
+            where it may not be.
+        layers: How many there are.
+        parts: Number of parts, at most the number of layers.
+
+    Returns:
+        Index of the first layer of every part but the first.
+
+    Raises:
+        ValueError: If there are not that many layers, or every way of cutting has a
+            part that may not be.
+
+    Example:
+        >>> cut_by_price(lambda part, start, end: (part + 1) * (end - start), 9, 2)
+        [6]
+    """
+    check_count("parts", parts, least=1)
+    if parts > layers:
+        raise ValueError(f"parts is {parts}: expected at most {layers}, the layers")
+    value, cuts = _best(price, layers, parts, max, float("inf"))
+    if value == float("inf"):
+        raise ValueError(
+            f"{parts} parts of {layers} layers: every way has a part that may not be, "
+            "expected a price that is finite somewhere"
+        )
+    return cuts
 
 
 def _best(
-    sums: list[float],
+    price: Price,
+    layers: int,
     parts: int,
     join: Callable[[float, float], float],
     limit: float,
 ) -> tuple[float, list[int]]:
     """Return the least value of ``join`` over the parts, all within ``limit``."""
-    layers = len(sums) - 1
     # best[i]: value and cuts of the first i layers in as many parts as there were
     # rounds
     nothing: tuple[float, list[int]] = (float("inf"), [])
@@ -67,7 +109,7 @@ def _best(
         rows = [nothing] * (layers + 1)
         for end in range(part, layers + 1):
             for start in range(part - 1, end):
-                cost = sums[end] - sums[start]
+                cost = price(part - 1, start, end)
                 value = join(best[start][0], cost)
                 if cost <= limit and value <= rows[end][0]:  # <=: the latest cut wins
                     rows[end] = (value, best[start][1] + [start] * (start > 0))

@@ -10,6 +10,7 @@
 """
 
 from modular.pipeline.chimera import Chimera
+from modular.pipeline.coarsen import coarsen
 from modular.pipeline.cost import Cost, Network
 from modular.pipeline.from_torch import from_torch
 from modular.pipeline.gems import GEMS
@@ -17,10 +18,14 @@ from modular.pipeline.gpipe import GPipe
 from modular.pipeline.interleaved import Interleaved
 from modular.pipeline.merak import Merak
 from modular.pipeline.one_f_one_b import OneFOneB
+from modular.pipeline.plan import Plan, cut, plan, split_spec
+from modular.pipeline.ranks import Ranks
+from modular.pipeline.recompute import Recompute, recompute_plan
 from modular.pipeline.replay import check
 from modular.pipeline.schedule import Op, Schedule
 from modular.pipeline.scheme import Scheme
 from modular.pipeline.simulate import Simulation, simulate
+from modular.pipeline.virtual import Step, Virtual
 from modular.pipeline.zero_bubble import ZeroBubble
 
 __all__ = [
@@ -33,11 +38,21 @@ __all__ = [
     "Network",
     "OneFOneB",
     "Op",
+    "Plan",
+    "Ranks",
+    "Recompute",
     "Schedule",
     "Scheme",
     "Simulation",
+    "Step",
+    "Virtual",
     "ZeroBubble",
     "check",
+    "coarsen",
+    "cut",
     "from_torch",
+    "plan",
+    "recompute_plan",
     "simulate",
+    "split_spec",
 ]

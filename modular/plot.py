@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["accuracy", "frontier", "gantt", "isolation"]
 
-_KINDS = ("forward", "pass", "take", "backward", "learn")
+_KINDS = ("forward", "pass", "take", "backward", "learn", "exchange")
 _COLORS = {kind: f"C{index}" for index, kind in enumerate(_KINDS)}
 
 

@@ -30,6 +30,7 @@ FAMILIES = (
     "modular.communication",
     "modular.pipeline",
     "pinn.inverse",
+    "modular.lifted",
     "unroll.equilibrium",
     "unroll.ode",
     "unroll.operators",

@@ -51,11 +51,14 @@ def needs(events: Sequence[Event]) -> list[list[int]]:
     for index, event in enumerate(events):
         own = [last[event.module]] if event.module in last else []
         if event.kind == "forward":
-            own += [forward[event.module - 1]] if event.module - 1 in forward else []
+            if event.module - 1 in forward and not event.stored:
+                own.append(forward[event.module - 1])
             forward[event.module] = index
         else:
             message = sent.get((event.module, event.loss))
             own += [] if message is None else [message]
+            if event.kind == "exchange" and event.module:
+                own.append(forward[event.module - 1])
             if event.kind in ("pass", "backward"):
                 sent[event.module - 1, event.loss] = index
         last[event.module] = index
@@ -101,7 +104,8 @@ def locking(trainer: Trainer) -> Locking:
                 later = [e for e in done if e.module > k]
                 ran = {e.module for e in later if e.kind == "forward"}
                 update[k] = max(int(update[k]), len(ran))
-                swept = {e.module for e in later if e.kind != "forward"}
+                sweeps = [e for e in later if e.kind in ("pass", "take", "backward")]
+                swept = {e.module for e in sweeps}
                 backward[k] = max(int(backward[k]), len(swept))
     declared = trainer.method.locks(modules)
     return Locking(forward.bool(), update, backward, declared)

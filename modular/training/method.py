@@ -8,12 +8,14 @@ read it.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from modular._checks import pair_of
 from modular.event import Event
 from modular.objectives import Objective
 from modular.training.worker import Worker
@@ -104,6 +106,34 @@ class Method(ABC):
         """Return how many phases the training has, one after another."""
         return 1
 
+    def plan(
+        self, modules: int, epochs: int, phases: Sequence[int] | None = None
+    ) -> list[int]:
+        """Return the phase of every epoch, in order.
+
+        Args:
+            modules: How many there are, K.
+            epochs: How many each phase has.
+            phases: Which phases; None is all in turn.
+
+        Returns:
+            The phases.
+        """
+        if phases is None:
+            phases = range(self.phases(modules))
+        return [phase for phase in phases for _ in range(epochs)]
+
+    def read(self, batch: Any) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return data, targets and, where the method needs it, which samples they are.
+
+        Args:
+            batch: Data and labels.
+
+        Returns:
+            Data, shape ``(batch, ...)``, targets, shape ``(batch, ...)``, and None.
+        """
+        return *pair_of(batch), None
+
     def predicts(self, modules: int) -> Tensor:
         """Return which heads are trained to predict. Shape ``(modules,)``."""
         mask = torch.zeros(modules, dtype=torch.bool)
@@ -131,6 +161,8 @@ class Method(ABC):
             worker.forward(event)
             if event.scored:
                 worker.score()
+            if not event.learns:
+                worker.release()
             return
         gradient = worker.credit(event.loss)
         if event.kind != "take":

@@ -81,6 +81,8 @@ class Step:
         x: The data as they enter. Shape ``(rows, n)`` or
             ``(rows, channels, height, width)``.
         target: Labels. Shape ``(batch,)``.
+        index: Which samples of the data they are, where a method keeps something of
+            each, one number per row; or None.
         weights: Factor of each module's loss, one per module; None is 1.
         update: Whether optimisers step.
         meter: Counts what autograd saves, or None.
@@ -89,6 +91,7 @@ class Step:
     number: int
     x: Tensor
     target: Tensor
+    index: Tensor | None = None
     weights: Tensor | None = None
     update: bool = True
     meter: SavedTensors | None = None

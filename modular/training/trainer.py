@@ -137,7 +137,7 @@ class Trainer:
         Args:
             batch: Data and labels.
         """
-        x, target = pair_of(batch)
+        x, target, _ = self.method.read(batch)
         self.partition.check_batch(x, target)
         self.method.check_target(target)
         rows = len(x) * self.method.objective.rows
@@ -162,9 +162,9 @@ class Trainer:
         Returns:
             The step.
         """
-        x, y = pair_of(batch)
+        x, y, index = self.method.read(batch)
         x = self.method.objective.enter(x, y, self.partition.classes, self.generator)
-        return Step(self.steps, x, y, **options)
+        return Step(self.steps, x, y, index, **options)
 
     def play(
         self,
@@ -229,11 +229,9 @@ class Trainer:
         """
         check_count("epochs", epochs, least=0)
         check_layers(self)
-        if phases is None:
-            phases = range(self.method.phases(len(self.partition)))
-        for phase in phases:
+        for phase in phases or ():
             self._check_phase(phase)
-        plan = [phase for phase in phases for _ in range(epochs)]
+        plan = self.method.plan(len(self.partition), epochs, phases)
         return self.transport.fit(
             self, plan, loader, validation, progress=progress, checkpoint=checkpoint
         )

@@ -102,19 +102,17 @@ class Worker:
 
     # --- what the events do -------------------------------------------------------
 
-    def forward(self, event: Event) -> None:
-        """Take the input, compute the output, hand it on."""
+    def forward(self, event: Event, stored: Tensor | None = None) -> None:
+        """Take the input, or a stored one, compute the output, hand it on."""
         self._mark("net")
         self._set_mode(event.learns)
-        h_in = self._input()
+        h_in = self._input() if stored is None else stored
         self.h_in = cut(h_in, event.learns and event.passes)
         with torch.set_grad_enabled(event.learns), self._own_way(self.chance):
             self.h_out = self.block.net(self.h_in)
         self.h_out = self.h_out.to(self.block.out.dtype)  # autocast ends at the border
-        if self.index < self.modules - 1:
+        if self.index < self.modules - 1 and event.sends:
             self.transport.send_state(self.index + 1, self.h_out)
-        if not event.learns:
-            self.release()
 
     def score(self) -> None:
         """Compute the local loss, and its gradients in the head and at ``h_out``.
@@ -146,15 +144,18 @@ class Worker:
     def wait_for(self, event: Event) -> None:
         """Receive what an event needs: for stand-ins, which compute nothing of it."""
         if event.kind == "forward":
-            self.h_in = self._input()
+            self.h_in = self._like(len(self.step.x)) if event.stored else self._input()
             out = self.block.out
             self.h_out = out.expand(len(self.step.x), *out.shape[1:])
-        elif event.loss != self.index:
+        elif event.kind == "exchange" and self.index > 0:
+            self._receive(len(self.step.x))
+        if event.kind != "forward" and event.loss != self.index:
             self.credit(event.loss)
 
     def send_blank(self, event: Event) -> None:
         """Send zeros where an event sends something: also for stand-ins."""
-        if event.kind == "forward" and self.index < self.modules - 1:
+        last = self.index == self.modules - 1
+        if event.kind == "forward" and event.sends and not last:
             out, rows = self.block.out, len(self.step.x)
             h = torch.zeros(rows, *out.shape[1:], dtype=out.dtype, device=out.device)
             self.transport.send_state(self.index + 1, h)
@@ -166,8 +167,8 @@ class Worker:
         """Write down when an event of this step happened."""
         self.trace.append((self.step.number, event, start, end))
 
-    def pass_on(self, event: Event, gradient: Tensor) -> None:
-        """Pull a gradient back to the input and send it to the module before.
+    def pass_on(self, event: Event, gradient: Tensor) -> Tensor:
+        """Pull a gradient back to the input, send it to the module before, return it.
 
         In a backward event the parameters take it in the same sweep.
         """
@@ -182,6 +183,7 @@ class Worker:
             )
         back = credit_of(back, f"module {self.index}")
         self.transport.send_credit(self.index - 1, event.loss, back)
+        return back
 
     def take(self, event: Event, gradient: Tensor) -> None:
         """Pull a gradient into the parameters; let the optimiser step."""
@@ -230,8 +232,10 @@ class Worker:
         return self.step.x if self.index == 0 else self._receive(len(self.step.x))
 
     def _receive(self, rows: int) -> Tensor:
-        like = self.block.like.expand(rows, *self.block.like.shape[1:])
-        return self.transport.recv_state(self.index, like)
+        return self.transport.recv_state(self.index, self._like(rows))
+
+    def _like(self, rows: int) -> Tensor:
+        return self.block.like.expand(rows, *self.block.like.shape[1:])
 
     def _mark(self, part: str) -> None:
         if self.step.meter is not None:

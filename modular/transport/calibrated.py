@@ -39,6 +39,7 @@ class Calibrated:
     Args:
         forward: Seconds of a forward pass.
         backward: Seconds of a whole backward sweep.
+        exchange: Seconds of an exchange of stored states.
 
     Raises:
         ValueError: If one is negative.
@@ -51,10 +52,12 @@ class Calibrated:
 
     forward: float
     backward: float
+    exchange: float = 0.0
 
     def __post_init__(self) -> None:
         check_not_negative("forward", self.forward)
         check_not_negative("backward", self.backward)
+        check_not_negative("exchange", self.exchange)
 
     def seconds(self, event: Event) -> float:
         """Return the cost of an event.
@@ -69,6 +72,8 @@ class Calibrated:
             return self.forward
         if event.kind == "learn":  # a synthesiser is small
             return 0.0
+        if event.kind == "exchange":
+            return self.exchange
         return self.backward if event.kind == "backward" else self.backward / 2
 
     def run(self, worker: Idle, event: Event) -> None:

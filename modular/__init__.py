@@ -25,6 +25,7 @@ from modular.methods import (
     Interlocking,
     KernelModules,
     SyntheticGradients,
+    TransportGreedy,
     few_labels,
     transferability,
 )
@@ -69,6 +70,7 @@ __all__ = [
     "Interlocking",
     "KernelModules",
     "SyntheticGradients",
+    "TransportGreedy",
     # training
     "InProcess",
     "Options",

@@ -31,6 +31,7 @@ FAMILIES = (
     "modular.pipeline",
     "pinn.inverse",
     "modular.lifted",
+    "modular.multilevel",
     "unroll.equilibrium",
     "unroll.ode",
     "unroll.operators",

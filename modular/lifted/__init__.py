@@ -2,7 +2,9 @@
 
 The chain of modules is cut by constraints ``lambda_k = f_k(lambda_{k-1})``. A penalty,
 or multipliers as well, take the place of the constraints, and every module has a
-problem of its own: no module waits for another, neither forwards nor backwards.
+problem of its own: no module waits for another, neither forwards nor backwards. Where
+activations are proximal maps the cost can be a Bregman distance, and no activation is
+differentiated: :class:`BregmanNet`.
 
 >>> import torch
 >>> from functools import partial
@@ -20,17 +22,34 @@ problem of its own: no module waits for another, neither forwards nor backwards.
 """
 
 from modular.lifted.auxnet import AuxNet, mlp
+from modular.lifted.bregman import BregmanNet, ImplicitSGD
 from modular.lifted.free import Free
 from modular.lifted.lifted import Lifted
 from modular.lifted.penalties import AugmentedLagrangian, Quadratic
+from modular.lifted.prox import (
+    HardTanh,
+    Identity,
+    ReLU,
+    Softmax,
+    SoftThreshold,
+    Tanh,
+)
 from modular.lifted.sph import SPH
 
 __all__ = [
     "SPH",
     "AugmentedLagrangian",
     "AuxNet",
+    "BregmanNet",
     "Free",
+    "HardTanh",
+    "Identity",
+    "ImplicitSGD",
     "Lifted",
     "Quadratic",
+    "ReLU",
+    "SoftThreshold",
+    "Softmax",
+    "Tanh",
     "mlp",
 ]

@@ -9,6 +9,7 @@ from modular.methods.interlocking import Interlocking
 from modular.methods.kernel_modules import KernelModules
 from modular.methods.synthetic_gradients import SyntheticGradients
 from modular.methods.transfer import few_labels, transferability
+from modular.methods.transport_greedy import TransportGreedy
 
 __all__ = [
     "DGL",
@@ -19,6 +20,7 @@ __all__ = [
     "Interlocking",
     "KernelModules",
     "SyntheticGradients",
+    "TransportGreedy",
     "few_labels",
     "transferability",
 ]

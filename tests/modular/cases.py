@@ -27,6 +27,7 @@ from modular import (
     Sim,
     SyntheticGradients,
     Trainer,
+    TransportGreedy,
     digits,
     few_labels,
     goodness_scores,
@@ -48,6 +49,8 @@ METHODS = [
     KernelModules(),
     SyntheticGradients(),
     DifferenceTargets(),
+    TransportGreedy(1.0),
+    TransportGreedy(1.0, laps=2, name="TransportGreedy in laps"),
 ]
 
 OBJECTIVES = [
@@ -123,6 +126,7 @@ CALLS = {
     "Interlocking": lambda: (Interlocking, {"n": 2}),
     "KernelModules": lambda: (KernelModules, {"proxy": upper_alignment}),
     "SyntheticGradients": lambda: (SyntheticGradients, {}),
+    "TransportGreedy": lambda: (TransportGreedy, {"tau": 1.0}),
     "Calibrated": lambda: (Calibrated, {"forward": 0.0, "backward": 0.0}),
     "Calibrated.seconds": lambda: (
         Calibrated(0, 1).seconds,

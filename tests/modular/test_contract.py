@@ -73,7 +73,7 @@ def test_resuming_is_as_if_it_had_never_stopped(method: Method, tmp_path) -> Non
     unbroken, stopped, resumed = (trainer(method, norm=True) for _ in range(3))
     path = tmp_path / "run.pt"
     unbroken.fit(data(0), epochs=4)
-    plan = [p for p in range(method.phases(4)) for _ in range(4)]
+    plan = method.plan(4, 4)
     stopped.follow(plan[:-1], data(0), None, checkpoint=path)
     history = resumed.fit(data(99), epochs=4, checkpoint=path)
     assert distance(weights(unbroken), weights(resumed)) == 0

@@ -10,7 +10,7 @@ import modular
 
 ROOT = Path(__file__).parents[2]
 LATER = ["matplotlib", "sklearn", "modular.audit", "modular.tasks", "modular.plot"]
-FAMILIES = ["modular.lifted"]
+FAMILIES = ["modular.lifted", "modular.multilevel"]
 
 
 ASKED = {

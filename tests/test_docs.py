@@ -33,6 +33,7 @@ FAMILIES = (
     "modular.lifted",
     "modular.multilevel",
     "unroll.equilibrium",
+    "unroll.images",
     "unroll.ode",
     "unroll.operators",
     "unroll.penalties",

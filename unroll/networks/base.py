@@ -80,11 +80,9 @@ class Unrolled(nn.Module):
         tied: bool = False,
     ) -> None:
         super().__init__()
-        check_dictionary(A)
-        check_constant("A", A)
+        self._keep(A)
         check_count("depth", depth, least=1)
         self.depth = depth
-        self.register_buffer("A", A.detach().clone())
         self.register_load_state_dict_pre_hook(_state.refuse_another)
         self.layers = nn.ModuleList(layer() for _ in range(1 if tied else depth))
 
@@ -226,6 +224,12 @@ class Unrolled(nn.Module):
             tensor([[0.5781, 1.0000]], grad_fn=<AddBackward0>)
         """
         return _FromStep(A, depth, lambda: _Step(step, parameters, A), tied, start)
+
+    def _keep(self, A: Tensor) -> None:
+        """Take the dictionary as a constant, or refuse it."""
+        check_dictionary(A)
+        check_constant("A", A)
+        self.register_buffer("A", A.detach().clone())
 
     def _zero(self, b: Tensor) -> Tensor:
         """Return the code 0 of every sample."""

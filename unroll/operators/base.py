@@ -61,6 +61,22 @@ class Operator(nn.Module, ABC):
             In the domain. Shape ``(..., n)``.
         """
 
+    def zeros(self, batch: int = 1) -> Tensor:
+        """Return ``x = 0``, of the dtype and on the device of the buffers.
+
+        Args:
+            batch: Samples.
+
+        Returns:
+            Zeros; of torch's default dtype where the operator holds no numbers. Shape
+            ``(batch, ...)``.
+        """
+        held = [*self.parameters(), *self.buffers()]
+        numbers = [t for t in held if t.is_floating_point() or t.is_complex()]
+        dtype = numbers[0].dtype if numbers else torch.get_default_dtype()
+        device = held[0].device if held else torch.device("cpu")
+        return torch.zeros(batch, *self.domain, dtype=dtype, device=device)
+
     @torch.no_grad()
     def norm(
         self, *, tol: float = 1e-3, generator: torch.Generator | None = None
@@ -108,11 +124,7 @@ class Operator(nn.Module, ABC):
 
     def _start(self, generator: torch.Generator | None) -> Tensor:
         """Return a random ``x`` of the dtype and on the device of the buffers."""
-        held = [*self.parameters(), *self.buffers()]
-        numbers = [t for t in held if t.is_floating_point() or t.is_complex()]
-        dtype = numbers[0].dtype if numbers else torch.get_default_dtype()
-        device = held[0].device if held else torch.device("cpu")
+        v = self.zeros()
         if generator is None:
-            generator = torch.Generator(device).manual_seed(0)
-        v = torch.empty(1, *self.domain, dtype=dtype, device=device)
+            generator = torch.Generator(v.device).manual_seed(0)
         return v.normal_(generator=generator)

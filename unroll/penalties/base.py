@@ -47,6 +47,11 @@ class Penalty(ABC):
     outer: "ClassVar[Penalty | None]" = None
     """The simple penalty of what :attr:`analysis` returns."""
 
+    def __repr__(self) -> str:
+        """Return the name with what it was made with, the same in every run."""
+        held = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
+        return f"{type(self).__name__}({held})"
+
     @abstractmethod
     def value(self, x: Tensor) -> Tensor:
         """Return ``R(x)``.

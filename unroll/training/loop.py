@@ -10,6 +10,7 @@ down counts as much as the first.
 import os
 import warnings
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ from torch import Tensor, nn
 from unroll.metrics import nmse_db
 from unroll.networks.base import Unrolled
 from unroll.training import checkpoint as files
+from unroll.training import sources
 from unroll.training.history import History, bar, is_far_above, remarks_on
+from unroll.training.objectives import Objective, as_rows
 from unroll.training.recipe import (
     Recipe,
     fitted,
@@ -28,7 +31,7 @@ from unroll.training.recipe import (
     set_rates,
     was_whole,
 )
-from unroll.training.sources import Batch, Source, checked_batch, pair_of, source_of
+from unroll.training.sources import Batch, Source
 from unroll.training.troubles import (
     accidents,
     in_validation,
@@ -44,11 +47,12 @@ _KEPT = (*_COUNTS, "best", "best_step", "best_value")
 _STATE = (*_KEPT, "origin", "net", "adam", "generator")
 
 
-def train(
+def train(  # noqa: PLR0913 - what every training needs, in one call
     net: Unrolled,
     problem: Any,
     recipe: Recipe | None = None,
     *,
+    objective: str | Objective | None = None,
     validation: Any = None,
     generator: torch.Generator | None = None,
     progress: bool = False,
@@ -61,18 +65,19 @@ def train(
     network has the best weights so far, and the history says so. With ``checkpoint``
     the same call made again, on a new network and a new generator of any seed, goes on
     from the last checkpoint: losses and final weights are those of an unbroken run, bit
-    for bit. What a reader of the numbers must know is in ``history.remarks``, and a
-    warning. The optimiser is Adam (Kingma and Ba 2015, ICLR), with rates by layer and
-    by kind of parameter; fresh samples at every step follow Chen, Liu, Wang and Yin
-    2018.
+    for bit. What a reader must know is in ``history.remarks``, and a warning. The
+    optimiser is Adam (Kingma and Ba 2015, ICLR), with rates by layer and by kind of
+    parameter; fresh samples at every step follow Chen, Liu, Wang and Yin 2018.
 
     Args:
         net: Network.
-        problem: Source of samples: ``problem.sample(batch, generator)`` returns ``b``
-            and ``x``; or tensors ``(b, x)``, a fifth of which is held out to validate
-            with; or a DataLoader of them; or ``b`` alone if the objective needs no
-            codes. One sample a row.
+        problem: Source of samples, one a row, or images: ``problem.sample(batch,
+            generator)`` returns ``b`` and ``x``; or tensors ``(b, x)``, a fifth of
+            which is held out to validate with; or an iterable of batches of them, as a
+            DataLoader, the first of which is held out and taken out of later ones; or
+            ``b`` alone if the objective needs no codes.
         recipe: How to train; None is ``Recipe()``.
+        objective: What to minimise; None is the recipe's.
         validation: Samples to validate with, ``(b, x)`` or ``b``; None holds some of
             the problem out.
         generator: Source of randomness, on the device of the samples; None is seeded
@@ -89,8 +94,8 @@ def train(
         RuntimeError: If gradients are off.
         TypeError: If the samples are of a kind or dtype that cannot be used.
         ValueError: If ``checkpoint`` was written for another recipe, network or
-            problem, or cannot be resumed from; if samples are not finite, do not fit
-            or lack codes; or if no gradient reaches the network at its start.
+            problem, or cannot be resumed; if samples are not finite, do not fit or lack
+            codes; or if no gradient reaches the network at its start.
 
     Example:
         >>> from unroll import ALISTA, SparseCoding
@@ -102,10 +107,12 @@ def train(
         (True, True)
     """
     recipe = fitted(Recipe() if recipe is None else recipe, net)
+    if objective is not None:
+        recipe = replace(recipe, objective=objective)
     if generator is None:
         seed = int(torch.randint(2**62, ()))
-        generator = torch.Generator(net.A.device).manual_seed(seed)
-    source = source_of(problem)
+        generator = torch.Generator(sources.device_of(net)).manual_seed(seed)
+    source = sources.source_of(problem)
     path = None if checkpoint is None else files.checked_path(checkpoint, source)
     run = _Run(net, source, recipe, generator, validation)
     if path is not None and path.exists():
@@ -209,7 +216,7 @@ class _Run:
         unknown = x is None or not x.any()
         errors = [float("nan")] * len(values)
         if x is not None and not unknown:
-            errors = nmse_db(iterates, x).tolist()
+            errors = nmse_db(*as_rows(iterates, x)).tolist()
         if values[-1] < self.best_value:
             self.best_step, self.best = self.step, _copy(self.net)
             self.best_value = values[-1]
@@ -232,7 +239,7 @@ class _Run:
 
     def load(self, path: Path) -> None:
         """Go back to what :meth:`save` wrote, or refuse it and change nothing."""
-        state = files.read(path, self.recipe, self.net.A.device, _STATE)
+        state = files.read(path, self.recipe, sources.device_of(self.net), _STATE)
         files.refuse_another_network(self.net, state["net"])
         now = self.generator.get_state()
         self.generator.set_state(state["origin"].cpu())
@@ -275,12 +282,12 @@ class _Run:
             count = self.recipe.validation
             found = self.source.hold_out(count, self.generator)
         else:
-            found = pair_of("validation", self.validation)
+            found = sources.pair_of("validation", self.validation)
         return self._checked(found, "the samples to validate with")
 
     def _checked(self, found: Batch, where: str) -> Batch:
         """Return samples that fit the network and the objective, or refuse them."""
-        return checked_batch(found, self.net.A, where, self.goal.needs_codes)
+        return sources.checked_batch(found, self.net.A, where, self.goal.needs_codes)
 
     def _accidents(self) -> tuple[str, ...]:
         """Return remarks that the curve does not tell."""

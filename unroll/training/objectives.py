@@ -9,17 +9,30 @@ from torch import Tensor
 from unroll._checks import check_positive
 from unroll.metrics import nmse_db
 from unroll.networks.base import Unrolled
+from unroll.operators import Operator
+from unroll.penalties import L1, Penalty
 
-__all__ = ["DeepLogNMSE", "LassoCost", "LastNMSE", "Objective", "Stagewise", "named"]
+__all__ = [
+    "DeepLogNMSE",
+    "LassoCost",
+    "LastNMSE",
+    "Objective",
+    "Stagewise",
+    "as_rows",
+    "named",
+]
 
 
 class Objective(Protocol):
     """What training minimises, and what decides which weights were the best."""
 
-    needs_codes: ClassVar[bool]
-    """Whether samples must come with their true codes."""
-    staged: ClassVar[bool]
-    """Whether the layers are trained one after the other."""
+    @property
+    def needs_codes(self) -> bool:
+        """Whether samples must come with their true codes."""
+
+    @property
+    def staged(self) -> bool:
+        """Whether the layers are trained one after the other."""
 
     def loss(
         self, net: Unrolled, iterates: Tensor, b: Tensor, x: Tensor | None
@@ -39,6 +52,17 @@ def _needed(x: Tensor | None) -> Tensor:
     return x
 
 
+def as_rows(iterates: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return images as rows, complex ones as two real numbers a pixel.
+
+    Shapes ``(iterates, batch, n)`` and ``(batch, n)``; codes are so already.
+    """
+    if iterates.is_complex() or x.is_complex():
+        kind = torch.promote_types(iterates.dtype, x.dtype)
+        iterates, x = (torch.view_as_real(t.to(kind)) for t in (iterates, x))
+    return iterates.flatten(2), x.flatten(1)
+
+
 class _CodeError:
     """An objective about the error of the codes, measured in dB."""
 
@@ -49,7 +73,7 @@ class _CodeError:
         self, net: Unrolled, iterates: Tensor, b: Tensor, x: Tensor | None
     ) -> Tensor:
         """Return the "ratio" NMSE of every iterate in dB."""
-        return nmse_db(iterates, _needed(x))
+        return nmse_db(*as_rows(iterates, _needed(x)))
 
 
 @dataclass(frozen=True)
@@ -73,7 +97,7 @@ class DeepLogNMSE(_CodeError):
         self, net: Unrolled, iterates: Tensor, b: Tensor, x: Tensor | None
     ) -> Tensor:
         """Return the mean dB of the layers; an exact code has a finite one."""
-        x = _needed(x)
+        iterates, x = as_rows(iterates, _needed(x))
         tiny = torch.finfo(x.dtype).tiny
         errors = (iterates[1:] - x).square().sum(dim=(1, 2))
         return 10 * torch.log10(errors / x.square().sum() + tiny).mean()
@@ -93,7 +117,7 @@ class LastNMSE(_CodeError):
         self, net: Unrolled, iterates: Tensor, b: Tensor, x: Tensor | None
     ) -> Tensor:
         """Return the relative squared error of the last iterate."""
-        x = _needed(x)
+        iterates, x = as_rows(iterates, _needed(x))
         return (iterates[-1] - x).square().sum() / x.square().sum()
 
 
@@ -120,13 +144,16 @@ class LassoCost:
 
     Unsupervised training: Ablin, Moreau, Massias and Gramfort 2019, NeurIPS. The
     network learns to solve the Lasso of its dictionary fast, for measurements like
-    those it sees.
+    those it sees. Behind an operator ``x`` is an image, and few of its pixels are 0:
+    there total variation says more than the l1 norm.
 
     Args:
         lam: Weight of the l1 norm; None is ``net.lam``, that of the Lasso whose ISTA
             the network started at.
+        penalty: What ``lam`` weighs in place of the l1 norm; None is ``L1()``.
 
     Raises:
+        TypeError: If ``penalty`` is none.
         ValueError: If ``lam`` is not positive.
 
     Example:
@@ -138,6 +165,7 @@ class LassoCost:
     """
 
     lam: float | None = None
+    penalty: Penalty | None = None
 
     needs_codes: ClassVar[bool] = False
     staged: ClassVar[bool] = False
@@ -145,6 +173,9 @@ class LassoCost:
     def __post_init__(self) -> None:
         if self.lam is not None:
             check_positive("lam", self.lam)
+        if self.penalty is not None and not isinstance(self.penalty, Penalty):
+            kind = type(self.penalty).__name__
+            raise TypeError(f"penalty is of type {kind}: expected a Penalty, as TV()")
 
     def loss(
         self, net: Unrolled, iterates: Tensor, b: Tensor, x: Tensor | None
@@ -185,9 +216,15 @@ class LassoCost:
                 f"net is a {type(net).__name__}, which has no lam: expected an "
                 "objective that says it, LassoCost(lam)"
             )
-        r = b - iterates @ net.A.T
-        cost = 0.5 * r.square().sum(dim=-1) + lam * iterates.abs().sum(dim=-1)
-        return cost.mean(dim=-1)
+        if not isinstance(net.A, Operator) and self.penalty is None:
+            r = b - iterates @ net.A.T
+            cost = 0.5 * r.square().sum(dim=-1) + lam * iterates.abs().sum(dim=-1)
+            return cost.mean(dim=-1)
+        ahead = net.A(iterates) if isinstance(net.A, Operator) else iterates @ net.A.T
+        r = (b - ahead).flatten(2)
+        value = (self.penalty or L1()).value(iterates.flatten(0, 1))
+        cost = 0.5 * (r.conj() * r).real.sum(dim=-1)
+        return (cost + lam * value.unflatten(0, iterates.shape[:2])).mean(dim=-1)
 
 
 _NAMES: dict[str, Objective] = {

@@ -1,10 +1,11 @@
 """What goes wrong in a training, told apart: dead, overflowing, leaking."""
 
-import torch
 from torch import Tensor
 
 from unroll.networks.base import Unrolled
+from unroll.operators import Operator
 from unroll.training.recipe import Recipe
+from unroll.training.sources import rows_in
 
 __all__ = [
     "accidents",
@@ -22,13 +23,17 @@ def is_dead(norm: Tensor, iterates: Tensor) -> bool:
 
 def refuse_dead_start(net: Unrolled, b: Tensor) -> None:
     """Say what the thresholds of an untrained network must be below."""
-    W = getattr(net, "W", net.A)  # networks around one weight see W^T b
-    largest = (b @ W.detach()).abs().max().item()
+    if isinstance(net.A, Operator):
+        seen, name = net.A.adjoint(b), "A^* b"
+    else:
+        W = getattr(net, "W", net.A)  # networks around one weight see W^T b
+        seen, name = b @ W.detach(), "W^T b"
+    largest = seen.abs().max().item()
     lam = getattr(net, "lam", None)
     now = "" if lam is None else f" (now {lam:.4g})"
     raise ValueError(
         "all codes are 0 at step 0 and no gradient reaches the network: no entry of "
-        f"W^T b, at most {largest:.3g}, passes a threshold; expected lam well below "
+        f"{name}, at most {largest:.3g}, passes a threshold; expected lam well below "
         f"{largest:.3g}{now}, or larger data"
     )
 
@@ -67,10 +72,7 @@ def refuse_overflow(
 
 def in_validation(b: Tensor, held_out: Tensor) -> int:
     """Return how many rows of ``b`` are rows of ``held_out``; rows of zeros are not."""
-    key, held = b.sum(dim=1), held_out.sum(dim=1)
-    rows = (torch.isin(key, held) & b.any(dim=1)).nonzero()[:, 0]
-    same = [(b[row] == held_out).all(dim=1).any() for row in rows]
-    return int(sum(same))
+    return int(rows_in(b, held_out).sum())
 
 
 def accidents(leaks: int, rollbacks: int, died_at: int | None) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ def mask():
 OPERATORS = {
     "Matrix": lambda: o.Matrix(draw(4, 5)),
     "tall Matrix": lambda: o.Matrix(draw(5, 4)),
+    "Matrix of images": lambda: o.Matrix(draw(4, 42), SIZE),
     "complex Matrix": complex_matrix,
     "Mask": lambda: o.Mask(mask()),
     "random Mask": lambda: o.Mask.random(SIZE, 0.3, generator),
@@ -51,6 +52,7 @@ CALLS = {
     "Operator": lambda: (Twice, {"domain": (3,)}),
     "Operator.adjoint": lambda: (Twice((3,)).adjoint, {"b": draw(2, 3)}),
     "Operator.norm": lambda: (o.Operator.norm, {"self": OPERATORS["Ray"]()}),
+    "Operator.zeros": lambda: (OPERATORS["Ray"]().zeros, {"batch": 3}),
     "Matrix": lambda: (o.Matrix, {"A": draw(4, 5)}),
     "Mask": lambda: (o.Mask, {"mask": mask()}),
     "Mask.random": lambda: (o.Mask.random, {"size": SIZE, "fraction": 0.5}),

@@ -209,6 +209,7 @@ BOOLS = torch.tensor([[True, False]])
     ("call", "error", "shown"),
     [
         (lambda: Matrix(torch.ones(3)), ValueError, r"A has shape \(3,\)"),
+        (lambda: Matrix(torch.ones(3, 4), (2, 3)), ValueError, r"\(2, 3\) but A has 4"),
         (lambda: Matrix([[1.0]]), TypeError, "A is of type list"),
         (lambda: Matrix(torch.eye(2).long()), TypeError, "A has dtype torch.int64"),
         (lambda: Matrix(torch.eye(2) / 0), ValueError, "A has entries that are not"),

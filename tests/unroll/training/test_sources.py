@@ -135,10 +135,9 @@ def test_refuses_what_a_loader_cannot_do(tmp_path):
     b, x = sparse().sample(30, seeded())
     loader = DataLoader(TensorDataset(b, x), batch_size=8)
     net = u.ALISTA(sparse().A, 2)
-    with pytest.raises(
-        ValueError, match=r"DataLoader, .* expected validation=\(b, x\)"
-    ):
-        u.train(net, loader, short)
+    whole = DataLoader(TensorDataset(b, x), batch_size=30)
+    with pytest.raises(ValueError, match=r"held out .*, or validation=\(b, x\)"):
+        u.train(net, whole, short)
     with pytest.raises(ValueError, match="checkpoint cannot be kept with a DataLoader"):
         u.train(net, loader, short, validation=(b, x), checkpoint=tmp_path / "a.pt")
     empty = DataLoader(TensorDataset(b[:0], x[:0]), batch_size=8)

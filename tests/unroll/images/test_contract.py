@@ -191,7 +191,7 @@ def test_constructors_refuse_by_name(net):
         net(A, 0)
     with pytest.raises(TypeError, match=r"depth is 2\.5"):
         net(A, 2.5)
-    with pytest.raises(ValueError, match=r"channels is 0: expected at least [12]"):
+    with pytest.raises(ValueError, match=r"channels is 0: expected at least [124]"):
         net(A, 2, channels=0)
 
 

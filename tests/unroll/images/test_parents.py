@@ -243,7 +243,7 @@ def test_a_piecewise_linear_function_interpolates():
 # Learned primal-dual
 
 
-def linear(net, sigma, tau, ridge, scale):
+def linear(net, ridge, sigma=1.0, tau=1.0):
     """Set the filters so that both updates are those of a quadratic problem.
 
     p = (x, 2 x - x_last), d = (q, unused); all in the units of A / ||A||.
@@ -272,28 +272,10 @@ def linear(net, sigma, tau, ridge, scale):
 
 
 @behind
-@pytest.mark.parametrize("ridge", [0.0, 0.3])
-def test_with_linear_updates_it_is_chambolle_pock(kind, ridge):
-    A = OPERATORS[kind]()
-    b = single(A)
-    net = LearnedPrimalDual(A, 6, channels=4, memory=2)
-    linear(net, 1.0, 1.0, ridge, net.norm)
-    K, y = dense(A) / net.norm, vectors(b) / net.norm
-    x, x_last = (vectors(torch.zeros_like(A.adjoint(b))).to(K.dtype) for _ in "ab")
-    q = torch.zeros_like(y)
-    for k in range(6):
-        q = (q + (2 * x - x_last) @ K.T - y) / 2
-        x_last, x = x, (x - q @ K.conj()) / (1 + ridge)
-        found = vectors(net(b, depth=k + 1)).to(K.dtype)
-        torch.testing.assert_close(found, x, **EXACT)
-
-
-@behind
-def test_without_a_penalty_it_is_the_librarys_primal_dual(kind):
+def test_untrained_learned_primal_dual_is_the_primal_dual_of_least_squares(kind):
     A = OPERATORS[kind]()
     b, _ = pair(A)
-    net = LearnedPrimalDual(A, 5, channels=4, memory=2)
-    linear(net, 1.0, 1.0, 0.0, net.norm)
+    net = LearnedPrimalDual(A, 5, channels=5, memory=3, generator=seeded())
 
     class Unit(Operator):
         def forward(self, x):
@@ -309,6 +291,23 @@ def test_without_a_penalty_it_is_the_librarys_primal_dual(kind):
         Unit(A.domain), b / net.norm, 0.0, iterations=5, keep_iterates=True
     ).iterates
     torch.testing.assert_close(net.iterates(b), expected, **EXACT)
+
+
+@behind
+@pytest.mark.parametrize("ridge", [0.0, 0.3])
+def test_with_linear_updates_it_is_chambolle_pock(kind, ridge):
+    A = OPERATORS[kind]()
+    b = single(A)
+    net = LearnedPrimalDual(A, 6, channels=4, memory=2)
+    linear(net, ridge)
+    K, y = dense(A) / net.norm, vectors(b) / net.norm
+    x, x_last = (vectors(torch.zeros_like(A.adjoint(b))).to(K.dtype) for _ in "ab")
+    q = torch.zeros_like(y)
+    for k in range(6):
+        q = (q + (2 * x - x_last) @ K.T - y) / 2
+        x_last, x = x, (x - q @ K.conj()) / (1 + ridge)
+        found = vectors(net(b, depth=k + 1)).to(K.dtype)
+        torch.testing.assert_close(found, x, **EXACT)
 
 
 # MoDL

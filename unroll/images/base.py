@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from copy import deepcopy
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +22,6 @@ class UnrolledImages(Unrolled):
     """
 
     A: Operator  # type: ignore[assignment]
-    images: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -28,7 +28,8 @@ def regularised_solve(
     with ``M = A^* A + rho``, which is self-adjoint: the backward pass is one more solve
     with it and keeps nothing of the iterations. Aggarwal, Mani and Jacob 2019, IEEE
     Trans. Med. Imaging 38(2), section III. The gradient is that of the solution, not of
-    the iterations: it is as exact as ``tol`` says. It may be differentiated again.
+    the iterations: it is as exact as ``tol`` says. It may be differentiated again. When
+    the iterations end depends on the data, which ``torch.export`` cannot follow.
 
     Args:
         A: The operator.

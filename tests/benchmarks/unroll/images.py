@@ -1,0 +1,286 @@
+"""Splitting methods unrolled, on images, each beside its classical parent.
+
+    python -m tests.benchmarks.unroll.images [--only ROW ...]
+
+Photographs are windows of scikit-learn's two: trained on one, the temple, measured on
+the other, the dahlia. Phantoms are fresh ellipses. Classical methods have the best
+weight for the test images, which favours them. Every network is trained with three
+seeds. Seconds are of the CPU, one thread; PSNR is the mean over the images, white 1.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import unroll as u
+from tests.benchmarks import record
+from tests.benchmarks.unroll.pictures import (
+    best,
+    filtered_back_projection,
+    haar,
+    in_basis,
+    psnr,
+    ssim,
+)
+from unroll.images import ADMMNet, ISTANet, LearnedPrimalDual, MoDL
+from unroll.operators import FourierSample, Matrix, Ray
+from unroll.penalties import TV
+from unroll.problems import Ellipses, Imaging, Photographs
+from unroll.problems.patches import grey_photograph
+from unroll.training import LastNMSE, Recipe
+
+SEEDS = (0, 1, 2)
+ROWS = 26  # of blocks in a photograph of 427 x 640
+Row = dict[str, Any]
+
+
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+# The three problems: what is trained on, and the images to measure with
+
+
+def blocks() -> tuple[Imaging, Imaging]:
+    """Blocks of 16 x 16 behind 64 orthonormal random rows: 25 %, SNR 40."""
+    Q = torch.linalg.qr(torch.randn(256, 64, generator=seeded(100)))[0]
+    A = Matrix(Q.T.contiguous(), (16, 16))
+    return tuple(
+        Imaging(A, Photographs((16, 16), names=(name,)), snr_db=40.0)
+        for name in ("china", "flower")
+    )
+
+
+def scans() -> tuple[Imaging, Imaging]:
+    """Phantoms of 32 x 32 at 16 angles; noise of about 5 %, as the paper has."""
+    problem = Imaging(Ray((32, 32), 16), Ellipses((32, 32)), snr_db=26.0)
+    return problem, problem
+
+
+def samples() -> tuple[Imaging, Imaging]:
+    """Photographs of 48 x 48, 20 % of their Fourier coefficients, SNR 40."""
+    A = FourierSample.random((48, 48), 0.2, seeded(100))
+    return tuple(
+        Imaging(A, Photographs((48, 48), names=(name,)), snr_db=40.0)
+        for name in ("china", "flower")
+    )
+
+
+PROBLEMS: dict[str, tuple[Callable, int]] = {
+    "blocks": (blocks, ROWS * 40),
+    "scans": (scans, 100),
+    "samples": (samples, 40),
+}
+
+
+def test_set(name: str) -> tuple[Imaging, Tensor, Tensor]:
+    """The problem to measure with, and its images; blocks are a whole photograph."""
+    make, count = PROBLEMS[name]
+    problem = make()[1]
+    if name != "blocks":
+        return problem, *problem.sample(count, seeded(200))
+    given = Whole("flower", 16)
+    return problem, *Imaging(problem.A, given, snr_db=40.0).sample(count, seeded(200))
+
+
+class Whole:
+    """All blocks of a photograph, row by row, in place of random ones."""
+
+    def __init__(self, name: str, size: int) -> None:
+        self.size = (size, size)
+        grey = grey_photograph(name)
+        blocks = grey.unfold(0, size, size).unfold(1, size, size)
+        self.blocks = blocks.reshape(-1, 1, size, size)
+
+    def sample(self, batch: int, generator: torch.Generator | None = None) -> Tensor:
+        return self.blocks[:batch]
+
+
+def whole(x: Tensor) -> Tensor:
+    """Put the blocks of a photograph together again."""
+    if x.shape[-1] != 16:
+        return x
+    rows = x.reshape(ROWS, -1, 16, 16).transpose(1, 2)
+    return rows.reshape(1, 1, 16 * ROWS, -1)
+
+
+def measured(x_hat: Tensor, x: Tensor) -> Row:
+    x_hat, x = whole(x_hat), whole(x)
+    return {"psnr": round(psnr(x_hat, x), 2), "ssim": round(ssim(x_hat, x), 4)}
+
+
+# Classical methods at their best parameter
+
+
+def classical(
+    name: str, solve: Callable[[Any, Tensor, float], Tensor], start: float
+) -> Row:
+    problem, b, x = test_set(name)
+    clock = time.process_time()
+    solve(problem.A, b, start)
+    seconds = time.process_time() - clock
+    number, x_hat = best(lambda lam: whole(solve(problem.A, b, lam)), whole(x), start)
+    return measured(x_hat, x) | {
+        "parameter": round(number, 6),
+        "seconds_to_apply": round(seconds, 2),
+    }
+
+
+def tv(A: Any, b: Tensor, lam: float, iterations: int = 300) -> Tensor:
+    return u.primal_dual(A, b, lam, penalty=TV(), iterations=iterations).x
+
+
+def wavelets(A: Matrix, b: Tensor, lam: float) -> Tensor:
+    W = haar(A.domain[0])
+    return in_basis(A, b, torch.kron(W, W), lam)
+
+
+def cosines(A: Matrix, b: Tensor, lam: float) -> Tensor:
+    n = A.domain[0]
+    return in_basis(A, b, u.dct_dictionary(n, n * n).T.contiguous(), lam)
+
+
+# Networks
+
+
+def learned(
+    name: str, make: Callable[..., u.Unrolled], seed: int, **options: Any
+) -> Row:
+    """Train one network; measure it, and its untrained self."""
+    training, _ = PROBLEMS[name][0]()
+    problem, b, x = test_set(name)
+    net = make(problem.A, generator=seeded(seed))
+    with torch.no_grad():
+        before = measured(net(b), x)["psnr"]
+    recipe = Recipe(objective=LastNMSE(), validation=100, every=50, **options)
+    clock = time.process_time()
+    history = u.train(net, training, recipe, generator=seeded(1000 + seed))
+    seconds, clock = time.process_time() - clock, time.process_time()
+    with torch.no_grad():
+        x_hat = net(b)
+        apply = time.process_time() - clock
+        row = measured(x_hat, x)
+        if isinstance(net, MoDL):
+            depths = (1, 5, 10)
+            net.depth = max(depths)
+            row["by_depth"] = {str(k): measured(net(b, depth=k), x) for k in depths}
+    return row | {
+        "untrained_psnr": before,
+        "parameters": sum(p.numel() for p in net.parameters()),
+        "samples": history.samples,
+        "steps": recipe.steps,
+        "seconds": round(seconds, 1),
+        "seconds_to_apply": round(apply, 2),
+    }
+
+
+NETWORKS: dict[str, tuple[str, Callable[..., u.Unrolled], dict]] = {
+    "ISTA-Net+": (
+        "blocks",
+        partial(ISTANet, depth=6, channels=16, plus=True),
+        {"steps": 800, "batch": 32, "lr": 5e-3, "lr_matrices": 3e-3},
+    ),
+    "LPD": (
+        "scans",
+        partial(LearnedPrimalDual, depth=6, channels=16),
+        {"steps": 2000, "batch": 4, "lr": 3e-3, "lr_matrices": 3e-3},
+    ),
+    "ADMM-Net": (
+        "samples",
+        partial(ADMMNet, depth=6, channels=8),
+        {"steps": 400, "batch": 4, "lr": 1e-3, "lr_matrices": 2e-3},
+    ),
+    "MoDL": (
+        "samples",
+        partial(MoDL, depth=5, channels=16),
+        {"steps": 400, "batch": 4, "lr": 5e-3, "lr_matrices": 1e-3},
+    ),
+}
+
+
+def plan() -> dict[str, Callable[[], Row]]:
+    """All rows: a problem and a classical method, or a network and a seed."""
+    rows: dict[str, Callable[[], Row]] = {
+        "blocks: ISTA, Haar wavelets": partial(classical, "blocks", wavelets, 0.01),
+        "blocks: ISTA, cosines": partial(classical, "blocks", cosines, 0.01),
+        "blocks: TV": partial(classical, "blocks", tv, 0.01),
+        "scans: filtered back-projection": partial(
+            classical, "scans", filtered_back_projection, 1.0
+        ),
+        "scans: TV": partial(classical, "scans", tv, 0.3),
+        "samples: TV": partial(classical, "samples", tv, 0.002),
+    }
+    for net, (name, make, options) in NETWORKS.items():
+        for seed in SEEDS:
+            rows[f"{name}: {net}, seed {seed}"] = partial(
+                learned, name, make, seed, **options
+            )
+    return rows
+
+
+def stored() -> dict[str, Row]:
+    """The rows that are measured."""
+    path = record.RESULTS / "images.json"
+    return json.loads(path.read_text())["rows"] if path.exists() else {}
+
+
+def medians(rows: dict[str, Row]) -> dict[str, Row]:
+    """The median over the seeds of every network, lowest and highest PSNR too."""
+    found: dict[str, Row] = {}
+    for name in dict.fromkeys(row.partition(", seed")[0] for row in rows):
+        runs = [row for key, row in rows.items() if key.startswith(f"{name}, seed")]
+        if not runs:
+            continue
+        values = [run["psnr"] for run in runs]
+        found[name] = {
+            "psnr": statistics.median(values),
+            "lowest": min(values),
+            "highest": max(values),
+            "seeds": len(runs),
+        } | {
+            key: statistics.median(run[key] for run in runs)
+            for key in ("ssim", "seconds", "seconds_to_apply", "untrained_psnr")
+        }
+        if "by_depth" in runs[0]:
+            found[name]["by_depth"] = {
+                depth: statistics.median(run["by_depth"][depth]["psnr"] for run in runs)
+                for depth in runs[0]["by_depth"]
+            }
+    return found
+
+
+def main() -> None:
+    """Measure what is missing, row by row."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--only", nargs="+", default=[], help="rows to measure afresh")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    todo = plan()
+    unknown = set(options.only) - set(todo)
+    if unknown:
+        parser.error(f"unknown rows {sorted(unknown)}; choose from {list(todo)}")
+    for name in options.only or [name for name in todo if name not in stored()]:
+        row = todo[name]()
+        print(f"{name:34}", row, flush=True)
+        setting = {
+            "seeds": SEEDS,
+            "test_images": {key: count for key, (_, count) in PROBLEMS.items()},
+            "modl_layers": NETWORKS["MoDL"][1].keywords["depth"],
+            "dtype": "float32",
+        }
+        rows = stored() | {name: row}
+        rows = {known: rows[known] for known in todo if known in rows}
+        facts = {"machine": record.machine(("torch",)), "setting": setting}
+        facts |= {"medians": medians(rows)}
+        record.write("images", facts | {"rows": rows})
+
+
+if __name__ == "__main__":
+    main()

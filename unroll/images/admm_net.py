@@ -118,17 +118,21 @@ class ADMMNet(UnrolledImages):
     Yang, Sun, Li and Xu 2016, NeurIPS, and 2020, IEEE Trans. Pattern Anal. Mach.
     Intell. 42(3) (ADMM-CSNet), with one step of the inner problem. ``D`` and ``H`` are
     convolutions, ``S`` is :class:`PiecewiseLinear`, and all have a proximal map in
-    their place: with that of ``lam R``, ``theta = lam / rho``, the network is ADMM.
-    Before training it is so with the l1 norm of the pixels. The paper has parameters
-    for every stage, the public PyTorch release shares them over the stages: that is
-    ``tied``. Differs: the system is solved by conjugate gradients for any operator (of
-    a mask or Fourier samples in two of them), and beyond its nodes ``S`` is constant.
+    their place: with that of ``lam R``, ``theta = lam / rho``, the network is ADMM. It
+    starts at the map of total variation (of both directions apart), by one step on its
+    dual: ``D`` are the differences of neighbours, ``H`` their adjoint over 8, and ``S``
+    cuts at ``8 theta``; with the pixel for a filter and ``S`` cut at ``theta`` it would
+    be that of the l1 norm. The paper has parameters for every stage, the public PyTorch
+    release shares them over the stages: that is ``tied``. Differs: the system is solved
+    by conjugate gradients for any operator (of a mask or Fourier samples in two of
+    them), and beyond its nodes ``S`` is constant.
 
     Args:
         A: Operator on images.
         depth: Stages; the release has 10.
-        channels: Filters; the release has 128.
-        lam: Weight of the l1 norm it starts with, positive. Images are in 0 to 1.
+        channels: Filters, at least 2; the release has 128.
+        lam: Weight of total variation that it starts with, positive. Images are in 0 to
+            1.
         rho: Where ``rho`` starts, positive; None is 0.1 ``||A||^2``, the release's for
             an operator of norm 1.
         tied: Whether all stages share their parameters.
@@ -139,8 +143,8 @@ class ADMMNet(UnrolledImages):
 
     Raises:
         TypeError: If ``A`` is no operator, or a count not an int.
-        ValueError: If ``A`` does not act on images or is zero, or a number is not
-            positive.
+        ValueError: If ``A`` does not act on images or is zero, a number is not
+            positive, or ``channels`` below 2.
 
     Example:
         >>> from unroll.operators import Mask
@@ -158,14 +162,14 @@ class ADMMNet(UnrolledImages):
         depth: int = 10,
         *,
         channels: int = 8,
-        lam: float = 0.002,
+        lam: float = 0.004,
         rho: float | None = None,
         tied: bool = False,
         tol: float = 1e-6,
         iterations: int = 100,
         generator: torch.Generator | None = None,
     ) -> None:
-        check_count("channels", channels, least=1)
+        check_count("channels", channels, least=2)
         check_count("iterations", iterations, least=1)
         check_positive("tol", tol)
         check_positive("lam", lam)
@@ -176,8 +180,9 @@ class ADMMNet(UnrolledImages):
 
         def stage() -> nn.Module:
             D, H = conv(1, channels), conv(channels, 1)
-            _start_at_pixels(D, H)
-            return _Layer(rho, D, PiecewiseLinear(channels, lam / rho).to(like), H)
+            _start_at_differences(D, H)
+            S = PiecewiseLinear(channels, 8 * lam / rho).to(like)
+            return _Layer(rho, D, S, H)
 
         super().__init__(A, depth, stage, tied=tied)
         self.tol, self.iterations = tol, iterations
@@ -195,9 +200,10 @@ class ADMMNet(UnrolledImages):
 
 
 @torch.no_grad()
-def _start_at_pixels(D: nn.Conv2d, H: nn.Conv2d) -> None:
-    """Make filter 0 the pixel, and the others unheard in ``z`` at the start."""
-    D.weight[0] = 0
-    D.weight[0, 0, 2, 2] = 1
+def _start_at_differences(D: nn.Conv2d, H: nn.Conv2d) -> None:
+    """Make two filters those of total variation, and the others unheard in ``z``."""
+    D.weight[:2] = 0
+    D.weight[:2, 0, 2, 2] = -1
+    D.weight[0, 0, 3, 2] = D.weight[1, 0, 2, 3] = 1
     nn.init.zeros_(H.weight)
-    H.weight[0, 0, 2, 2] = 1
+    H.weight[0, :2] = D.weight[:2, 0].flip(-2, -1) / 8

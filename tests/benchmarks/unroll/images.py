@@ -195,7 +195,7 @@ NETWORKS: dict[str, tuple[str, Callable[..., u.Unrolled], dict]] = {
     "ADMM-Net": (
         "samples",
         partial(ADMMNet, depth=6, channels=8),
-        {"steps": 400, "batch": 4, "lr": 1e-3, "lr_matrices": 2e-3},
+        {"steps": 600, "batch": 4, "lr": 2e-3, "lr_matrices": 2e-3},
     ),
     "MoDL": (
         "samples",
@@ -250,7 +250,9 @@ def medians(rows: dict[str, Row]) -> dict[str, Row]:
         }
         if "by_depth" in runs[0]:
             found[name]["by_depth"] = {
-                depth: statistics.median(run["by_depth"][depth]["psnr"] for run in runs)
+                f"K = {depth}": statistics.median(
+                    run["by_depth"][depth]["psnr"] for run in runs
+                )
                 for depth in runs[0]["by_depth"]
             }
     return found

@@ -154,13 +154,52 @@ def by_hand(A, b, prox, rho, stages):
     return torch.stack(found)
 
 
+@torch.no_grad()
+def pixels(net, theta):
+    """Set filter 0 to the pixel, the function to the clip, and mute the others."""
+    for layer in net.layers:
+        layer.analysis.weight[0] = 0
+        layer.analysis.weight[0, 0, 2, 2] = 1
+        layer.synthesis.weight.zero_()
+        layer.synthesis.weight[0, 0, 2, 2] = 1
+        layer.S = PiecewiseLinear(len(layer.analysis.weight), theta)
+    return net
+
+
+def one_dual_step(v, theta):
+    """The prox of total variation of both directions, by one step from the dual 0.
+
+    p = clip(K v / (8 theta), -1, 1), z = v - theta K^T p; outside the image is 0.
+    """
+    z = v.clone()
+    for axis in (-2, -1):
+        ahead = torch.cat((v, torch.zeros_like(v.narrow(axis, 0, 1))), axis)
+        p = (ahead.diff(dim=axis) / (8 * theta)).clamp(-1, 1)
+        before = torch.cat((torch.zeros_like(p.narrow(axis, 0, 1)), p), axis)
+        z = z + theta * before.diff(dim=axis)
+    return z
+
+
 @pytest.mark.parametrize("kind", ["Matrix", "Mask", "Blur", "Ray"])
-def test_untrained_admm_net_is_admm_with_the_l1_norm(kind):
+def test_untrained_admm_net_is_admm_with_one_step_of_total_variation(kind):
+    A = OPERATORS[kind]()
+    b = A(0.2 * draw(2, 1, *A.domain))
+    rho = 0.5 * scale_of(A)
+    lam = 0.01 * rho  # 8 times of it is a node of the function
+    net = ADMMNet(A, 4, channels=3, lam=lam, rho=rho, generator=seeded(), **TIGHT)
+    expected = by_hand(A, b, lambda v: one_dual_step(v, 0.01), rho, 4)
+    steep = expected.diff(dim=-1).abs() > 8 * 0.01
+    assert steep.any() and not steep.all(), "some are cut"
+    torch.testing.assert_close(net.iterates(b), expected, **EXACT)
+
+
+@pytest.mark.parametrize("kind", ["Matrix", "Mask", "Blur", "Ray"])
+def test_with_pixels_for_filters_it_is_admm_with_the_l1_norm(kind):
     A = OPERATORS[kind]()
     b = A(0.2 * draw(2, 1, *A.domain))
     rho = 0.5 * scale_of(A)
     lam = 0.1 * rho  # a node of the function
-    net = ADMMNet(A, 4, channels=3, lam=lam, rho=rho, generator=seeded(), **TIGHT)
+    net = pixels(ADMMNet(A, 4, channels=3, rho=rho, **TIGHT), lam / rho)
     expected = by_hand(A, b, lambda v: u.soft_threshold(v, 0.1), rho, 4)
     assert expected.abs().max() < 1, "within the nodes"
     torch.testing.assert_close(net.iterates(b), expected, **EXACT)
@@ -169,7 +208,7 @@ def test_untrained_admm_net_is_admm_with_the_l1_norm(kind):
 def test_it_ends_where_the_librarys_admm_does():
     A = OPERATORS["Mask"]()
     b = A(0.2 * draw(2, 1, *A.domain))
-    net = ADMMNet(A, 300, channels=1, lam=0.05, rho=0.5, tied=True, **TIGHT)
+    net = pixels(ADMMNet(A, 300, channels=2, rho=0.5, tied=True, **TIGHT), 0.1)
     expected = u.admm(A, b, 0.05, rho=0.5, iterations=300).x
     torch.testing.assert_close(net(b), expected, rtol=0, atol=1e-9)
 
@@ -208,7 +247,7 @@ def test_with_the_prox_of_total_variation_it_is_admm(kind):
 def test_the_multiplier_moves_by_eta():
     A = OPERATORS["Mask"]()
     b = A(0.2 * draw(2, 1, *A.domain))
-    net = ADMMNet(A, 2, channels=1, lam=0.05, rho=0.5, **TIGHT)
+    net = pixels(ADMMNet(A, 2, channels=2, rho=0.5, **TIGHT), 0.1)
     with torch.no_grad():
         net.layers[0].eta.fill_(0.3)
     x = by_hand(A, b, lambda v: v, 0.5, 0)[0]

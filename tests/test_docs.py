@@ -34,8 +34,13 @@ FAMILIES = (
     "modular.multilevel",
     "unroll.equilibrium",
     "unroll.images",
+    "unroll.blind",
+    "unroll.equilibrium",
+    "unroll.labels",
+    "unroll.lowrank",
     "unroll.ode",
     "unroll.operators",
+    "unroll.parts",
     "unroll.penalties",
     "unroll.problems",
 )

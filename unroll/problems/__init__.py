@@ -11,6 +11,7 @@
 True
 """
 
+from unroll.problems.blind import BlindDeblurring
 from unroll.problems.images import Digits, Ellipses, Photographs
 from unroll.problems.imaging import (
     CompressedSensing,
@@ -19,16 +20,22 @@ from unroll.problems.imaging import (
     Inpainting,
     Tomography,
 )
+from unroll.problems.matrices import Clip, LowRankPlusSparse
+from unroll.problems.mixtures import Mixtures
 from unroll.problems.patches import dct_dictionary, image_patches
 from unroll.problems.sparse_coding import SparseCoding
 
 __all__ = [
+    "BlindDeblurring",
+    "Clip",
     "CompressedSensing",
     "Deblurring",
     "Digits",
     "Ellipses",
     "Imaging",
     "Inpainting",
+    "LowRankPlusSparse",
+    "Mixtures",
     "Photographs",
     "SparseCoding",
     "Tomography",

@@ -75,6 +75,15 @@ def test_a_sample_does_not_depend_on_the_others():
         torch.testing.assert_close(alone.low_rank[0], together.low_rank[i])
 
 
+def test_growth_takes_fewer_iterations_and_the_gap_tells_whether_it_was_too_fast():
+    Y, L = sampled()
+    slow, fast, rash = (pcp(Y, growth=growth) for growth in (1.0, 1.2, 10.0))
+    assert (fast.iterations < 0.3 * slow.iterations).all()
+    least = objective(L, Y, 40**-0.5)
+    assert (fast.gap < 1e-3 * least).all() and (rash.gap > 1e-2 * least).all()
+    assert (torch.linalg.matrix_norm(fast.low_rank - L) < 1e-3).all()
+
+
 def test_zero_is_its_own_two_parts():
     found = pcp(torch.zeros(2, 5, 4))
     assert not found.low_rank.any() and not found.gap.any()
@@ -95,6 +104,7 @@ def test_zero_is_its_own_two_parts():
         ({"Y": torch.full((1, 4, 5), torch.nan)}, ValueError, r"Y\[0, 0, 0\] is nan"),
         ({"lam": 0.0}, ValueError, "lam is 0.0"),
         ({"tol": -1.0}, ValueError, "tol is -1.0"),
+        ({"growth": 0.9}, ValueError, "growth is 0.9: expected a finite number >= 1"),
         ({"iterations": 0}, ValueError, "iterations is 0"),
     ],
 )

@@ -28,14 +28,13 @@ from torch import Tensor
 # Front doors with names that their package does not offer itself.
 FAMILIES = (
     "modular.communication",
-    "modular.pipeline",
-    "pinn.inverse",
     "modular.lifted",
     "modular.multilevel",
-    "unroll.equilibrium",
-    "unroll.images",
+    "modular.pipeline",
+    "pinn.inverse",
     "unroll.blind",
     "unroll.equilibrium",
+    "unroll.images",
     "unroll.labels",
     "unroll.lowrank",
     "unroll.ode",

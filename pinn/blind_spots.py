@@ -1,6 +1,7 @@
 """What a discretisation does not see of a problem: said before it trains."""
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -31,7 +32,8 @@ def warn_of_jumps(problem: Problem, form: Any) -> None:
     """
     if problem.flux is None:
         return
-    matched, name = (), type(form).__name__
+    matched: Sequence[Sequence[float]] = ()
+    name = type(form).__name__
     why = "a smooth network has no kink"
     if isinstance(form, Conservative):
         matched, why = form.partition.cuts, "only its cuts match both sides"

@@ -63,6 +63,24 @@ def classical(
 
     Raises:
         ValueError: If there are no unknowns or no data, or ``fem`` cannot solve it.
+
+    Example:
+        >>> import deepxde as dde
+        >>> import torch
+        >>> from pinn import Problem
+        >>> from pinn.inverse import Data, Unknown
+        >>> C, line = Unknown("C", start=1.0), dde.geometry.Interval(0, 1)
+        >>> rod = Problem(
+        ...     line,
+        ...     lambda x, u, p: -C() * p,
+        ...     lambda x, u: 1 + 0 * x,
+        ...     [dde.icbc.DirichletBC(line, lambda x: 0 * x, lambda x, on: on)],
+        ...     unknowns=[C],
+        ... )
+        >>> x = torch.tensor([[0.25], [0.5]], dtype=torch.float64)
+        >>> data = Data(x, x * (1 - x) / 4, sigma=0.01)  # u for C = 2
+        >>> round(classical(rod, data, elements=2).values["C"], 6)
+        2.0
     """
     measured = listed(problem, data)
     mesh, start = Mesh(problem.geometry, elements), time.process_time()

@@ -16,6 +16,8 @@ __all__ = ["Data", "with_data"]
 class Data:
     """Values of one component at points, with independent normal noise.
 
+    Raissi, Perdikaris and Karniadakis 2019, J. Comput. Phys. 378, section 4.
+
     Args:
         points: Where. Shape ``(batch, dim)``.
         values: What was measured. Shape ``(batch, 1)``.

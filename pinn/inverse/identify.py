@@ -80,6 +80,25 @@ def identify(
     Raises:
         TypeError: If the method is none of a network.
         ValueError: If there are no unknowns, data or seeds, and as ``solve`` does.
+
+    Example:
+        >>> import deepxde as dde
+        >>> import torch
+        >>> from pinn import HardPINN, Problem
+        >>> from pinn.inverse import Data, Unknown
+        >>> C, line = Unknown("C", start=1.0), dde.geometry.Interval(0, 1)
+        >>> rod = Problem(
+        ...     line,
+        ...     lambda x, u, p: -C() * p,
+        ...     lambda x, u: 1 + 0 * x,
+        ...     hard=lambda x, y: x * (1 - x) * y,
+        ...     unknowns=[C],
+        ... )
+        >>> x = torch.tensor([[0.25], [0.5]], dtype=torch.float64)
+        >>> data = Data(x, x * (1 - x) / 4, sigma=0.01)  # u for C = 2
+        >>> method = HardPINN(20, hidden=(4,), resample=None)
+        >>> identify(rod, data, method, iterations=2).values.shape  # of three seeds
+        torch.Size([3, 1])
     """
     if not seeds:
         raise ValueError("seeds is empty: expected some")

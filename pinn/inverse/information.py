@@ -82,6 +82,26 @@ def information(solution: Solution, data: Data | Sequence[Data]) -> Information:
 
     Raises:
         ValueError: If the solution has no unknowns or no model, or the data do not fit.
+
+    Example:
+        >>> import deepxde as dde
+        >>> import torch
+        >>> from pinn import HardPINN, Problem, solve
+        >>> from pinn.inverse import Data, Unknown
+        >>> C, line = Unknown("C", start=1.0), dde.geometry.Interval(0, 1)
+        >>> rod = Problem(
+        ...     line,
+        ...     lambda x, u, p: -C() * p,
+        ...     lambda x, u: 1 + 0 * x,
+        ...     hard=lambda x, y: x * (1 - x) * y,
+        ...     unknowns=[C],
+        ... )
+        >>> x = torch.tensor([[0.25], [0.5]], dtype=torch.float64)
+        >>> data = Data(x, x * (1 - x) / 4, sigma=0.01)  # u for C = 2
+        >>> method = HardPINN(20, hidden=(4,), resample=None)
+        >>> solution = solve(rod, method, iterations=2)
+        >>> bool(information(solution, data).deviations > 0)
+        True
     """
     problem = solution.problem
     measured = listed(problem, data)

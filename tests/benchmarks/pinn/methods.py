@@ -249,14 +249,14 @@ ROWS: dict[str, Callable[..., Row] | Seeds] = {
         zoo.burgers(),
         replace(SHORT, num_domain=POINTS, resample=10),
         100,
-        range(2),
+        range(1),
         optimizer=by_broyden,
     ),
     "burgers_100s_gain": accuracy(
-        zoo.burgers(), SHORT, 100, range(2), optimizer=by_gauss_newton(GainRatio())
+        zoo.burgers(), SHORT, 100, range(1), optimizer=by_gauss_newton(GainRatio())
     ),
     "burgers_100s_target": accuracy(
-        zoo.burgers(), SHORT, 100, range(2), optimizer=by_gauss_newton(TargetRatio())
+        zoo.burgers(), SHORT, 100, range(1), optimizer=by_gauss_newton(TargetRatio())
     ),
 }
 

@@ -33,8 +33,7 @@ def warn_of_jumps(problem: Problem, form: Any) -> None:
     if problem.flux is None:
         return
     matched: Sequence[Sequence[float]] = ()
-    name = type(form).__name__
-    why = "a smooth network has no kink"
+    name, why = type(form).__name__, "a smooth network has no kink"
     if isinstance(form, Conservative):
         matched, why = form.partition.cuts, "only its cuts match both sides"
     elif isinstance(form, Mesh):

@@ -142,6 +142,7 @@ CALLS = TRAINING | {
     ),
     "Problem.check_balance_law": lambda: (heat.check_balance_law, {"who": "FEM"}),
     "Problem.exact_numpy": lambda: (heat.exact_numpy, {"x": x.numpy()}),
+    "Problem.known": lambda: (heat.known, {}),
     "Problem.probes": lambda: (heat.probes, {}),
     "Jet": lambda: (Jet, {"u": jet().u, "p": jet().p, "H": jet().H}),
     "Jet.assemble": lambda: (

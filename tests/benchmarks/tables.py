@@ -31,6 +31,7 @@ TABLES: dict[str, Callable[[dict], str]] = {
     "modular.memory": modular.memory,
     "modular.unlocking": modular.unlocking,
     "modular.kernel": modular.kernel,
+    "pipeline": modular.pipeline,
     "pinn": pinn.errors,
     "pinn.speed": pinn.speeds,
     "pinn_inverse": pinn.inverse,

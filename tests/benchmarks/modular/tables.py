@@ -1,5 +1,7 @@
 """The tables of modular training."""
 
+import statistics
+
 from tests.benchmarks.record import where
 
 LADDER = {
@@ -127,3 +129,50 @@ def kernel(record: dict) -> str:
             "|",
         ]
     )
+
+
+def pipeline(record: dict) -> str:
+    """Idle shares side by side, real processes, and the simulator at scale."""
+    sides = record["table"]
+    sizes = ", ".join(sides).replace(" x ", " × ")
+    lines = [
+        f"| backward twice a forward | idle, {sizes} | activations held | copies |",
+        "|---|---|---|---|",
+    ]
+    for name in next(iter(sides.values())):
+        cells = [side[name] for side in sides.values()]
+        idle = ", ".join(f"{100 * cell['idle']:.1f} %" for cell in cells)
+        held = ", ".join(f"{cell['held']:g}" for cell in cells)
+        lines.append(f"| {name} | {idle} | {held} | {cells[0]['copies']} |")
+    lines += [
+        "",
+        "Ranks × micro-batches; exact, by simulation. Held: micro-batches on the rank "
+        "that holds most.",
+        "",
+        "| four processes whose stages sleep | measured | simulated | over |",
+        "|---|---|---|---|",
+    ]
+    for name, row in record["clock"].items():
+        measured = f"{statistics.median(row['seconds']):.2f} s"
+        over = f"{100 * (row['over'] - 1):+.1f} %".replace("-", "−")
+        lines.append(f"| {name} | {measured} | {row['simulated']:.2f} s | {over} |")
+    setting = record["setting"]
+    steps = len(next(iter(record["clock"].values()))["seconds"])
+    lines += [
+        "",
+        f"{setting['micros']} micro-batches, a forward of a quarter of the model in "
+        f"{1000 * setting['forward']:.0f} ms; median of {steps} steps on gloo. With "
+        "forward doubling the first of two micro-batches is sent on before the second "
+        "is done, which the simulation does not count.",
+        "",
+        "| simulated, ranks × micro-batches | operations | CPU | memory | each |",
+        "|---|---|---|---|---|",
+    ]
+    for name, row in record["scale"].items():
+        each = 1e6 * row["cpu_seconds"] / row["operations"]
+        lines.append(
+            f"| {name.replace(' x ', ' × ')} | {row['operations']:,} "
+            f"| {row['cpu_seconds']:.1f} s | {row['gib']:.1f} GiB | {each:.1f} µs |"
+        )
+    lines += ["", f"{where(record)}."]
+    return "\n".join(lines)

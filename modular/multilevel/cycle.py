@@ -1,5 +1,6 @@
 """The V-cycle: steps on coarse levels, where they are cheap, judged on the fine one."""
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -161,6 +162,32 @@ class VCycle:
             )
         return self._cycle(0, functions, at, float("inf"))
 
+    def nested(self, functions: Sequence[Function], theta: Tensor, steps: int) -> Point:
+        """Begin on the coarsest level: minimise there first, then prolong, and so on.
+
+        Nested iteration, or the cascadic multigrid method of Bornemann and Deuflhard
+        1996: by plain trust-region steps, so that a first point of the finest level
+        costs gradients of coarse levels only. Cycles go on from there.
+
+        Args:
+            functions: One for each level, finest first.
+            theta: Unknowns of the finest level. Shape ``(n,)``.
+            steps: On each level but the finest.
+
+        Returns:
+            The point on the finest level.
+        """
+        check_count("steps", steps, least=1)
+        for transfer in self.transfers:
+            theta = transfer.restrict_iterate(theta)
+        for level in range(len(self.transfers), 0, -1):
+            region, f = copy.deepcopy(self.regions[level]), functions[level]
+            at = Point.at(f, theta)
+            for _ in range(steps):
+                at, _ = region.step(f, at)
+            theta = self.transfers[level - 1].prolong(at.theta)
+        return Point.at(functions[0], theta)
+
     def _cycle(
         self, level: int, functions: Sequence[Function], at: Point, limit: float
     ) -> tuple[Point, list[Trial]]:
@@ -208,4 +235,5 @@ class VCycle:
             return at, Trial(float("nan"), False, predicted, 0.0, coarse=True)
         s = transfer.prolong(end.theta - begin.theta)
         there = Point.at(functions[level], at.theta + s)
+        region.learn(s, at, there)
         return region.judge(at, there, predicted, coarse=True)

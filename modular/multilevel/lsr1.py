@@ -57,31 +57,40 @@ class LSR1:
         Returns:
             Whether the pair was added.
         """
-        wanted = [*self.pairs, (s, y)][-self.memory :]
-        self.pairs, added = [], False
-        for pair in wanted:
-            added = self._fits(*pair)
-            self.pairs += [pair] * added
-        return added
+        pairs = [*self.pairs, (s, y)][-self.memory :]
+        S, psi, inverse = self._parts(pairs)
+        cross = psi.T @ S
+        kept: list[int] = []
+        for j, (step, change) in enumerate(pairs):
+            off = psi[:, j]  # y - B s, with the matrix of the pairs kept so far
+            if kept:
+                small = torch.linalg.solve(inverse[kept][:, kept], cross[kept, j])
+                off = off - psi[:, kept] @ small
+            same = torch.finfo(s.dtype).eps ** 0.5
+            same = same * float(change.norm() + self.gamma * step.norm())
+            least = _SKIP * float(step.norm() * off.norm())
+            if off.norm() > same and (step @ off).abs() >= least:
+                kept.append(j)
+        self.pairs = [pairs[j] for j in kept]
+        return len(pairs) - 1 in kept
 
-    def _fits(self, s: Tensor, y: Tensor) -> bool:
-        """Return whether the update by a pair is well defined."""
-        off = y - self.multiply(s)
-        same = torch.finfo(s.dtype).eps ** 0.5 * (y.norm() + self.gamma * s.norm())
-        least = _SKIP * s.norm() * off.norm()
-        return bool(off.norm() > same) and bool((s @ off).abs() >= least)
+    def _parts(
+        self, pairs: list[tuple[Tensor, Tensor]]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return ``S``, ``Psi`` and the inverse of ``M``."""
+        S = torch.stack([s for s, _ in pairs], dim=1)
+        Y = torch.stack([y for _, y in pairs], dim=1)
+        products = S.T @ Y
+        lower = products.tril(-1)
+        inverse = products.diag().diag() + lower + lower.T - self.gamma * (S.T @ S)
+        return S, Y - self.gamma * S, inverse
 
     def _factors(self) -> tuple[Tensor, Tensor] | None:
         """Return ``Psi`` and the inverse of ``M``; None if there is no pair."""
         if not self.pairs:
             return None
-        S, Y = (
-            torch.stack(columns, dim=1) for columns in zip(*self.pairs, strict=True)
-        )
-        products = S.T @ Y
-        lower = products.tril(-1)
-        inverse = products.diag().diag() + lower + lower.T - self.gamma * (S.T @ S)
-        return Y - self.gamma * S, inverse
+        _, psi, inverse = self._parts(self.pairs)
+        return psi, inverse
 
     def multiply(self, v: Tensor) -> Tensor:
         """Return ``B v``.

@@ -140,10 +140,20 @@ class Region:
         ends = at, there
         if secant is not None:
             ends = Point.at(secant, at.theta), Point.at(secant, there.theta)
-        change = ends[1].gradient - ends[0].gradient
-        if change.isfinite().all():
-            self.curvature.update(found.p, change)
+        self.learn(found.p, *ends)
         return self.judge(at, there, found.predicted)
+
+    def learn(self, s: Tensor, start: Point, end: Point) -> None:
+        """Teach the curvature what a step has seen.
+
+        Args:
+            s: The step. Shape ``(n,)``.
+            start: Where it began.
+            end: Where it ended, accepted or not.
+        """
+        change = end.gradient - start.gradient
+        if change.isfinite().all():
+            self.curvature.update(s, change)
 
     def judge(
         self, at: Point, there: Point, predicted: float, coarse: bool = False

@@ -62,6 +62,7 @@ CALLS = {
     "Point.at": lambda: (m.Point.at, {"f": bowl, "theta": theta}),
     "Region": lambda: (m.Region, {"radius": 1.0, "curvature": known()}),
     "Region.step": lambda: (region().step, {"f": bowl, "at": AT}),
+    "Region.learn": lambda: (region().learn, {"s": s, "start": AT, "end": AT}),
     "Region.judge": lambda: (
         region().judge,
         {"at": AT, "there": AT, "predicted": 1.0},
@@ -71,6 +72,10 @@ CALLS = {
         {"coarse": bowl, "start": AT, "gradient": theta},
     ),
     "VCycle": lambda: (m.VCycle, {"transfers": [], "regions": [region()]}),
+    "VCycle.nested": lambda: (
+        m.VCycle([], [region()]).nested,
+        {"functions": [bowl], "theta": theta, "steps": 2},
+    ),
     "TimeNet": lambda: (
         m.TimeNet,
         {

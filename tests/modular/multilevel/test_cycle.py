@@ -191,6 +191,41 @@ def test_a_constant_network_is_the_same_on_both_grids() -> None:
         torch.testing.assert_close(hierarchy.nets[level](x), fine(x))
 
 
+def test_nested_iteration_costs_coarse_gradients_only() -> None:
+    hierarchy, functions, at = problem(3)
+    looks = [0, 0, 0]
+
+    def counted(level: int):
+        def f(theta: Tensor) -> tuple[Tensor, Tensor]:
+            looks[level] += 1
+            return functions[level](theta)
+
+        return f
+
+    cycle = VCycle(hierarchy.transfers, regions(3))
+    counting = [counted(level) for level in range(3)]
+    found = cycle.nested(counting, at.theta, steps=15)
+    assert looks == [1, 16, 16]
+    assert float(found.value) < 0.9 * float(at.value)
+    exact, _ = functions[0](found.theta)
+    assert float(found.value) == float(exact)
+    pairs = found.theta[9:-8].view(8, 12)  # between opening and closing layer
+    torch.testing.assert_close(pairs[::2], pairs[1::2], rtol=0, atol=0)
+    assert all(not region.curvature.pairs for region in cycle.regions)
+    plain = VCycle([], regions(1)).nested(functions[:1], at.theta, steps=3)
+    assert torch.equal(plain.theta, at.theta)
+
+
+def test_a_coarse_step_teaches_the_fine_curvature() -> None:
+    hierarchy, functions, at = problem(2)
+    cycle = VCycle(hierarchy.transfers, regions(2), before=0, after=0)
+    end, trials = cycle(functions, at)
+    assert len(trials) == 1 and trials[0].accepted
+    ((s, y),) = cycle.regions[0].curvature.pairs
+    torch.testing.assert_close(s, end.theta - at.theta)
+    torch.testing.assert_close(y, end.gradient - at.gradient)
+
+
 def test_what_has_no_coarse_grid_is_refused() -> None:
     with pytest.raises(ValueError, match="there are 6 steps.*|there are 3 steps"):
         TimeHierarchy(net(6), 3, Constant())

@@ -13,6 +13,7 @@ from tests.benchmarks.course import tables as course
 from tests.benchmarks.modular import tables as modular
 from tests.benchmarks.pinn import tables as pinn
 from tests.benchmarks.record import RESULTS, ROOT, where
+from tests.benchmarks.unroll import lowrank_tables as lowrank
 from tests.benchmarks.unroll import tables as unroll
 
 README = ROOT / "README.md"
@@ -27,6 +28,8 @@ TABLES: dict[str, Callable[[dict], str]] = {
     "equilibrium": unroll.equilibrium,
     "bayes": unroll.bayes,
     "ode": unroll.ode,
+    "lowrank": lowrank.lowrank,
+    "lowrank.parts": lowrank.parts,
     "modular": modular.modular,
     "modular.memory": modular.memory,
     "modular.unlocking": modular.unlocking,

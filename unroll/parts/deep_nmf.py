@@ -32,7 +32,7 @@ class DeepNMF(Unrolled):
               {G_k x_k + \lambda_2 x_k + \lambda_1}, \qquad
               P_k, G_k \ge 0, \quad x_0 = 1
 
-    Nasser, Eldar and Sharan 2022, Cell Rep. Methods 2(4). Parent:
+    Nasser, Eldar and Sharan 2022, J. Comput. Biol. 29(1). Parent:
     :func:`~unroll.parts.multiplicative_updates`, which it equals at every depth before
     training, ``P = A`` and ``G = A^T A``; with ``l1`` and ``l2`` that of the penalised
     problem (Hoyer 2002). Codes are not negative whatever was learned: negative entries

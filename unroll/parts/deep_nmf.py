@@ -54,7 +54,7 @@ class DeepNMF(Unrolled):
         >>> import torch
         >>> net = DeepNMF(torch.tensor([[1.0, 0.0], [1.0, 1.0]]), depth=2)
         >>> net(torch.tensor([[1.0, 3.0]]))
-        tensor([[1.2000, 1.8000]], grad_fn=<MulBackward0>)
+        tensor([[1.2800, 1.5882]], grad_fn=<MulBackward0>)
     """
 
     settings: ClassVar[tuple[str, ...]] = ("l1", "l2")

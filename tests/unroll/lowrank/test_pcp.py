@@ -78,7 +78,7 @@ def test_a_sample_does_not_depend_on_the_others():
 def test_growth_takes_fewer_iterations_and_the_gap_tells_whether_it_was_too_fast():
     Y, L = sampled()
     slow, fast, rash = (pcp(Y, growth=growth) for growth in (1.0, 1.2, 10.0))
-    assert (fast.iterations < 0.3 * slow.iterations).all()
+    assert (fast.iterations < 0.6 * slow.iterations).all()
     least = objective(L, Y, 40**-0.5)
     assert (fast.gap < 1e-3 * least).all() and (rash.gap > 1e-2 * least).all()
     assert (torch.linalg.matrix_norm(fast.low_rank - L) < 1e-3).all()

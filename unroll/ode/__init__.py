@@ -16,6 +16,8 @@
 """
 
 from unroll.ode.adjoints import Continuous, Discrete, Through
+from unroll.ode.cams import FreeStages, StoreStages, cams, cams_extra_steps
+from unroll.ode.dirk import CRANK_NICOLSON, DIRK, IMPLICIT_EULER, SDIRK2
 from unroll.ode.odeint import odeint
 from unroll.ode.schedule import (
     Advance,
@@ -32,18 +34,26 @@ from unroll.ode.tableau import BOSH3, DOPRI5, EULER, MIDPOINT, RK4, Tableau
 __all__ = [
     "Advance",
     "BOSH3",
+    "CRANK_NICOLSON",
     "Continuous",
+    "DIRK",
     "DOPRI5",
     "Discrete",
     "EULER",
     "Free",
+    "FreeStages",
+    "IMPLICIT_EULER",
     "MIDPOINT",
     "RK4",
     "Restore",
     "Reverse",
+    "SDIRK2",
     "Store",
+    "StoreStages",
     "Tableau",
     "Through",
+    "cams",
+    "cams_extra_steps",
     "extra_steps",
     "odeint",
     "revolve",

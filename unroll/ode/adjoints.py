@@ -10,7 +10,7 @@ from torch.autograd.function import FunctionCtx
 
 from unroll._checks import check_count
 from unroll.ode.schedule import Action, Advance, Free, Restore, Reverse, Store, revolve
-from unroll.ode.tableau import Field, Tableau
+from unroll.ode.tableau import Field, Method
 
 __all__ = ["Continuous", "Discrete", "Through"]
 
@@ -21,7 +21,7 @@ class Run:
 
     field: Field
     t: Tensor  # (steps + 1,)
-    method: Tableau
+    method: Method
     parameters: tuple[Tensor, ...]  # of the field, to be differentiated by
 
     @property

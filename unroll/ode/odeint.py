@@ -4,8 +4,15 @@ import torch
 from torch import Tensor
 
 from unroll._checks import check_finite, check_float, check_like
-from unroll.ode.adjoints import Adjoint, Discrete, Run, Through, parameters_of
-from unroll.ode.tableau import RK4, Field, Tableau
+from unroll.ode.adjoints import (
+    Adjoint,
+    Continuous,
+    Discrete,
+    Run,
+    Through,
+    parameters_of,
+)
+from unroll.ode.tableau import RK4, Field, Method, Tableau
 
 __all__ = ["odeint"]
 
@@ -14,7 +21,7 @@ def odeint(
     field: Field,
     x0: Tensor,
     t: Tensor,
-    method: Tableau = RK4,
+    method: Method = RK4,
     adjoint: Adjoint | None = None,
 ) -> Tensor:
     r"""Return the state at the last of the given times, one step between each two.
@@ -30,21 +37,24 @@ def odeint(
             module, unless the adjoint is ``Through()``, which asks autograd.
         x0: State at the first time. Shape ``(batch, ...)``.
         t: Times, rising or falling, not differentiated. Shape ``(times,)``.
-        method: One of ``EULER``, ``MIDPOINT``, ``RK4``, ``BOSH3``, ``DOPRI5``, or one
-            of your own.
+        method: One of ``EULER``, ``MIDPOINT``, ``RK4``, ``BOSH3``, ``DOPRI5``; for
+            stiff fields ``IMPLICIT_EULER``, ``CRANK_NICOLSON``, ``SDIRK2``; or one of
+            your own.
         adjoint: How the solution is differentiated; None is :class:`Discrete`.
 
     Returns:
         State at the last time. Shape ``(batch, ...)``.
 
     Raises:
-        FloatingPointError: If the last state is not finite.
+        FloatingPointError: If the last state is not finite, or an implicit step is not
+            solved.
         TypeError: If ``x0`` or ``t`` is not a floating-point tensor, their dtypes
             differ, ``adjoint`` is a class, or ``method`` no tableau.
         ValueError: If ``x0`` is not a batch of finite states, there are less than two
-            times, times do not rise or fall, ``t`` asks for gradients, or, unless the
-            adjoint is ``Through()``, the field draws random numbers or depends on what
-            is to be learned and is no parameter of it.
+            times, times do not rise or fall, ``t`` asks for gradients, ``method`` is
+            implicit and the adjoint ``Continuous()``, or, unless the adjoint is
+            ``Through()``, the field draws random numbers or depends on what is to be
+            learned and is no parameter of it.
 
     Example:
         >>> def circle(t, x):
@@ -67,7 +77,7 @@ def odeint(
     return x
 
 
-def _check(x0: Tensor, t: Tensor, method: Tableau, adjoint: Adjoint | None) -> None:
+def _check(x0: Tensor, t: Tensor, method: Method, adjoint: Adjoint | None) -> None:
     """Refuse what cannot be solved."""
     check_float("x0", x0)
     if x0.ndim < 2 or x0.numel() == 0:
@@ -81,10 +91,15 @@ def _check(x0: Tensor, t: Tensor, method: Tableau, adjoint: Adjoint | None) -> N
     h = t.diff()
     if not ((h > 0).all() or (h < 0).all()):
         raise ValueError(f"t is {t.tolist()}: expected times that rise, or that fall")
-    if not isinstance(method, Tableau):
+    if not isinstance(method, Method):
         raise TypeError(f"method is {method!r}: expected a tableau, as RK4")
     if adjoint is not None and not isinstance(adjoint, Adjoint):
         raise TypeError(f"adjoint is {adjoint!r}: expected its value, as Discrete()")
+    if isinstance(adjoint, Continuous) and not isinstance(method, Tableau):
+        raise ValueError(
+            f"adjoint is Continuous() and method a {type(method).__name__}: expected "
+            "an explicit method, or the adjoint Discrete()"
+        )
 
 
 def _chance(like: Tensor) -> Tensor:

@@ -11,8 +11,38 @@ __all__ = ["BOSH3", "DOPRI5", "EULER", "MIDPOINT", "RK4", "Tableau"]
 Field = Callable  # f(t, x), a state
 
 
+class Method:
+    """One step of a solution: what :func:`~unroll.ode.odeint.odeint` repeats."""
+
+    a: tuple[tuple[float, ...], ...]
+    b: tuple[float, ...]
+    order: int
+
+    def step(self, field: Field, t: Tensor, h: Tensor, x: Tensor) -> Tensor:
+        """Return the state after one step."""
+        raise NotImplementedError
+
+
+def check_tableau(
+    a: tuple[tuple[float, ...], ...], b: tuple[float, ...], first: int, kind: str
+) -> None:
+    """Refuse a table whose rows do not grow by one entry from the first."""
+    lengths = [len(row) for row in a]
+    if lengths != list(range(first, first + len(a))):
+        raise ValueError(
+            f"a has rows of {lengths} entries: expected {first}, {first + 1}, "
+            f"{first + 2}, ... ({kind})"
+        )
+    if len(b) != len(a):
+        raise ValueError(
+            f"b has {len(b)} entries and a {len(a)} rows: expected the same number"
+        )
+    if abs(sum(b) - 1) > 1e-12:
+        raise ValueError(f"b has the sum {sum(b)}: expected 1")
+
+
 @dataclass(frozen=True)
-class Tableau:
+class Tableau(Method):
     r"""An explicit Runge-Kutta method.
 
     .. math:: k_i = f\Big(t + c_i h, \; x + h \sum_{j < i} a_{ij} k_j\Big), \qquad
@@ -44,18 +74,7 @@ class Tableau:
     order: int
 
     def __post_init__(self) -> None:
-        lengths = [len(row) for row in self.a]
-        if lengths != list(range(len(self.a))):
-            raise ValueError(
-                f"a has rows of {lengths} entries: expected 0, 1, 2, ... (explicit)"
-            )
-        if len(self.b) != len(self.a):
-            raise ValueError(
-                f"b has {len(self.b)} entries and a {len(self.a)} rows: expected the "
-                "same number"
-            )
-        if abs(sum(self.b) - 1) > 1e-12:
-            raise ValueError(f"b has the sum {sum(self.b)}: expected 1")
+        check_tableau(self.a, self.b, first=0, kind="explicit")
 
     def step(self, field: Field, t: Tensor, h: Tensor, x: Tensor) -> Tensor:
         """Return the state after one step.
@@ -71,12 +90,12 @@ class Tableau:
         """
         stages: list[Tensor] = []
         for row in self.a:
-            at = x + h * _combined(row, stages) if any(row) else x
+            at = x + h * combined(row, stages) if any(row) else x
             stages.append(field(t + sum(row) * h, at))
-        return x + h * _combined(self.b, stages)
+        return x + h * combined(self.b, stages)
 
 
-def _combined(weights: tuple[float, ...], stages: list[Tensor]) -> Tensor:
+def combined(weights: tuple[float, ...], stages: list[Tensor]) -> Tensor:
     """Return the weighted sum of stages, without those of weight 0."""
     parts = [w * k for w, k in zip(weights, stages, strict=True) if w]
     return torch.stack(parts).sum(dim=0) if len(parts) > 1 else parts[0]

@@ -5,6 +5,7 @@ import torch
 import unroll.ode as o
 
 AT = {"t": torch.tensor(0.5), "h": torch.tensor(0.1), "x": torch.ones(3, 2)}
+STAGES = {"steps": 9, "budget": 4, "stages": 2}
 COUNTS = {"steps": 9, "checkpoints": 3}
 
 
@@ -15,6 +16,8 @@ def decay(t, x):
 CALLS = {
     "Tableau": lambda: (o.Tableau, {"a": ((),), "b": (1.0,), "order": 1}),
     "Tableau.step": lambda: (o.RK4.step, {"field": decay} | AT),
+    "DIRK": lambda: (o.DIRK, {"a": ((1.0,),), "b": (1.0,), "order": 1}),
+    "DIRK.step": lambda: (o.SDIRK2.step, {"field": decay} | AT),
     "odeint": lambda: (
         o.odeint,
         {"field": decay, "x0": torch.ones(3, 2), "t": torch.linspace(0, 1, 4)},
@@ -25,6 +28,10 @@ CALLS = {
     "revolve": lambda: (o.revolve, COUNTS),
     "extra_steps": lambda: (o.extra_steps, COUNTS),
     "store_all": lambda: (o.store_all, {"steps": 9}),
+    "cams": lambda: (o.cams, STAGES),
+    "cams_extra_steps": lambda: (o.cams_extra_steps, STAGES),
+    "StoreStages": lambda: (o.StoreStages, {"step": 0}),
+    "FreeStages": lambda: (o.FreeStages, {"step": 0}),
     "Store": lambda: (o.Store, {"step": 0}),
     "Restore": lambda: (o.Restore, {"step": 0}),
     "Free": lambda: (o.Free, {"step": 0}),

@@ -171,7 +171,9 @@ def inverse(record: dict) -> str:
         "",
         "Off: from the truth, in Cramér–Rao deviations "
         f"({rows[0]['deviation']:.2g}); the two are {apart:.1g} of one apart at most, "
-        f"over {len(rows)} draws of the noise. {where(record)}.",
+        f"over {len(rows)} draws of the noise. To be off by less than least squares is no "
+        "merit: the source was made for the true value, whose solution is the smoothest "
+        f"of all, and the network is drawn to it. {where(record)}.",
     ]
     return "\n".join(lines)
 

@@ -5,10 +5,8 @@
 The problem is DeepXDE's example ``diffusion_1d_inverse``: ``u_t - C u_xx = s`` on
 [-1, 1] x [0, 1] with ``u = sin(pi x) exp(-t)``, ``C = 1`` from a start of 2, and ten
 values at the last time, here with noise of one per cent of the largest. Errors are told
-in units of the Cramer-Rao deviation: an efficient estimate is off by about one. The
-source is made for ``C = 1``; any other value starts with a thin layer in time, which a
-small network resists: its estimates are drawn to the truth. A row that is already in
-``results/pinn_inverse.json`` is kept.
+in units of the Cramer-Rao deviation: an efficient estimate is off by about one. A row
+that is already in ``results/pinn_inverse.json`` is kept.
 """
 
 import json

@@ -171,9 +171,9 @@ def inverse(record: dict) -> str:
         "",
         "Off: from the truth, in Cramér–Rao deviations "
         f"({rows[0]['deviation']:.2g}); the two are {apart:.1g} of one apart at most, "
-        f"over {len(rows)} draws of the noise. To be off by less than least squares is no "
-        "merit: the source was made for the true value, whose solution is the smoothest "
-        f"of all, and the network is drawn to it. {where(record)}.",
+        f"over {len(rows)} draws of the noise. To be off by less in every draw is no "
+        "merit: no unbiased estimate can be, so the network's is biased, towards the "
+        f"value that the source was made for. {where(record)}.",
     ]
     return "\n".join(lines)
 

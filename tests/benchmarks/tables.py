@@ -15,6 +15,7 @@ from tests.benchmarks.pinn import tables as pinn
 from tests.benchmarks.record import RESULTS, ROOT, where
 from tests.benchmarks.unroll import lowrank_tables as lowrank
 from tests.benchmarks.unroll import tables as unroll
+from tests.benchmarks.unroll import tables_images
 
 README = ROOT / "README.md"
 PAGE = ROOT / "course" / "site" / "results.md"
@@ -30,6 +31,7 @@ TABLES: dict[str, Callable[[dict], str]] = {
     "ode": unroll.ode,
     "lowrank": lowrank.lowrank,
     "lowrank.parts": lowrank.parts,
+    "images": tables_images.images,
     "modular": modular.modular,
     "modular.memory": modular.memory,
     "modular.unlocking": modular.unlocking,

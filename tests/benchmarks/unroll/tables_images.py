@@ -13,26 +13,27 @@ def images(record: dict) -> str:
     """PSNR and SSIM of every network beside the classical methods of its problem."""
     rows, medians, setting = record["rows"], record["medians"], record["setting"]
     lines = [
-        "| problem | method | PSNR | SSIM | numbers learned | training |",
+        "| problem | method | PSNR | SSIM | numbers chosen | training |",
         "|---|---|---|---|---|---|",
     ]
     for problem, text in PROBLEMS.items():
         for name, row in rows.items():
             home, _, method = name.partition(": ")
             if home == problem and "parameter" in row:
-                weight = f"parameter {row['parameter']:.3g}"
                 lines.append(
                     f"| {text} | {method} | {row['psnr']:.1f} dB | {row['ssim']:.3f} "
-                    f"| {weight} | |"
+                    f"| 1: {row['parameter']:.3g} | |"
                 )
         for name, row in medians.items():
             home, _, method = name.partition(": ")
             if home == problem:
                 learned = rows[f"{name}, seed 0"]["parameters"]
+                low, high = row["lowest"], row["highest"]
+                spread = f" ({low:.1f} to {high:.1f})" if row["seeds"] > 1 else ""
                 lines.append(
-                    f"| {text} | {method} | {row['psnr']:.1f} dB ({row['lowest']:.1f} "
-                    f"to {row['highest']:.1f}) | {row['ssim']:.3f} | {learned:,} "
-                    f"| {row['seconds']:.0f} s |"
+                    f"| {text} | {method} | {row['psnr']:.1f} dB{spread} "
+                    f"| {row['ssim']:.3f} | {learned:,} | {row['seconds']:.0f} s, "
+                    f"{_seeds(row['seeds'])} |"
                 )
     modl = medians["samples: MoDL"]
     depths = ", ".join(f"{v:.1f} dB at {k}" for k, v in modl["by_depth"].items())
@@ -42,10 +43,13 @@ def images(record: dict) -> str:
         f"Blocks: one photograph of {photograph:,} of them, put together again; "
         f"{scans} phantoms, {samples} windows of the photograph that was not trained "
         "on. Classical methods have the number that is best for these very images. "
-        "Networks: median of "
-        f"{', '.join(str(row['seeds']) for row in medians.values())} seeds, lowest and "
-        f"highest; CPU seconds of training. One MoDL, trained with "
-        f"{setting['modl_layers']} layers, run at other depths: {depths}. deepinv was "
-        f"not run. {where(record)}.",
+        "Networks: medians over the seeds, lowest and highest; CPU seconds of one "
+        f"training. One MoDL, trained with {setting['modl_layers']} layers, run at "
+        f"other depths: {depths}. deepinv was not run. {where(record)}.",
     ]
     return "\n".join(lines)
+
+
+def _seeds(count: int) -> str:
+    """Say with how many seeds a network was trained."""
+    return "1 seed" if count == 1 else f"{count} seeds"

@@ -894,7 +894,7 @@ def kernel_step(y, z, k, zeta, bias):
 g = torch.Generator().manual_seed(6)
 edges = torch.randn(2, 9, 8, generator=g)
 blur = torch.rand(3, 5, generator=g)
-blur = blur / blur.sum()
+blur, flat = blur / blur.sum(), torch.full((3, 5), 1 / 15)
 blurred = torch.fft.ifft2(
     torch.fft.fft2(on_grid(blur, (9, 8))) * torch.fft.fft2(edges)
 ).real
@@ -904,7 +904,6 @@ assert new.dtype == torch.float64, "real and float64: take .real after ifft2"
 assert torch.allclose(new, blur), (
     "if k already blurs z to y, it rests: both terms of the problem are zero there"
 )
-flat = torch.full((3, 5), 1 / 15)
 new = kernel_step(blurred, edges, flat, 1000.0, 0.0)
 assert torch.allclose(new, blur, atol=1e-2), (
     "with a large zeta the data decide, whatever the old kernel: where is zeta?"

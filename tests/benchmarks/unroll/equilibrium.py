@@ -1,6 +1,6 @@
 """Gradients of an equilibrium layer on images: seconds, and what they learn.
 
-    python -m tests.benchmarks.unroll.equilibrium [--quick]
+    python -m tests.benchmarks.unroll.equilibrium [--quick | --learning]
 
 The digits of scikit-learn, 8 x 8. The state has 16 channels; the layer is a convolution
 whose filters have an l1 norm of at most 0.95, so that it contracts in the maximum norm.
@@ -8,12 +8,16 @@ All solve by Anderson's method, from 0, to a relative residual of 1e-4, float32,
 thread. torchdeq 0.1.0 gets the same layer, solver, memory and tolerance. Seconds are of
 the CPU, of one step of training, split at ``backward``; medians over all steps but the
 first five, all sides in turns.
+
+What they learn is told beside two controls, the phantom gradient of the layer times 0
+and times -1. ``--learning`` makes what is missing of this part, and nothing else.
 """
 
 import argparse
+import json
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -129,6 +133,7 @@ class Side:
         with torch.no_grad():
             for p in self.head.parameters():
                 p.copy_(torch.randn(p.shape, generator=generator) / 32)
+        self.layer = layer
         parameters = [*layer.parameters(), *self.head.parameters()]
         self.optimizer = torch.optim.Adam(parameters, lr=3e-3)
         self.forward, self.backward = [], []
@@ -137,7 +142,8 @@ class Side:
         z = self.body(x.new_zeros(len(x), 16, 8, 8), x)
         return self.head(z.flatten(1))
 
-    def step(self, x: Tensor, y: Tensor) -> None:
+    def step(self, x: Tensor, y: Tensor, factor: float = 1.0) -> None:
+        """Train once, the gradient of the layer times a factor."""
         start = time.process_time()
         loss = cross_entropy(self.output(x), y)
         half = time.process_time()
@@ -145,6 +151,9 @@ class Side:
         loss.backward()
         self.backward.append(time.process_time() - half)
         self.forward.append(half - start)
+        if factor != 1:
+            for p in self.layer.parameters():
+                p.grad *= factor
         self.optimizer.step()
 
     @torch.no_grad()
@@ -174,6 +183,31 @@ def training(seed: int, epochs: int) -> dict[str, Row]:
     }
 
 
+def learning(seeds: tuple[int, ...], epochs: int, found: dict[str, Row]) -> Iterator:
+    """Train each gradient of ours and both controls, but those found, one by one."""
+    x, y, x_test, y_test = digits()
+    solved = ("Through", "torchdeq IFT", "torchdeq phantom(5)")  # as IFT, as UPG
+    ours = {name: make for name, make in sides().items() if name not in solved}
+    cases = {name: (make, 1.0) for name, make in ours.items()}
+    phantom = ours["NeumannPhantom(5)"]
+    cases |= {"layer frozen": (phantom, 0.0), "gradient reversed": (phantom, -1.0)}
+    for name in [name for name in cases if name not in found]:
+        make, factor = cases[name]
+        row: Row = {"loss": [], "accuracy": []}
+        for seed in seeds:
+            side, generator = Side(make, seed), torch.Generator().manual_seed(seed)
+            for _ in range(epochs):
+                for rows in torch.randperm(len(x), generator=generator).split(BATCH):
+                    side.step(x[rows], y[rows], factor)
+            with torch.no_grad():
+                loss = cross_entropy(side.output(x), y).item()
+            row["loss"].append(round(loss, 4))
+            row["accuracy"].append(round(side.accuracy(x_test, y_test), 4))
+        found[name] = row
+        print(f"{name:22}", row, flush=True)
+        yield
+
+
 def faithfulness() -> dict[str, float]:
     """Cosine with the exact gradient (a solve to 1e-12, float64), at the first step."""
     x, y, *_ = digits()
@@ -186,7 +220,7 @@ def faithfulness() -> dict[str, float]:
             tight = Anderson(MEMORY, tol=1e-12, iterations=1000)
             side.body.fixed.solver, side.body.fixed.gradient = tight, IFT(tight)
         cross_entropy(side.output(x[:BATCH].double()), y[:BATCH]).backward()
-        layer = side.body.layer if hasattr(side.body, "layer") else side.body.fixed.step
+        layer = side.layer
         found[name] = torch.cat([p.grad.flatten() for p in layer.parameters()])
     exact = found.pop("exact")
     return {
@@ -220,16 +254,13 @@ def lasso() -> Row:
             found, info = get_deq(f_solver=name)(lambda z: layer(z, b, 0), z0)
         steps = int(info["nstep"].max())
         row[f"torchdeq {name}"] = {"gap": gap(found[-1]), "iterations": steps}
+    for name, found in row.items():
+        print(f"{name:26}", found)
     return row
 
 
-def main() -> None:
-    """Measure, print a table, and keep the record."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="small, nothing written")
-    quick = parser.parse_args().quick
-    torch.set_num_threads(1)
-    seeds, epochs = (SEEDS[:1], 1) if quick else (SEEDS, EPOCHS)
+def seconds(seeds: tuple[int, ...], epochs: int) -> dict[str, Row]:
+    """Train all sides in turns with each seed; return the rows of the table."""
     runs = [training(seed, epochs) for seed in seeds]
     error = faithfulness()
     rows = {
@@ -242,14 +273,27 @@ def main() -> None:
     }
     for name, row in rows.items():
         print(f"{name:22}", row)
-    stopped = lasso()
-    for name, row in stopped.items():
-        print(f"{name:26}", row)
-    if not quick:
+    return rows
+
+
+def main() -> None:
+    """Measure, print a table, and keep the record."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="small, nothing written")
+    parser.add_argument("--learning", action="store_true", help="what is missing of it")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    seeds, epochs = (SEEDS[:1], 1) if options.quick else (SEEDS, EPOCHS)
+    if options.learning:
+        facts = json.loads((record.RESULTS / "equilibrium.json").read_text())
+    else:
         setting = {"seeds": seeds, "batch": BATCH, "epochs": epochs, "tol": TOL}
         setting |= {"memory": MEMORY, "iterations": MOST, "clock": "CPU"}
         facts = {"machine": record.machine(("torch", "torchdeq")), "setting": setting}
-        record.write("equilibrium", facts | {"rows": rows, "lasso": stopped})
+        facts |= {"rows": seconds(seeds, epochs), "lasso": lasso()}
+    for _ in learning(seeds, epochs, facts.setdefault("learning", {})):
+        if not options.quick:
+            record.write("equilibrium", facts)
 
 
 if __name__ == "__main__":

@@ -213,16 +213,24 @@ def equilibrium(record: dict) -> str:
     """Seconds, faithfulness and accuracy of every gradient, a row each."""
     rows, setting = record["rows"], record["setting"]
     lines = [
-        "| gradient | forward | backward | 1 - cosine with the exact one | accuracy |",
-        "|---|---|---|---|---|",
+        "| gradient | forward | backward | 1 - cosine with the exact one "
+        "| training loss | accuracy |",
+        "|---|---|---|---|---|---|",
     ]
-    for name, row in rows.items():
+    learned = record["learning"]
+    for name, row in (rows | learned).items():
         accuracy = ", ".join(f"{100 * value:.1f}" for value in row["accuracy"])
-        lines.append(
-            f"| {name} | {statistics.median(row['forward_ms']):.1f} ms "
-            f"| {statistics.median(row['backward_ms']):.1f} ms "
-            f"| {row['one_minus_cosine']:.1e} | {accuracy} % |"
-        )
+        losses = learned[name]["loss"] if name in learned else []
+        loss = ", ".join(f"{value:.3f}" for value in losses) or "–"
+        cells = "– | – | –"
+        if name in rows:
+            row = rows[name]
+            cells = (
+                f"{statistics.median(row['forward_ms']):.1f} ms "
+                f"| {statistics.median(row['backward_ms']):.1f} ms "
+                f"| {row['one_minus_cosine']:.1e}"
+            )
+        lines.append(f"| {name} | {cells} | {loss} | {accuracy} % |")
     stops = ", ".join(
         f"{name} {row['gap']:.1g} ({row['iterations']})"
         for name, row in record["lasso"].items()
@@ -231,8 +239,10 @@ def equilibrium(record: dict) -> str:
         "",
         f"Digits 8 × 8, a convolution with 16 channels at its fixed point, batch "
         f"{setting['batch']}, relative residual {setting['tol']:g}; CPU time of one "
-        f"step, medians; accuracy on the test after {setting['epochs']} epochs, seeds "
-        f"{', '.join(map(str, setting['seeds']))}. LISTA's layer, repeated with the "
+        f"step, medians; training loss and accuracy on the test after "
+        f"{setting['epochs']} epochs, seeds {', '.join(map(str, setting['seeds']))}; "
+        "the last two rows are controls, a layer that stays at its random start and "
+        "one whose gradient is reversed. LISTA's layer, repeated with the "
         f"defaults of each library, stops at these duality gaps of the Lasso (after so "
         f"many iterations): {stops}. {where(record)}.",
     ]

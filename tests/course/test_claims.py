@@ -1,6 +1,6 @@
-"""What chapters 12 and 13 say of stored runs is what was measured."""
+"""What chapters 12, 13 and 16 say of stored runs is what was measured."""
 
-from statistics import mean
+from statistics import mean, median
 
 import pytest
 import torch
@@ -155,6 +155,34 @@ def test_what_changes_from_sample_to_sample_is_learned_from_the_sample() -> None
     assert bayes_db("unknown: LVAMP") < min(elsewhere)
     for method in ("EM-VAMP", "EM-Bayes-AMP"):
         assert bayes_db(f"unknown: {method}") < bayes_db("unknown: LVAMP") - 1
+
+
+def test_a_phantom_is_cheap_and_accuracy_does_not_tell_gradients_apart() -> None:
+    """Chapter 16, the signature result."""
+    record = stored("equilibrium")
+    rows, learned = record["rows"], record["learning"]
+
+    def share(name: str) -> list[float]:
+        times = zip(rows[name]["backward_ms"], rows["IFT"]["backward_ms"], strict=True)
+        return [one / exact for one, exact in times]
+
+    for name in ("NeumannPhantom(5)", "UnrolledPhantom(5)"):
+        assert median(share(name)) < 0.5
+    assert all(1 / 8 < one < 1 / 6 for one in share("JacobianFree"))
+    ours = [name for name in rows if "torchdeq" not in name]
+    assert max(ours, key=lambda name: mean(share(name))) == "Through"
+    exact = learned["IFT"]
+    for name in ("JacobianFree", "NeumannPhantom(5)", "UnrolledPhantom(5)"):
+        for one, other in zip(learned[name]["loss"], exact["loss"], strict=True):
+            assert other < one < 1.05 * other
+    frozen, led_uphill = learned["layer frozen"], learned["gradient reversed"]
+    for k, loss in enumerate(exact["loss"]):
+        assert frozen["loss"][k] > 1.5 * loss
+        assert led_uphill["accuracy"][k] < 0.2
+        assert frozen["accuracy"][k] > exact["accuracy"][k] - 0.01
+    gaps = {name: row["gap"] for name, row in record["lasso"].items()}
+    ours = max(gaps["Picard"], gaps["Anderson"])
+    assert min(gap for name, gap in gaps.items() if "torchdeq" in name) > 100 * ours
 
 
 def test_a_refit_keeps_the_support_and_leaves_no_slope_on_it() -> None:

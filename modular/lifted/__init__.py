@@ -21,12 +21,7 @@ differentiated: :class:`BregmanNet`.
 >>> history = trainer.fit(DataLoader(rows, 8), epochs=5)
 """
 
-from modular.lifted.auxnet import AuxNet, mlp
-from modular.lifted.bregman import BregmanNet, ImplicitSGD
-from modular.lifted.free import Free
-from modular.lifted.lifted import Lifted
-from modular.lifted.penalties import AugmentedLagrangian, Quadratic
-from modular.lifted.prox import (
+from modular.lifted.activations import (
     HardTanh,
     Identity,
     ReLU,
@@ -34,6 +29,11 @@ from modular.lifted.prox import (
     SoftThreshold,
     Tanh,
 )
+from modular.lifted.auxnet import AuxNet, mlp
+from modular.lifted.bregman import BregmanNet, ImplicitSGD
+from modular.lifted.free import Free
+from modular.lifted.lifted import Lifted
+from modular.lifted.penalties import AugmentedLagrangian, Quadratic
 from modular.lifted.sph import SPH
 
 __all__ = [

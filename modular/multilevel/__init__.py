@@ -23,17 +23,12 @@ the dear one, and a trust region says how far to believe them.
 
 from modular.multilevel.batches import ASNTR, Overlapping
 from modular.multilevel.cycle import VCycle, coherent
-from modular.multilevel.hierarchy import (
-    Constant,
-    Linear,
-    TimeHierarchy,
-    TimeNet,
-    TimeTransfer,
-)
+from modular.multilevel.hierarchy import TimeHierarchy, TimeNet, TimeTransfer
 from modular.multilevel.lsr1 import LSR1
 from modular.multilevel.optimizer import TrustRegion
 from modular.multilevel.region import Point, Region, Trial
 from modular.multilevel.subproblem import Solution, solve
+from modular.multilevel.weave import Constant, Linear
 
 __all__ = [
     "ASNTR",

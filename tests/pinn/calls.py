@@ -161,10 +161,6 @@ CALLS = TRAINING | {
     "etdrk4": lambda: (etdrk4, modes),
     "Interface": lambda: (Interface, box),
     "Mean": lambda: (Mean, {"mesh": mesh, "value": 0.5}),
-    "Mean.error": lambda: (
-        Mean(mesh, 0.5).error,
-        {"X": None, "inputs": x, "outputs": drawn(256, 1), "beg": 0, "end": 256},
-    ),
     "Mesh": lambda: (Mesh, {"geometry": heat.geometry, "elements": 2} | boxes),
     "Mesh.refine": lambda: (mesh.refine, {"marks": mesh.degrees > 0}),
     "Partition": lambda: (Partition, {"geometry": heat.geometry, "cuts": [[0.4]]}),

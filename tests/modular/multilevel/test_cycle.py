@@ -17,7 +17,7 @@ from modular.multilevel import (
     VCycle,
     coherent,
 )
-from modular.multilevel.hierarchy import Weave
+from modular.multilevel.weave import Weave
 from tests.modular.nets import draw
 
 EVERY = Constant()

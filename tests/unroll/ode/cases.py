@@ -15,9 +15,7 @@ def decay(t, x):
 
 CALLS = {
     "Tableau": lambda: (o.Tableau, {"a": ((),), "b": (1.0,), "order": 1}),
-    "Tableau.step": lambda: (o.RK4.step, {"field": decay} | AT),
     "DIRK": lambda: (o.DIRK, {"a": ((1.0,),), "b": (1.0,), "order": 1}),
-    "DIRK.step": lambda: (o.SDIRK2.step, {"field": decay} | AT),
     "odeint": lambda: (
         o.odeint,
         {"field": decay, "x0": torch.ones(3, 2), "t": torch.linspace(0, 1, 4)},

@@ -259,7 +259,7 @@ def test_a_quadrature_that_misses_the_source_says_so() -> None:
 
     problem = Problem(LINE, lambda x, u, p: -p, narrow, [ENDS])
     coarse = HPVPINN([[0, 0.5, 1]], degree=5, hidden=(4,))
-    with pytest.warns(UserWarning, match="points is 15 per axis .*, where they see"):
+    with pytest.warns(UserWarning, match="points is 15 per axis .* are off by"):
         solve(problem, coarse, iterations=1)
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)

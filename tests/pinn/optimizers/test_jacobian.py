@@ -1,5 +1,6 @@
 """The Jacobian of residuals by parameters equals the one by rows."""
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -82,11 +83,12 @@ def test_a_parameter_that_residuals_read_directly_is_differentiated_too() -> Non
 
 
 def test_networks_on_subdomains_are_taken_by_levenberg_marquardt() -> None:
+    np.random.seed(0)  # DeepXDE draws points of the boundary with numpy
     partition = Partition(zoo.heat().geometry, [[0.4]])
     net = SubdomainFNN(partition, [2, 6, 1], generator=seeded())
     data = Conservative(zoo.heat(), partition, 40, 10, 10, num_interface=5)
     optimizer = LevenbergMarquardt(net.parameters(), lambda: data.residual_vector(net))
-    losses = [optimizer.step().item() for _ in range(8)]
+    losses = [optimizer.step().item() for _ in range(12)]
     assert losses[-1] < 0.2 * losses[0]
 
 

@@ -97,6 +97,7 @@ class TimeTransfer(Transfer):
         like: A tensor of the parameters' dtype and device. Shape ``(...)``.
 
     Example:
+        >>> from modular.multilevel import Constant
         >>> transfer = TimeTransfer(Constant(), 2, (1, 3, 1), torch.zeros(()))
         >>> transfer.prolong(torch.arange(8.0)).tolist()
         [0.0, 1.0, 2.0, 3.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 4.0, 5.0, 6.0, 7.0]
@@ -146,6 +147,7 @@ class TimeHierarchy:
         ValueError: If it is not positive, or steps cannot be halved so often.
 
     Example:
+        >>> from modular.multilevel import Constant
         >>> blocks = [nn.Linear(3, 3) for _ in range(8)]
         >>> net = TimeNet(nn.Linear(2, 3), blocks, nn.Linear(3, 2), dt=1 / 8)
         >>> hierarchy = TimeHierarchy(net, levels=3, weave=Constant())

@@ -4,8 +4,9 @@
 
 Photographs are windows of scikit-learn's two: trained on one, the temple, measured on
 the other, the dahlia. Phantoms are fresh ellipses. Classical methods have the best
-weight for the test images, which favours them. Every network is trained with three
-seeds. Seconds are of the CPU, one thread; PSNR is the mean over the images, white 1.
+weight for the test images, which favours them. Three seeds are planned for every
+network; the table says how many are stored. Seconds are of the CPU, one thread; PSNR is
+the mean over the images, white 1.
 """
 
 import argparse

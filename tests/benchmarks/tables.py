@@ -37,6 +37,7 @@ TABLES: dict[str, Callable[[dict], str]] = {
     "modular.unlocking": modular.unlocking,
     "modular.kernel": modular.kernel,
     "pipeline": modular.pipeline,
+    "pipeline.gpt": modular.gpt,
     "pinn": pinn.errors,
     "pinn.speed": pinn.speeds,
     "pinn_inverse": pinn.inverse,

@@ -10,7 +10,8 @@ import modular
 
 ROOT = Path(__file__).parents[2]
 LATER = ["matplotlib", "sklearn", "modular.audit", "modular.tasks", "modular.plot"]
-FAMILIES = ["modular.lifted", "modular.multilevel"]
+FAMILIES = ["communication", "lifted", "multilevel", "pipeline"]
+FAMILIES = [f"modular.{name}" for name in FAMILIES]
 
 
 ASKED = {

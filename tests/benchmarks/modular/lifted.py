@@ -7,7 +7,7 @@ law        stages that sleep, in as many processes: time of backpropagation, one
            AuxNet would; beside eq. 27 of Sun, Dong et al. 2021 (arXiv 2112.05387).
 accuracy   pair_sum (4000 training pairs, 3000 of held-out digits), six blocks of width
            96 cut into three modules, Adam 2e-3, batch 128, 20 epochs; paired seeds.
-           Settings of lifted methods are the better of two on the first seed.
+           Free states and SPH take the better of two settings on the first seed.
 bregman    digits, a network 64-64-64-10, batches of 128, equal epochs: implicit steps
            on the lifted energy against Adam on its twin; paired seeds. Multiplications
            are counted in forward passes.

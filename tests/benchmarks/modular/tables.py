@@ -220,9 +220,10 @@ def lifted(record: dict) -> str:
         lines.append(f"| {name} | {row['accuracy']:.1f} | {low:.1f} to {high:.1f} |")
     lines += [
         "",
-        f"{seeds} paired seeds, few training pairs. Lifted methods have the better of "
-        "two settings on the first seed's test data, the others were not tuned; SPH "
-        "makes two passes more. Its gap to backpropagation is within the spread.",
+        f"{seeds} paired seeds, few training pairs. Free states and SPH have the "
+        "better of two settings on the first seed's test data, AuxNets that of the free "
+        "states, the others were not tuned; SPH makes two passes more. Its gap to "
+        "backpropagation is within the spread.",
         "",
         "| digits, 64-64-64-10, equal epochs | accuracy, %, median | range "
         "| forward passes |",
@@ -237,8 +238,8 @@ def lifted(record: dict) -> str:
     runs = record["bregman"]["seeds"]
     lines += [
         "",
-        f"{runs} paired seeds. The lifted side has the better of two settings on the "
-        "first seed's test data, its twin one learning rate that was not tuned. "
+        f"{runs} paired seeds. The lifted side has the best of the settings that were "
+        "tried on the first seed's test data, its twin one rate that was not tuned. "
         f"{where(record)}.",
     ]
     return "\n".join(lines)

@@ -221,7 +221,7 @@ def lifted(record: dict) -> str:
     lines += [
         "",
         f"{seeds} paired seeds, few training pairs. Free states and SPH have the "
-        "better of two settings on the first seed's test data, AuxNets that of the free "
+        "better of two settings on the first seed's test data, AuxNets that of free "
         "states, the others were not tuned; SPH makes two passes more. Its gap to "
         "backpropagation is within the spread.",
         "",

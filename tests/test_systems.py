@@ -72,6 +72,7 @@ KINDS = (
     base(modular.Pred),
     base(modular.InProcess),
     importlib.import_module("modular.communication.base").Compressor,
+    importlib.import_module("modular.curvature.placements").Placement,
     importlib.import_module("modular.curvature.solves").Solve,
     torch.optim.Optimizer,
     base(pinn.Strong),  # the data of DeepXDE

@@ -3,7 +3,8 @@
 The Fisher matrix of a layer with ``d`` numbers has ``d^2`` entries. K-FAC takes it for
 a Kronecker product of two small matrices, one of what goes into the layer and one of
 the gradients that come out of it, so that its inverse is two small inverses. It stands
-in front of any optimiser: ``loss.backward(); kfac.step(); optimizer.step()``.
+in front of any optimiser: ``loss.backward(); kfac.step(); optimizer.step()``. Several
+workers share the work by a placement: ``Replicated``, ``Owner`` or ``Local``.
 
 >>> import torch
 >>> from modular.curvature import KFAC
@@ -18,6 +19,7 @@ in front of any optimiser: ``loss.backward(); kfac.step(); optimizer.step()``.
 """
 
 from modular.curvature.kfac import KFAC
+from modular.curvature.placements import Local, Owner, Replicated
 from modular.curvature.solves import Eigen, PiSplit
 
-__all__ = ["Eigen", "KFAC", "PiSplit"]
+__all__ = ["Eigen", "KFAC", "Local", "Owner", "PiSplit", "Replicated"]

@@ -15,7 +15,9 @@ from modular.curvature.layers import (
     gradient_of,
     put,
     refuse,
+    sizes,
 )
+from modular.curvature.placements import Placement, Replicated
 from modular.curvature.solves import Eigen, Solve
 
 __all__ = ["KFAC"]
@@ -47,17 +49,19 @@ class KFAC:
     ``nu = sqrt(kappa / |sum lr^2 <P, nabla W>|)`` where that is less than 1.
 
     The loss must be a mean over the batch. Layers of other kinds, and frozen ones, keep
-    their gradients; ``layers`` names those that are changed. Where workers average
-    gradients, they must do so before :meth:`step`.
+    their gradients; ``layers`` names those that are changed. Where several workers
+    share a batch, in equal parts, they average gradients before :meth:`step`, as
+    ``DistributedDataParallel`` does; where the factors live is the ``placement``.
 
     Args:
         model: Holds the layers.
         optimizer: Whose rate the clipping asks for; it takes the step afterwards.
-        damping: ``lambda``, positive.
         decay: Of the running averages, in [0, 1).
         period: Steps from one inversion to the next; factors are updated at every one.
         clip: ``kappa``, positive, or None.
-        solve: :class:`Eigen` or :class:`PiSplit`.
+        solve: :class:`Eigen` or :class:`PiSplit`, with its damping.
+        placement: :class:`Replicated`, :class:`Owner` or :class:`Local`; the layers are
+            shared out here, so after ``init_process_group``.
 
     Raises:
         TypeError: If an argument is of the wrong kind.
@@ -75,14 +79,13 @@ class KFAC:
         model: nn.Module,
         optimizer: torch.optim.Optimizer,
         *,
-        damping: float = 1e-2,
         decay: float = 0.95,
         period: int = 10,
         clip: float | None = 1e-3,
         solve: Solve | None = None,
+        placement: Placement | None = None,
     ) -> None:
         check_kind("optimizer", optimizer, torch.optim.Optimizer)
-        check_positive("damping", damping)
         check_count("period", period, least=1)
         if not 0 <= decay < 1:
             raise ValueError(f"decay is {decay}: expected a number in [0, 1)")
@@ -90,7 +93,9 @@ class KFAC:
             check_positive("clip", clip)
         self.solve = Eigen() if solve is None else solve
         check_kind("solve", self.solve, Solve, ", as Eigen()")
-        self.optimizer, self.damping, self.decay = optimizer, damping, decay
+        self.placement = Replicated() if placement is None else placement
+        check_kind("placement", self.placement, Placement, ", as Replicated()")
+        self.optimizer, self.decay = optimizer, decay
         self.period, self.clip, self.steps = period, clip, 0
         self.layers: dict[str, Layer] = {
             name: layer
@@ -103,9 +108,11 @@ class KFAC:
         self.prepared: dict[str, tuple[Tensor, ...]] = {}
         self._inputs: dict[str, Tensor] = {}
         self._fresh: dict[str, tuple[Tensor, Tensor]] = {}
+        self._ready: set[str] = set()
         for name, layer in self.layers.items():
             refuse(name, layer)
             layer.register_forward_hook(self._watch(name))
+        self.placement.assign({name: sizes(x) for name, x in self.layers.items()})
 
     def _watch(self, name: str) -> Callable[..., None]:
         """Return what looks at a layer's input and at its output's gradient."""
@@ -127,43 +134,74 @@ class KFAC:
     def _note(self, name: str, g: Tensor) -> None:
         """Compute the factors of a batch, during the backward pass."""
         layer, x = self.layers[name], self._inputs[name]
-        self._fresh[name] = factor_of_inputs(layer, x), factor_of_gradients(layer, g)
+        self._ready.add(name)
+        if self.placement.builds(name):
+            A, G = factor_of_inputs(layer, x), factor_of_gradients(layer, g)
+            self._fresh[name] = A, G
 
     @torch.no_grad()
     def step(self) -> None:
         """Divide the gradients, in place: after ``backward``, before the optimiser.
 
         Raises:
-            RuntimeError: If a layer has seen no backward pass since the last step.
+            RuntimeError: If a layer has seen no backward pass since the last step, or
+                workers have not averaged their gradients.
         """
-        missing = [name for name in self.layers if name not in self._fresh]
+        missing = [name for name in self.layers if name not in self._ready]
         if missing:
             raise RuntimeError(
                 f"layer {missing[0]!r} has seen no backward pass since the last step: "
                 "expected forward in training mode, backward(), then step()"
             )
+        gradients = {name: gradient_of(layer) for name, layer in self.layers.items()}
+        self.placement.check_averaged(list(gradients.values()))
         changed = {}
-        for name, layer in self.layers.items():
-            self._average(name)
+        for name, W in gradients.items():
+            if self.placement.builds(name):
+                self._average(name)
             if self.steps % self.period == 0:
-                A, G = self.factors[name]
-                self.prepared[name] = self.solve.prepare(A, G, self.damping)
-            W = gradient_of(layer)
-            P = self.solve.divide(W, self.prepared[name], self.damping)
-            changed[name] = W, P
+                self._prepare(name)
+            changed[name] = W, self._divide(name, W)
         nu = self._shorten(changed)
         for name, (_, P) in changed.items():
             put(self.layers[name], nu * P)
         self.steps += 1
-        self._inputs, self._fresh = {}, {}
+        self._inputs, self._fresh, self._ready = {}, {}, set()
 
     def _average(self, name: str) -> None:
         """Take a batch's factors into the running averages."""
-        A, G = self._fresh[name]
+        A, G = self.placement.average(self._fresh[name])
         if name in self.factors:
             old_A, old_G = self.factors[name]
             A, G = torch.lerp(A, old_A, self.decay), torch.lerp(G, old_G, self.decay)
         self.factors[name] = A, G
+
+    def _prepare(self, name: str) -> None:
+        """Invert the factors here, or hear what their owner has prepared."""
+        place = self.placement
+        if place.builds(name):  # where all have factors, they know the sizes
+            A, G = self.factors[name]
+            prepared = (
+                self.solve.prepare(A, G)
+                if place.prepares(name)
+                else self.solve.blank(A, G)
+            )
+            if place.owner_prepares and not place.owner_divides:
+                prepared = tuple(place.tell("inverses", name, t) for t in prepared)
+            self.prepared[name] = prepared
+
+    def _divide(self, name: str, W: Tensor) -> Tensor:
+        """Divide a gradient here, or hear it from the layer's owner."""
+        P = (
+            self.solve.divide(W, self.prepared[name])
+            if self.placement.divides(name)
+            else torch.empty_like(W)
+        )
+        return (
+            self.placement.tell("gradients", name, P)
+            if self.placement.owner_divides
+            else P
+        )
 
     def _shorten(self, changed: dict[str, tuple[Tensor, Tensor]]) -> float:
         """Return the factor ``nu`` of the step."""
@@ -184,7 +222,7 @@ class KFAC:
         """Return what a run needs to go on exactly.
 
         Returns:
-            Factors, what was prepared of them, and the number of steps.
+            This worker's factors, what was prepared of them, and the number of steps.
         """
         return {
             "factors": dict(self.factors),
@@ -201,13 +239,15 @@ class KFAC:
         Raises:
             ValueError: If it is of other layers, or of other sizes.
         """
-        names = set(state["factors"])
-        if names and names != set(self.layers):
-            odd = sorted(names ^ set(self.layers))
+        names, own = (
+            set(state["factors"]),
+            set(filter(self.placement.builds, self.layers)),
+        )
+        if names and names != own:
+            odd = sorted(names ^ own)
             raise ValueError(f"state is of other layers, as {odd[0]!r}")
         for name, (A, G) in state["factors"].items():
-            weight, bias = self.layers[name].weight, self.layers[name].bias
-            m, n = len(weight), weight[0].numel() + (bias is not None)
+            m, n = sizes(self.layers[name])
             if A.shape != (n, n) or G.shape != (m, m):
                 raise ValueError(
                     f"factors of {name!r} have shapes {tuple(A.shape)} and "

@@ -12,6 +12,7 @@ __all__ = [
     "gradient_of",
     "put",
     "refuse",
+    "sizes",
 ]
 
 Layer = nn.Linear | nn.Conv2d
@@ -28,6 +29,11 @@ def refuse(name: str, layer: Layer) -> None:
             f"and padding={layer.padding!r}: expected one group, zeros around, and a "
             "number of them"
         )
+
+
+def sizes(layer: Layer) -> tuple[int, int]:
+    """Return the sides of the gradient as a matrix, ``m`` and ``n``."""
+    return len(layer.weight), layer.weight[0].numel() + (layer.bias is not None)
 
 
 def factor_of_inputs(layer: Layer, x: Tensor) -> Tensor:

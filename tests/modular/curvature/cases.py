@@ -23,6 +23,9 @@ def given() -> dict:
 CALLS = {
     "Eigen": lambda: (c.Eigen, {}),
     "PiSplit": lambda: (c.PiSplit, {}),
+    "Replicated": lambda: (c.Replicated, {}),
+    "Owner": lambda: (c.Owner, {}),
+    "Local": lambda: (c.Local, {}),
     "KFAC": lambda: (c.KFAC, given()),
     "KFAC.step": lambda: (ready().step, {}),
     "KFAC.state_dict": lambda: (ready().state_dict, {}),

@@ -50,7 +50,7 @@ def test_factors_are_the_fisher_block_where_inputs_and_gradients_are_independent
 @pytest.mark.parametrize("damping", [1e-3, 1.0])
 def test_eigen_divides_by_the_damped_product(damping: float) -> None:
     layer = nn.Linear(4, 3).double()
-    kfac = KFAC(layer, sgd(layer), damping=damping, clip=None)
+    kfac = KFAC(layer, sgd(layer), clip=None, solve=Eigen(damping))
     backward(layer, draw(20, 4), draw(20, 3, seed=1))
     before = vector(layer)
     kfac.step()
@@ -63,7 +63,7 @@ def test_eigen_divides_by_the_damped_product(damping: float) -> None:
 @pytest.mark.parametrize("damping", [1e-3, 1.0])
 def test_pi_split_divides_by_the_product_of_damped_factors(damping: float) -> None:
     layer = nn.Linear(4, 3).double()
-    kfac = KFAC(layer, sgd(layer), damping=damping, clip=None, solve=PiSplit())
+    kfac = KFAC(layer, sgd(layer), clip=None, solve=PiSplit(damping))
     backward(layer, draw(20, 4), draw(20, 3, seed=1))
     before = vector(layer)
     kfac.step()
@@ -81,8 +81,8 @@ def test_the_two_solves_are_not_the_same_and_meet_without_damping() -> None:
 
     def apart(damping: float) -> float:
         one, two = (
-            kind.divide(W, kind.prepare(A, G, damping), damping)
-            for kind in (Eigen(), PiSplit())
+            kind(damping).divide(W, kind(damping).prepare(A, G))
+            for kind in (Eigen, PiSplit)
         )
         return ((one - two).norm() / one.norm()).item()
 
@@ -138,7 +138,7 @@ def net() -> nn.Sequential:
 
 def test_averages_start_at_the_first_and_hold_no_damping() -> None:
     model = net()
-    kfac = KFAC(model, sgd(model), decay=0.9, damping=10.0)
+    kfac = KFAC(model, sgd(model), decay=0.9, solve=Eigen(10.0))
     x, c = draw(8, 3), draw(8, 2, seed=1)
     seen = []
     for _ in range(3):  # the weights do not move: the same factors come again
@@ -213,7 +213,7 @@ def test_it_is_newtons_method_on_a_linear_layer_with_whitened_outputs() -> None:
     layer = nn.Linear(3, 1).double()
     x = draw(50, 3)
     y = x @ draw(3, 1, seed=1) + 0.5
-    kfac = KFAC(layer, sgd(layer, 1.0), damping=1e-13, clip=None)
+    kfac = KFAC(layer, sgd(layer, 1.0), clip=None, solve=Eigen(1e-13))
     layer.zero_grad()
     (layer(x) - y).square().mean().div(2).backward()
     kfac._fresh[""] = kfac._fresh[""][0], torch.eye(1).double()
@@ -258,7 +258,10 @@ def test_what_it_cannot_do_is_refused() -> None:
         KFAC(layer, 0.1)
     with pytest.raises(TypeError, match="solve is 'eigen': expected a Solve"):
         KFAC(layer, sgd(layer), solve="eigen")
-    for name, wrong in {"damping": 0, "clip": -1.0, "period": 0, "decay": 1.0}.items():
+    for kind in (Eigen, PiSplit):
+        with pytest.raises(ValueError, match="damping is 0: expected a positive"):
+            kind(0)
+    for name, wrong in {"clip": -1.0, "period": 0, "decay": 1.0}.items():
         with pytest.raises(ValueError, match=f"{name} is {wrong}: expected"):
             KFAC(layer, sgd(layer), **{name: wrong})
 

@@ -1,17 +1,18 @@
 """LAMB: Adam whose step in every layer is as long as the layer's weights say."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from modular._checks import check_not_negative, check_positive
+from modular.communication.layerwise import Layerwise
 
 __all__ = ["LAMB"]
 
 
-class LAMB(torch.optim.Optimizer):
+class LAMB(Layerwise):
     r"""Adam with a length for each layer that follows its weights.
 
     .. math:: m &\leftarrow \beta_1 m + (1 - \beta_1) g, \qquad
@@ -62,35 +63,15 @@ class LAMB(torch.optim.Optimizer):
         options = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
         super().__init__(params, options)
 
-    @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
-        """Take a step.
-
-        Args:
-            closure: Evaluates the loss and its gradients, if given.
-
-        Returns:
-            What the closure returned.
-        """
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        for group in self.param_groups:
-            for w in group["params"]:
-                if w.grad is not None:
-                    self._move(w, group)
-        return loss
-
-    def _move(self, w: Tensor, group: dict[str, Any]) -> None:
+    def _move(self, w: Tensor, g: Tensor, group: dict[str, Any]) -> None:
         """Move one layer."""
         state, (one, two) = self.state[w], group["betas"]
         if not state:
             state |= {"step": 0, "m": torch.zeros_like(w), "v": torch.zeros_like(w)}
         state["step"] += 1
         m, v, t = state["m"], state["v"], state["step"]
-        m.mul_(one).add_(w.grad, alpha=1 - one)
-        v.mul_(two).addcmul_(w.grad, w.grad, value=1 - two)
+        m.mul_(one).add_(g, alpha=1 - one)
+        v.mul_(two).addcmul_(g, g, value=1 - two)
         u = m / (1 - one**t) / ((v / (1 - two**t)).sqrt() + group["eps"])
         if w.ndim > 1:
             u = u + group["weight_decay"] * w

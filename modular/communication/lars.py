@@ -1,17 +1,18 @@
 """LARS: momentum whose step in every layer is a share of the layer's weights."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from modular._checks import check_not_negative, check_positive
+from modular.communication.layerwise import Layerwise
 
 __all__ = ["LARS"]
 
 
-class LARS(torch.optim.Optimizer):
+class LARS(Layerwise):
     r"""Momentum with a rate for each layer that follows its weights.
 
     .. math:: \lambda = \frac{\eta_0 \|w\|}{\|g\| + \beta \|w\|}, \qquad
@@ -58,26 +59,6 @@ class LARS(torch.optim.Optimizer):
             raise ValueError(f"momentum is {momentum}: expected a number in [0, 1)")
         options = {"lr": lr, "momentum": momentum, "trust": trust}
         super().__init__(params, options | {"weight_decay": weight_decay})
-
-    @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
-        """Take a step.
-
-        Args:
-            closure: Evaluates the loss and its gradients, if given.
-
-        Returns:
-            What the closure returned.
-        """
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        for group in self.param_groups:
-            for w in group["params"]:
-                if w.grad is not None:
-                    self._move(w, w.grad, group)
-        return loss
 
     def _move(self, w: Tensor, g: Tensor, group: dict[str, Any]) -> None:
         """Move one layer."""

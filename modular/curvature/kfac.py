@@ -15,6 +15,7 @@ from modular.curvature.layers import (
     gradient_of,
     put,
     refuse,
+    refuse_tied,
     sizes,
 )
 from modular.curvature.placements import Placement, Replicated
@@ -104,6 +105,7 @@ class KFAC:
         }
         if not self.layers:
             raise ValueError("model has no Linear or Conv2d that trains")
+        refuse_tied(self.layers)
         self.factors: dict[str, tuple[Tensor, Tensor]] = {}
         self.prepared: dict[str, tuple[Tensor, ...]] = {}
         self._inputs: dict[str, Tensor] = {}

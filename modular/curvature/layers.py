@@ -12,6 +12,7 @@ __all__ = [
     "gradient_of",
     "put",
     "refuse",
+    "refuse_tied",
     "sizes",
 ]
 
@@ -29,6 +30,19 @@ def refuse(name: str, layer: Layer) -> None:
             f"and padding={layer.padding!r}: expected one group, zeros around, and a "
             "number of them"
         )
+
+
+def refuse_tied(layers: dict[str, Layer]) -> None:
+    """Refuse layers that share a parameter: its gradient is a sum over both."""
+    owners: dict[int, str] = {}
+    for name, layer in layers.items():
+        for p in layer.parameters():
+            other = owners.setdefault(id(p), name)
+            if other != name:
+                raise ValueError(
+                    f"layers {other!r} and {name!r} share a parameter: expected each "
+                    "to have its own"
+                )
 
 
 def sizes(layer: Layer) -> tuple[int, int]:

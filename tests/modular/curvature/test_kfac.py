@@ -250,6 +250,10 @@ def test_what_it_cannot_do_is_refused() -> None:
         KFAC(convs, sgd(convs))
     with pytest.raises(ValueError, match="no Linear or Conv2d that trains"):
         KFAC(nn.LayerNorm(3), sgd(nn.LayerNorm(3)))
+    tied = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+    tied[1].weight = tied[0].weight
+    with pytest.raises(ValueError, match="layers '0' and '1' share a parameter"):
+        KFAC(tied, sgd(tied))
     half = nn.Linear(3, 2)
     half.bias.requires_grad_(False)
     with pytest.raises(ValueError, match="trains its weights or its bias only"):

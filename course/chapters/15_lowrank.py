@@ -1109,9 +1109,9 @@ print(
 )
 
 fig, ax = plt.subplots(figsize=(7, 3))
-for name, row in table.items():
+for marker, (name, row) in zip("osD^vP", table.items(), strict=True):
     count = statistics.median(row["iterations"]) if "iterations" in row else depth
-    ax.loglog(count, statistics.median(row["error"]), "o", label=name)
+    ax.loglog(count, statistics.median(row["error"]), marker, label=name)
 ax.set(xlabel="iterations or layers", ylabel="relative error")
 ax.legend(fontsize=8, loc="upper right")
 figure(

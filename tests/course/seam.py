@@ -28,6 +28,7 @@ CHAPTER_CPU_SECONDS = 60
 COURSE_CPU_SECONDS = 2 * 15 * 60
 """All chapters: a quarter of an hour on two cores."""
 
+CELL_WALL_SECONDS = 300
 THUMBNAIL = (64, 32)
 TOLERANCE = 0.02
 """Largest difference of two thumbnails' pixels, in the mean, black to white being 1.
@@ -43,7 +44,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Compare text with the course's rules; give busy machines time to answer."""
     rules = Path(__file__).parents[2] / "course" / "nbval.cfg"
     config.option.nbval_sanitize_with = str(rules)
-    config.option.nbval_cell_timeout = 300
+    config.option.nbval_cell_timeout = CELL_WALL_SECONDS
     config.option.nbval_kernel_startup_timeout = 120
     if not hasattr(config, "workerinput"):  # which a worker of xdist has
         config.pluginmanager.register(Clock(), "course-clock")

@@ -5,9 +5,11 @@ tree. A process forked from this one, which has torch and DeepXDE in memory alre
 runs the doctests of the file and the tests that mirror it; a test that fails or an
 endless loop kills the mutant. ``REASONS`` says why a survivor is none of the tests'
 business; it counts against the score all the same. With ``--survivors`` only the
-recorded survivors are tried again: added tests cannot revive the others.
+recorded survivors are tried again: added tests cannot revive the others. A package is
+scored again when one of its sampled files has changed.
 """
 
+import hashlib
 import importlib
 import json
 import os
@@ -17,7 +19,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -193,9 +195,18 @@ def score(folder: Path, package: str) -> dict:
         survivors += survivor(folder, slip, limits[slip.file])
     return {
         "files": list(files),
+        "digest": digest(files),
         "mutants": len(every),
         "cpu_seconds": round(time.process_time() - start + _children(), 1),
     } | summary(survivors)
+
+
+def digest(files: Iterable[str]) -> str:
+    """What identifies the sampled files as they are."""
+    whole = hashlib.sha256()
+    for file in files:
+        whole.update((ROOT / file).read_bytes())
+    return whole.hexdigest()[:12]
 
 
 def _children() -> float:
@@ -204,30 +215,28 @@ def _children() -> float:
 
 
 def main() -> None:
-    """Score the three packages and store the record."""
+    """Score the packages that have changed, and store each at once."""
     for name in WARM:
         importlib.import_module(name)
-    again = "--survivors" in sys.argv
-    known = json.loads((RESULTS / "mutation.json").read_text()) if again else {}
-    packages = {}
+    path = RESULTS / "mutation.json"
+    known = json.loads(path.read_text())["packages"] if path.exists() else {}
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         for name in (*FILES, "tests"):
             ignored = shutil.ignore_patterns("__pycache__", "artefacts")
             shutil.copytree(ROOT / name, folder / name, ignore=ignored)
         shutil.copy(ROOT / "pyproject.toml", folder)
-        for package in FILES:
-            packages[package] = (
-                retry(folder, known["packages"][package])
-                if again
-                else score(folder, package)
+        for package, files in FILES.items():
+            if known.get(package, {}).get("digest") != digest(files):
+                known[package] = score(folder, package)
+            elif "--survivors" in sys.argv:
+                known[package] = retry(folder, known[package])
+            else:
+                continue
+            facts = machine(("torch", "deepxde", "cosmic-ray", "pytest"))
+            print(
+                write("mutation", {"machine": facts, "seed": SEED, "packages": known})
             )
-    record = {
-        "machine": machine(("torch", "deepxde", "cosmic-ray", "pytest")),
-        "seed": SEED,
-        "packages": packages,
-    }
-    print(write("mutation", record))
 
 
 if __name__ == "__main__":

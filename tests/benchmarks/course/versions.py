@@ -5,7 +5,8 @@ there, with the newest of what those need) and installs them into a temporary fo
 one after the other, because PyTorch with CUDA takes 6 GB. Fast are the contracts that
 every method of the library keeps, and what the course needs of Jupyter. Stored outputs
 are made with constraints.txt: with other versions their last digits may differ, so that
-chapters are not compared.
+chapters are not compared. A row is made again when pyproject.toml asks for something
+else; ``--again`` makes both, because the newest versions move.
 """
 
 import json
@@ -65,13 +66,17 @@ def measure(resolution: str, folder: Path) -> dict:
     return {"versions": versions, **count(report.read_text())}
 
 
-def named() -> list[str]:
-    """Return the packages that pyproject.toml names for the library and its tests."""
+def requirements() -> list[str]:
+    """Return what pyproject.toml asks for, for the library and its tests."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     texts = project["dependencies"] + extras["pinn"] + extras["course"] + extras["test"]
-    names = [_normalised(Requirement(text).name) for text in texts]
-    return [name for name in names if name != project["name"]]
+    return [t for t in texts if _normalised(Requirement(t).name) != project["name"]]
+
+
+def named() -> list[str]:
+    """Return the packages that pyproject.toml names."""
+    return [_normalised(Requirement(text).name) for text in requirements()]
 
 
 def count(report: str) -> dict:
@@ -107,15 +112,18 @@ def _normalised(name: str) -> str:
 
 
 def main() -> None:
-    """Measure both ends, and store each as soon as it is there."""
+    """Measure the ends that have changed, and store each as soon as it is there."""
     for name, resolution in RESOLUTIONS.items():
+        rows = json.loads(RESULTS.read_text())["rows"] if RESULTS.exists() else {}
+        asked = {"requirements": requirements()}
+        if rows.get(name, {}).items() >= asked.items() and "--again" not in sys.argv:
+            continue
         with tempfile.TemporaryDirectory() as folder:
             row = measure(resolution, Path(folder) / "environment")
-        rows = json.loads(RESULTS.read_text())["rows"] if RESULTS.exists() else {}
-        rows[name] = {"date": record.machine(())["date"], **row}
+        rows[name] = {"date": record.machine(())["date"], **row, **asked}
         machine = record.machine(("uv", "pytest"))
         record.write("versions", {"machine": machine, "tests": FAST, "rows": rows})
-        shown = {k: v for k, v in row.items() if k != "versions"}
+        shown = {k: v for k, v in row.items() if k not in ("versions", *asked)}
         print(name, json.dumps(shown), flush=True)
 
 

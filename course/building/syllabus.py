@@ -93,7 +93,7 @@ def chapter(name: str, folder: Path = FOLDER) -> Chapter:
 
 
 def parts(folder: Path = FOLDER) -> dict[int, str]:
-    """Return the titles of the parts that have chapters, by number.
+    """Return the titles of the parts, by number; a part may have no chapter yet.
 
     Args:
         folder: The course folder.

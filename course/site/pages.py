@@ -122,6 +122,8 @@ def _contents() -> str:
     lines = ["# Chapters", ""]
     for number, title in parts().items():
         own = [chapter for chapter in chapters() if chapter.part == number]
+        if not own:
+            continue
         lines += [f"## {title}", ""]
         lines += ["| chapter | what it claims | time | points |", "|---|---|---|---|"]
         lines += [

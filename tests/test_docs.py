@@ -32,6 +32,7 @@ FAMILIES = (
     "modular.lifted",
     "modular.multilevel",
     "modular.pipeline",
+    "modular.sparse",
     "pinn.inverse",
     "unroll.blind",
     "unroll.equilibrium",

@@ -16,6 +16,7 @@ from modular.pipeline.from_torch import from_torch
 from modular.pipeline.gems import GEMS
 from modular.pipeline.gpipe import GPipe
 from modular.pipeline.interleaved import Interleaved
+from modular.pipeline.launch import Launched, launch
 from modular.pipeline.merak import Merak
 from modular.pipeline.one_f_one_b import OneFOneB
 from modular.pipeline.plan import Plan, cut, plan, split_spec
@@ -34,6 +35,7 @@ __all__ = [
     "GEMS",
     "GPipe",
     "Interleaved",
+    "Launched",
     "Merak",
     "Network",
     "OneFOneB",
@@ -51,6 +53,7 @@ __all__ = [
     "coarsen",
     "cut",
     "from_torch",
+    "launch",
     "plan",
     "recompute_plan",
     "simulate",

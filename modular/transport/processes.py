@@ -6,8 +6,6 @@ schedule; a message's tag is its step, module and loss. The result is bitwise th
 :class:`InProcess`: the same operations on the same numbers.
 """
 
-import multiprocessing
-import signal
 import tempfile
 from collections.abc import Callable
 from datetime import timedelta
@@ -17,18 +15,20 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.multiprocessing.spawn import (
-    ProcessExitedException,
-    ProcessRaisedException,
-    start_processes,
-)
 
 from modular._chance import loader_chance, set_loader_chance
 from modular._checks import check_count, check_positive
+from modular._processes import run_ranks
 from modular.transport.base import Transport
 from modular.transport.rank import Rank
 
 __all__ = ["Processes"]
+
+_NEEDED = ("modular.transport.rank", "torch._dynamo")  # optimisers want dynamo
+_SO = (
+    ", the weights are those from before; with checkpoint=PATH the next fit goes on "
+    "from the last whole epoch"
+)
 
 
 class Processes(Transport):
@@ -104,7 +104,7 @@ class Processes(Transport):
         with tempfile.TemporaryDirectory() as folder:
             _write_job(Path(folder) / "job.pt", self, trainer, plan, options)
             try:
-                _launch(folder, self.ranks)
+                run_ranks(_work, (folder, self.ranks), self.ranks, _NEEDED, _SO)
             except KeyboardInterrupt:
                 return trainer.history
             told = torch.load(Path(folder) / "result.pt", weights_only=False)
@@ -154,38 +154,6 @@ def _names(worker: Any) -> list[str]:
     return [name for name, layer in layers if layer in worker.resting]
 
 
-def _launch(folder: str, ranks: int) -> None:
-    """Start the ranks; if one dies, end the others and say which it was."""
-    method = (
-        "forkserver"
-        if "forkserver" in multiprocessing.get_all_start_methods()
-        else "spawn"
-    )
-    if method == "forkserver":  # imported once, not per rank; optimisers want dynamo
-        multiprocessing.get_context(method).set_forkserver_preload(
-            ["modular.transport.rank", "torch._dynamo"]
-        )
-    context = start_processes(
-        _work, (folder, ranks), ranks, join=False, daemon=True, start_method=method
-    )
-    try:
-        while not context.join(timeout=1):
-            pass
-    except ProcessExitedException as error:
-        how = error.signal_name or f"exit code {error.exit_code}"
-        raise RuntimeError(
-            f"rank {error.error_index} of {ranks} died ({how}): the others were ended, "
-            "the weights are those from before; with checkpoint=PATH the next fit goes "
-            "on from the last whole epoch"
-        ) from error
-    except ProcessRaisedException as error:
-        raise RuntimeError(f"rank {error.error_index} of {ranks}: {error}") from error
-    finally:
-        for process in context.processes:
-            process.kill()
-            process.join()
-
-
 def _own_gpu(rank: int) -> Callable[[Any, str], Any]:
     """Return a map that moves what was on a GPU to the rank's own."""
     return lambda storage, place: storage.cuda(rank) if "cuda" in place else storage
@@ -193,7 +161,6 @@ def _own_gpu(rank: int) -> Callable[[Any, str], Any]:
 
 def _work(rank: int, folder: str, ranks: int) -> None:
     """Train as one of the ranks."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     job = torch.load(
         Path(folder) / "job.pt", weights_only=False, map_location=_own_gpu(rank)
     )

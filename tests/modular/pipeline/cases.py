@@ -42,6 +42,19 @@ def profiled() -> Profile:
     return profile([nn.Linear(3, 3) for _ in range(3)], x)
 
 
+def two() -> dict:
+    """Return what two processes need."""
+    stages = [nn.Linear(3, 3), nn.Linear(3, 3)]
+    schedule = p.OneFOneB().schedule(2, 4)
+    return {
+        "schedule": schedule,
+        "stages": stages,
+        "loss": nn.MSELoss(),
+        "x": x,
+        "y": x,
+    }
+
+
 def again() -> dict:
     """Return what a plan of recomputation needs."""
     return {"costs": profiled(), "cuts": [1], "budget": 1e6}
@@ -81,6 +94,8 @@ CALLS = {
     "Ranks.parameters": lambda: (p.Ranks(**alone()).parameters, {}),
     "Ranks.step": lambda: (p.Ranks(**alone()).step, {"x": x, "y": x}),
     "Ranks.join": lambda: (alone() and p.Ranks.join, {}),
+    "launch": lambda: (p.launch, two()),
+    "Launched": lambda: (p.launch, two()),
     "plan": lambda: (p.plan, {"costs": profiled(), "stages": 2}),
     "Plan": lambda: (p.plan, {"costs": profiled(), "stages": 2}),
     "cut": lambda: (p.cut, {"layers": [nn.Tanh(), nn.Tanh()], "cuts": [1]}),

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -29,12 +30,13 @@ class Launched:
 
     Args:
         loss: Mean over all rows. Shape ``()``.
-        gradients: Of every copy of a stage, by pipe and stage: a tensor a parameter.
+        gradients: Of every copy of a stage, by pipe and stage: a list of tensors, one
+            a parameter, of its shape.
         processes: The number that the system gave each rank's process.
     """
 
     loss: Tensor
-    gradients: dict[tuple[int, int], list[Tensor]]
+    gradients: dict[tuple[int, int], list[Any]]
     processes: tuple[int, ...]
 
 

@@ -11,9 +11,18 @@ from typing import Any
 
 from modular._checks import check_count, check_not_negative
 
-__all__ = ["Price", "cut_by_price", "cut_evenly", "fill_bins", "knapsack"]
+__all__ = [
+    "Price",
+    "Share",
+    "cut_by_price",
+    "cut_evenly",
+    "fill_bins",
+    "knapsack",
+    "round_robin",
+]
 
 Price = Callable[[int, int, int], float]  # of a part: which, from where, to where
+Share = Callable[[Sequence[float], int], list[int]]  # costs of jobs, bins: their bins
 
 
 def cut_evenly(costs: Sequence[float], parts: int) -> list[int]:
@@ -148,6 +157,29 @@ def fill_bins(costs: Sequence[float], bins: int) -> list[int]:
         homes[job] = home
         heapq.heapreplace(heap, (load + costs[job], home))
     return homes
+
+
+def round_robin(costs: Sequence[float], bins: int) -> list[int]:
+    """Share out jobs in turn, whatever they cost: what :func:`fill_bins` is held to.
+
+    Args:
+        costs: Of each job, at least 0; only their number matters.
+        bins: How many there are.
+
+    Returns:
+        The bin of each job, from 0.
+
+    Raises:
+        TypeError: If ``bins`` is not an int.
+        ValueError: If it is below 1, or a cost is negative or not finite.
+
+    Example:
+        >>> round_robin([2, 7, 3, 4], 2)
+        [0, 1, 0, 1]
+    """
+    check_count("bins", bins, least=1)
+    _check_all("costs", costs)
+    return [job % bins for job in range(len(costs))]
 
 
 def knapsack(

@@ -19,7 +19,7 @@ workers share the work by a placement: ``Replicated``, ``Owner`` or ``Local``.
 """
 
 from modular.curvature.kfac import KFAC
-from modular.curvature.placements import Local, Owner, Replicated
+from modular.curvature.placements import Fraction, Local, Owner, Replicated
 from modular.curvature.solves import Eigen, PiSplit
 
-__all__ = ["Eigen", "KFAC", "Local", "Owner", "PiSplit", "Replicated"]
+__all__ = ["Eigen", "Fraction", "KFAC", "Local", "Owner", "PiSplit", "Replicated"]

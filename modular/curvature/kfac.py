@@ -16,7 +16,7 @@ from modular.curvature.layers import (
     put,
     refuse,
     refuse_tied,
-    sizes,
+    shapes,
 )
 from modular.curvature.placements import Placement, Replicated
 from modular.curvature.solves import Eigen, Solve
@@ -35,7 +35,7 @@ def trains(layer: Layer) -> bool:
 
 
 class KFAC:
-    r"""Precondition the gradients of linear layers and convolutions.
+    r"""Precondition the gradients of linear layers, convolutions and embeddings.
 
     .. math:: F \approx G \otimes A, \qquad A = E[a a^T], \quad G = E[g g^T], \qquad
               P = (F + \lambda I)^{-1} \nabla W
@@ -44,10 +44,16 @@ class KFAC:
     gradient of one sample's loss by what comes out: the product takes the two for
     independent. Martens and Grosse 2015 (ICML); convolutions after Grosse and Martens
     2016 (ICML), where places count as samples of ``a`` and add up in ``G``
-    ("expand"). The gradients are those of the loss with its own labels, the empirical
-    Fisher. Running averages start at the first batch's factors, and damping is added
-    when they are inverted, never to the averages. The step is shortened to
+    ("expand"). An embedding is a linear layer on unit vectors: its ``A`` is diagonal,
+    how often each row was asked for, and is kept so. The gradients are those of the
+    loss with its own labels, the empirical Fisher. Running averages start at the first
+    batch's factors, and damping is added when they are inverted, never to the averages.
+    The step is shortened to
     ``nu = sqrt(kappa / |sum lr^2 <P, nabla W>|)`` where that is less than 1.
+
+    For the Fisher itself, go backward in training mode from a loss with labels drawn
+    from the model, set gradients to None, and go backward from the true loss in
+    evaluation mode, in which nothing is noted.
 
     The loss must be a mean over the batch. Layers of other kinds, and frozen ones, keep
     their gradients; ``layers`` names those that are changed. Where several workers
@@ -61,13 +67,14 @@ class KFAC:
         period: Steps from one inversion to the next; factors are updated at every one.
         clip: ``kappa``, positive, or None.
         solve: :class:`Eigen` or :class:`PiSplit`, with its damping.
-        placement: :class:`Replicated`, :class:`Owner` or :class:`Local`; the layers are
-            shared out here, so after ``init_process_group``.
+        placement: :class:`Replicated`, :class:`Owner`, :class:`Fraction` or
+            :class:`Local`; the layers are shared out here, so after
+            ``init_process_group``.
 
     Raises:
         TypeError: If an argument is of the wrong kind.
         ValueError: If a number is out of its range, no layer can be preconditioned, or
-            a convolution is no single matrix.
+            a layer is no single matrix.
 
     Example:
         >>> net = nn.Linear(3, 2)
@@ -104,7 +111,7 @@ class KFAC:
             if isinstance(layer, KINDS) and trains(layer)
         }
         if not self.layers:
-            raise ValueError("model has no Linear or Conv2d that trains")
+            raise ValueError("model has no Linear, Conv2d or Embedding that trains")
         refuse_tied(self.layers)
         self.factors: dict[str, tuple[Tensor, Tensor]] = {}
         self.prepared: dict[str, tuple[Tensor, ...]] = {}
@@ -113,8 +120,9 @@ class KFAC:
         self._ready: set[str] = set()
         for name, layer in self.layers.items():
             refuse(name, layer)
+        self.placement.assign({name: shapes(x) for name, x in self.layers.items()})
+        for name, layer in self.layers.items():
             layer.register_forward_hook(self._watch(name))
-        self.placement.assign({name: sizes(x) for name, x in self.layers.items()})
 
     def _watch(self, name: str) -> Callable[..., None]:
         """Return what looks at a layer's input and at its output's gradient."""
@@ -148,6 +156,7 @@ class KFAC:
         Raises:
             RuntimeError: If a layer has seen no backward pass since the last step, or
                 workers have not averaged their gradients.
+            FloatingPointError: If a gradient is NaN or infinite.
         """
         missing = [name for name in self.layers if name not in self._ready]
         if missing:
@@ -156,6 +165,12 @@ class KFAC:
                 "expected forward in training mode, backward(), then step()"
             )
         gradients = {name: gradient_of(layer) for name, layer in self.layers.items()}
+        for name, W in gradients.items():
+            if not W.isfinite().all():
+                raise FloatingPointError(
+                    f"the gradient of layer {name!r} is not finite at step {self.steps}"
+                    ": try a smaller rate, more damping or a smaller clip"
+                )
         self.placement.check_averaged(list(gradients.values()))
         changed = {}
         for name, W in gradients.items():
@@ -181,29 +196,23 @@ class KFAC:
     def _prepare(self, name: str) -> None:
         """Invert the factors here, or hear what their owner has prepared."""
         place = self.placement
-        if place.builds(name):  # where all have factors, they know the sizes
-            A, G = self.factors[name]
-            prepared = (
-                self.solve.prepare(A, G)
-                if place.prepares(name)
-                else self.solve.blank(A, G)
-            )
-            if place.owner_prepares and not place.owner_divides:
-                prepared = tuple(place.tell("inverses", name, t) for t in prepared)
-            self.prepared[name] = prepared
+        if not place.divides(name):
+            return
+        A, G = self.factors[name]
+        prepared = (
+            self.solve.prepare(A, G) if place.prepares(name) else self.solve.blank(A, G)
+        )
+        self.prepared[name] = tuple(place.tell_column(name, t) for t in prepared)
 
     def _divide(self, name: str, W: Tensor) -> Tensor:
-        """Divide a gradient here, or hear it from the layer's owner."""
+        """Divide a gradient here, or hear it from one that does."""
+        divides = self.placement.divides(name)
         P = (
             self.solve.divide(W, self.prepared[name])
-            if self.placement.divides(name)
+            if divides
             else torch.empty_like(W)
         )
-        return (
-            self.placement.tell("gradients", name, P)
-            if self.placement.owner_divides
-            else P
-        )
+        return self.placement.tell_row(name, P)
 
     def _shorten(self, changed: dict[str, tuple[Tensor, Tensor]]) -> float:
         """Return the factor ``nu`` of the step."""
@@ -249,11 +258,11 @@ class KFAC:
             odd = sorted(names ^ own)
             raise ValueError(f"state is of other layers, as {odd[0]!r}")
         for name, (A, G) in state["factors"].items():
-            m, n = sizes(self.layers[name])
-            if A.shape != (n, n) or G.shape != (m, m):
+            came, expected = (tuple(A.shape), tuple(G.shape)), shapes(self.layers[name])
+            if came != expected:
                 raise ValueError(
-                    f"factors of {name!r} have shapes {tuple(A.shape)} and "
-                    f"{tuple(G.shape)}: expected ({n}, {n}) and ({m}, {m})"
+                    f"factors of {name!r} have shapes {came[0]} and {came[1]}: "
+                    f"expected {expected[0]} and {expected[1]}"
                 )
         self.factors, self.prepared = dict(state["factors"]), dict(state["prepared"])
         self.steps = state["steps"]

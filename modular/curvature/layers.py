@@ -13,15 +13,23 @@ __all__ = [
     "put",
     "refuse",
     "refuse_tied",
-    "sizes",
+    "shapes",
 ]
 
-Layer = nn.Linear | nn.Conv2d
-KINDS = (nn.Linear, nn.Conv2d)
+Layer = nn.Linear | nn.Conv2d | nn.Embedding
+KINDS = (nn.Linear, nn.Conv2d, nn.Embedding)
 
 
 def refuse(name: str, layer: Layer) -> None:
-    """Refuse convolutions that are no single matrix on patches."""
+    """Refuse layers that are no single matrix on what goes in."""
+    if isinstance(layer, nn.Embedding) and (
+        layer.sparse or layer.scale_grad_by_freq or layer.max_norm is not None
+    ):
+        raise ValueError(
+            f"{name} has sparse={layer.sparse}, max_norm={layer.max_norm} and "
+            f"scale_grad_by_freq={layer.scale_grad_by_freq}: expected a plain table "
+            "with dense gradients"
+        )
     if isinstance(layer, nn.Conv2d) and (
         layer.groups != 1 or layer.padding_mode != "zeros" or layer.padding == "same"
     ):
@@ -45,21 +53,31 @@ def refuse_tied(layers: dict[str, Layer]) -> None:
                 )
 
 
-def sizes(layer: Layer) -> tuple[int, int]:
-    """Return the sides of the gradient as a matrix, ``m`` and ``n``."""
-    return len(layer.weight), layer.weight[0].numel() + (layer.bias is not None)
+def shapes(layer: Layer) -> tuple[tuple[int, ...], tuple[int, int]]:
+    """Return the shapes of both factors; that of a table's inputs is its diagonal."""
+    if isinstance(layer, nn.Embedding):
+        m, n = layer.embedding_dim, layer.num_embeddings
+        return (n,), (m, m)
+    m, n = len(layer.weight), layer.weight[0].numel() + (layer.bias is not None)
+    return (n, n), (m, m)
 
 
 def factor_of_inputs(layer: Layer, x: Tensor) -> Tensor:
     """Return the mean of ``a a^T`` over samples and places, ``a`` with a 1 at its end.
 
     Args:
-        layer: Linear or a convolution, whose ``a`` are patches.
+        layer: Linear; a convolution, whose ``a`` are patches; or a table, whose ``a``
+            are unit vectors, zero at its ``padding_idx``.
         x: What went in. Shape ``(batch, ...)``.
 
     Returns:
-        The factor. Shape ``(n, n)``.
+        The factor. Shape ``(n, n)``, or of a table its diagonal, ``(n,)``.
     """
+    if isinstance(layer, nn.Embedding):
+        seen = torch.bincount(x.flatten(), minlength=layer.num_embeddings)
+        if layer.padding_idx is not None:
+            seen[layer.padding_idx] = 0
+        return seen.to(layer.weight) / x.numel()
     if isinstance(layer, nn.Conv2d):
         padding = 0 if isinstance(layer.padding, str) else layer.padding  # "valid"
         cut = layer.kernel_size, layer.dilation, padding, layer.stride
@@ -75,7 +93,7 @@ def factor_of_gradients(layer: Layer, g: Tensor) -> Tensor:
     """Return the mean over samples of the sum over places of ``g g^T``.
 
     Args:
-        layer: Linear or a convolution.
+        layer: Linear, a convolution or a table.
         g: Gradient of a mean loss by what came out. Shape ``(batch, ...)``.
 
     Returns:
@@ -89,6 +107,9 @@ def factor_of_gradients(layer: Layer, g: Tensor) -> Tensor:
 
 def gradient_of(layer: Layer) -> Tensor:
     """Return the gradient of weights and bias as one matrix. Shape ``(m, n)``."""
+    if isinstance(layer, nn.Embedding):
+        assert layer.weight.grad is not None
+        return layer.weight.grad.T
     parts = [layer.weight] if layer.bias is None else [layer.weight, layer.bias]
     columns = [p.grad.view(len(p), -1) for p in parts if p.grad is not None]
     return torch.cat(columns, dim=1)
@@ -96,6 +117,9 @@ def gradient_of(layer: Layer) -> Tensor:
 
 def put(layer: Layer, W: Tensor) -> None:
     """Make a matrix the layer's gradient; shape ``(m, n)``."""
+    if isinstance(layer, nn.Embedding):
+        layer.weight.grad = W.T.contiguous()
+        return
     if layer.bias is not None:
         layer.bias.grad = W[:, -1].clone()
         W = W[:, :-1]

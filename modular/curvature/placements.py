@@ -8,44 +8,75 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from modular.allocation import fill_bins
+from modular.allocation import Share, fill_bins
 
-__all__ = ["Local", "Owner", "Placement", "Replicated"]
+__all__ = ["Fraction", "Local", "Owner", "Placement", "Replicated"]
 
-Sizes = dict[str, tuple[int, int]]
+Shapes = dict[str, tuple[tuple[int, ...], ...]]
 
 
-@dataclass
+def cost(shapes: tuple[tuple[int, ...], ...]) -> int:
+    """Return what inverting costs: ``d^3`` a factor, ``d`` where it is diagonal."""
+    return sum(shape[0] ** (3 if len(shape) == 2 else 1) for shape in shapes)
+
+
+@dataclass(kw_only=True)
 class Placement:
     """Who builds factors, who inverts them, who divides, and what is sent for it.
 
-    Layers are shared out so that the worker with most to invert has as little as can
-    be, at ``m^3 + n^3`` a layer (:func:`modular.allocation.fill_bins`). Without
-    ``torch.distributed`` there is one worker, and nothing is sent.
+    Workers stand in a grid with as many columns as there are copies of a divided
+    gradient to send: a layer's owner inverts, sends its results down its column, and
+    all of the column divide and send along their rows. Without ``torch.distributed``
+    there is one worker, and nothing is sent.
+
+    Args:
+        share: Gives layers to workers by what inverting costs: ``fill_bins`` or
+            ``round_robin`` of :mod:`modular.allocation`.
     """
 
-    shares_factors: ClassVar[bool]
-    owner_prepares: ClassVar[bool]
-    owner_divides: ClassVar[bool]
+    share: Share = fill_bins
+
+    shares_factors: ClassVar[bool] = True
+    owner_prepares: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         self.owners: dict[str, int] = {}
         self.sent: Counter[str] = Counter()
+        self._column: dist.ProcessGroup | None = None  # None: all workers
+        self._row: dist.ProcessGroup | None = None
 
     @property
     def workers(self) -> int:
         """How many workers there are."""
         return dist.get_world_size() if dist.is_initialized() else 1
 
-    def assign(self, sizes: Sizes) -> None:
-        """Choose the owner of every layer from its ``(m, n)``."""
-        costs = [m**3 + n**3 for m, n in sizes.values()]
-        bins = fill_bins(costs, self.workers) if costs else []
-        self.owners = dict(zip(sizes, bins, strict=True))
+    @property
+    def rank(self) -> int:
+        """Which of them this one is."""
+        return dist.get_rank() if dist.is_initialized() else 0
+
+    @property
+    def columns(self) -> int:
+        """Into how many groups workers fall; a layer is divided in one of them."""
+        return 1
+
+    def assign(self, shapes: Shapes) -> None:
+        """Choose the owner of every layer from the shapes of its factors."""
+        workers, columns = self.workers, self.columns
+        homes = self.share([cost(each) for each in shapes.values()], workers)
+        self.owners = dict(zip(shapes, homes, strict=True))
+        if 1 < columns < workers:
+            grid = torch.arange(workers).view(-1, columns).tolist()
+            for ranks in grid:  # everyone has to take part in making every group
+                group = dist.new_group(ranks)
+                self._row = group if self.rank in ranks else self._row
+            for ranks in zip(*grid, strict=True):
+                group = dist.new_group(list(ranks))
+                self._column = group if self.rank in ranks else self._column
 
     def mine(self, name: str) -> bool:
         """Whether this worker owns a layer."""
-        return self.workers == 1 or self.owners[name] == dist.get_rank()
+        return self.owners[name] == self.rank
 
     def builds(self, name: str) -> bool:
         """Whether this worker keeps a layer's factors."""
@@ -57,7 +88,7 @@ class Placement:
 
     def divides(self, name: str) -> bool:
         """Whether this worker divides the layer's gradient."""
-        return not self.owner_divides or self.mine(name)
+        return (self.owners[name] - self.rank) % self.columns == 0
 
     def average(self, factors: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         """Return the mean of all workers' factors, where they are shared."""
@@ -68,13 +99,18 @@ class Placement:
                 factor /= self.workers
         return factors
 
-    def tell(self, what: str, name: str, t: Tensor) -> Tensor:
-        """Send the owner's tensor to all."""
-        if self.workers > 1:
-            t = t.contiguous()
-            if self.mine(name):
-                self._count(what, t)
-            dist.broadcast(t, self.owners[name])
+    def tell_column(self, name: str, t: Tensor) -> Tensor:
+        """Send what the owner prepared to all that divide."""
+        if self.owner_prepares and self.columns < self.workers:
+            t = self._tell("inverses", t, self.owners[name], self._column)
+        return t
+
+    def tell_row(self, name: str, t: Tensor) -> Tensor:
+        """Send a divided gradient to those that do not divide."""
+        if self.columns > 1:
+            first = self.rank - self.rank % self.columns  # of this row
+            source = first + self.owners[name] % self.columns
+            t = self._tell("gradients", t, source, self._row)
         return t
 
     def check_averaged(self, gradients: list[Tensor]) -> None:
@@ -83,12 +119,24 @@ class Placement:
             return
         mine = torch.stack([g.double().sum() for g in gradients])
         all_ = [torch.empty_like(mine) for _ in range(self.workers)]
+        self._count("checks", mine)
         dist.all_gather(all_, mine)
         if any(not torch.equal(other, mine) for other in all_):
             raise RuntimeError(
                 "gradients differ from worker to worker: expected them averaged, as "
                 "DistributedDataParallel does, before step()"
             )
+
+    def _tell(
+        self, what: str, t: Tensor, source: int, group: dist.ProcessGroup | None
+    ) -> Tensor:
+        """Send a tensor from one worker to all of a group."""
+        t = t.contiguous()
+        if source == self.rank:
+            self._count(what, t)
+        if t.numel():
+            dist.broadcast(t, source, group)
+        return t
 
     def _count(self, what: str, t: Tensor) -> None:
         self.sent[what] += t.numel() * t.element_size()
@@ -106,7 +154,7 @@ class Replicated(Placement):
         1
     """
 
-    shares_factors, owner_prepares, owner_divides = True, False, False
+    owner_prepares = False
 
 
 class Owner(Placement):
@@ -121,7 +169,53 @@ class Owner(Placement):
         1
     """
 
-    shares_factors, owner_prepares, owner_divides = True, True, False
+
+@dataclass
+class Fraction(Placement):
+    r"""Factors are averaged; a fraction of the workers divides, the rest are told.
+
+    Of ``P`` workers ``f P`` hold what a layer's owner prepared and divide its gradient;
+    each sends it to ``1/f - 1`` others, ``m n`` numbers a step. Between the two ends,
+    memory is paid for with traffic: ``f = 1`` is :class:`Owner`, ``f = 1/P`` leaves
+    what was prepared with its owner alone. The results are those of
+    :class:`Replicated`. KAISA of Pauloski et al. 2021 (SC), section 3. All workers keep
+    the averaged factors.
+
+    Args:
+        fraction: ``f``, of which ``f P`` must be a whole number that divides ``P``; a
+            single worker takes any.
+
+    Raises:
+        ValueError: If it is not in (0, 1], or no share of the workers that are there.
+
+    Example:
+        >>> Fraction(1 / 2).columns
+        1
+    """
+
+    fraction: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.fraction <= 1:
+            raise ValueError(
+                f"fraction is {self.fraction}: expected a number in (0, 1]"
+            )
+
+    @property
+    def columns(self) -> int:
+        """``1/f``, of more than one worker."""
+        workers = self.workers
+        if workers == 1:
+            return 1
+        found = round(1 / self.fraction)
+        if abs(found * self.fraction - 1) > 1e-9 or workers % found:
+            shares = [f"{k}/{workers}" for k in range(1, workers) if workers % k == 0]
+            raise ValueError(
+                f"fraction is {self.fraction} of {workers} workers: expected one of "
+                f"{', '.join(shares)}, or 1"
+            )
+        return found
 
 
 class Local(Placement):
@@ -138,4 +232,9 @@ class Local(Placement):
         1
     """
 
-    shares_factors, owner_prepares, owner_divides = False, True, True
+    shares_factors = False
+
+    @property
+    def columns(self) -> int:
+        """One column a worker: the owner divides alone."""
+        return self.workers

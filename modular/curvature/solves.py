@@ -25,7 +25,7 @@ class Solve(ABC):
         """Return what dividing needs.
 
         Args:
-            A: Factor of the inputs. Shape ``(n, n)``.
+            A: Factor of the inputs. Shape ``(n, n)``, or its diagonal, ``(n,)``.
             G: Factor of the gradients. Shape ``(m, m)``.
 
         Returns:
@@ -37,7 +37,7 @@ class Solve(ABC):
         """Return room for what another worker prepares.
 
         Args:
-            A: Factor of the inputs. Shape ``(n, n)``.
+            A: Factor of the inputs. Shape ``(n, n)``, or its diagonal, ``(n,)``.
             G: Factor of the gradients. Shape ``(m, m)``.
 
         Returns:
@@ -82,19 +82,23 @@ class Eigen(Solve):
 
     def prepare(self, A: Tensor, G: Tensor) -> tuple[Tensor, ...]:
         """Return eigenvalues and eigenvectors of both."""
-        (d_A, Q_A), (d_G, Q_G) = torch.linalg.eigh(A), torch.linalg.eigh(G)
+        d_G, Q_G = torch.linalg.eigh(G)
+        d_A, Q_A = (A, A.new_empty(0)) if A.ndim == 1 else torch.linalg.eigh(A)
         return d_A.clamp(min=0), Q_A, d_G.clamp(min=0), Q_G
 
     def blank(self, A: Tensor, G: Tensor) -> tuple[Tensor, ...]:
         """Return room for eigenvalues and eigenvectors."""
         empty = torch.empty_like
-        return empty(A[0]), empty(A), empty(G[0]), empty(G)
+        basis = A.new_empty(0) if A.ndim == 1 else empty(A)
+        return A.new_empty(len(A)), basis, empty(G[0]), empty(G)
 
     def divide(self, W: Tensor, prepared: tuple[Tensor, ...]) -> Tensor:
         """Return the gradient divided, in the eigenbases."""
         d_A, Q_A, d_G, Q_G = prepared
-        turned = (Q_G.T @ W @ Q_A) / (d_G[:, None] * d_A + self.damping)
-        return Q_G @ turned @ Q_A.T
+        scale = d_G[:, None] * d_A + self.damping
+        if Q_A.ndim == 1:  # a diagonal is its own eigenbasis
+            return Q_G @ ((Q_G.T @ W) / scale)
+        return Q_G @ ((Q_G.T @ W @ Q_A) / scale) @ Q_A.T
 
 
 class PiSplit(Solve):
@@ -123,13 +127,15 @@ class PiSplit(Solve):
     """
 
     def prepare(self, A: Tensor, G: Tensor) -> tuple[Tensor, ...]:
-        """Return Cholesky's factors of both."""
-        a, g = A.trace() / len(A), G.trace() / len(G)
+        """Return Cholesky's factors of both; of a diagonal, what to divide by."""
+        diagonal = A if A.ndim == 1 else A.diagonal()
+        a, g = diagonal.mean(), G.diagonal().mean()
         pi = torch.where((a > 0) & (g > 0), (a / g).sqrt(), 1.0)
         root = self.damping**0.5
-        L_A = torch.linalg.cholesky(A + pi * root * torch.eye(len(A)).to(A))
         L_G = torch.linalg.cholesky(G + root / pi * torch.eye(len(G)).to(G))
-        return L_A, L_G
+        if A.ndim == 1:
+            return A + pi * root, L_G
+        return torch.linalg.cholesky(A + pi * root * torch.eye(len(A)).to(A)), L_G
 
     def blank(self, A: Tensor, G: Tensor) -> tuple[Tensor, ...]:
         """Return room for Cholesky's factors."""
@@ -138,4 +144,5 @@ class PiSplit(Solve):
     def divide(self, W: Tensor, prepared: tuple[Tensor, ...]) -> Tensor:
         """Return the gradient divided by both factors."""
         L_A, L_G = prepared
-        return torch.cholesky_solve(torch.cholesky_solve(W, L_G).T, L_A).T
+        left = torch.cholesky_solve(W, L_G)
+        return left / L_A if L_A.ndim == 1 else torch.cholesky_solve(left.T, L_A).T

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modular.allocation import cut_evenly, fill_bins, knapsack
+from modular.allocation import cut_evenly, fill_bins, knapsack, round_robin
 
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=8), st.data())
@@ -48,6 +48,7 @@ def test_longest_first_is_within_grahams_bound(costs: list[float], bins: int) ->
 
 def test_grahams_bound_is_reached() -> None:
     """His worst case, for two bins: 3 3 2 2 2 takes 7 where 6 will do."""
+    assert round_robin([3, 3, 2, 2, 2], 2) == [0, 1, 0, 1, 0]
     homes = fill_bins([3, 3, 2, 2, 2], 2)
     loads = [
         sum(c for c, h in zip([3, 3, 2, 2, 2], homes, strict=True) if h == b)
@@ -90,6 +91,8 @@ def test_the_knapsack_takes_bytes_by_the_billion() -> None:
         (lambda: cut_evenly([1, 2], 3), ValueError, "parts is 3 but there are 2 costs"),
         (lambda: cut_evenly([1, -2], 1), ValueError, "costs[1] is -2: expected a fin"),
         (lambda: cut_evenly([1, 2], 1.0), TypeError, "parts is 1.0: expected an int"),
+        (lambda: round_robin([1], 0), ValueError, "bins is 0: expected at least 1"),
+        (lambda: round_robin([-1], 1), ValueError, "costs[0] is -1: expected"),
         (lambda: fill_bins([1], 0), ValueError, "bins is 0: expected at least 1"),
         (lambda: fill_bins([float("nan")], 1), ValueError, "costs[0] is nan: expected"),
         (lambda: knapsack([1], [], 1), ValueError, "there are 1 values and 0 weights"),

@@ -24,6 +24,7 @@ CALLS = {
     "Eigen": lambda: (c.Eigen, {}),
     "PiSplit": lambda: (c.PiSplit, {}),
     "Replicated": lambda: (c.Replicated, {}),
+    "Fraction": lambda: (c.Fraction, {"fraction": 0.5}),
     "Owner": lambda: (c.Owner, {}),
     "Local": lambda: (c.Local, {}),
     "KFAC": lambda: (c.KFAC, given()),

@@ -130,6 +130,60 @@ def test_sequences_are_samples_with_places() -> None:
     torch.testing.assert_close(factor_of_gradients(layer, g), d.T @ d / 4)
 
 
+@pytest.mark.parametrize("solve", [Eigen(0.1), PiSplit(0.1)])
+@pytest.mark.parametrize("padding", [None, 2])
+@pytest.mark.parametrize("shape", [(9,), (3, 4)])
+def test_an_embedding_is_a_linear_layer_on_unit_vectors(shape, padding, solve) -> None:
+    table = nn.Embedding(5, 3, padding_idx=padding).double()
+    linear = nn.Linear(5, 3, bias=False).double()
+    linear.weight.data = table.weight.data.T.clone()
+    generator = torch.Generator().manual_seed(3)
+    x = torch.randint(5, shape, generator=generator)
+    units = nn.functional.one_hot(x, 5).double()
+    if padding is not None:
+        units[x == padding] = 0.0
+    c = draw(*shape, 3, seed=1)
+    kfacs = []
+    for layer, inputs in ((table, x), (linear, units)):
+        kfacs.append(KFAC(layer, sgd(layer), clip=None, solve=solve))
+        backward(layer, inputs, c)
+        kfacs[-1].step()
+    (d, G), (A, G_linear) = (kfac.factors[""] for kfac in kfacs)
+    torch.testing.assert_close(d.diag(), A, rtol=0, atol=1e-14)
+    torch.testing.assert_close(G, G_linear, rtol=0, atol=1e-14)
+    expected = linear.weight.grad.T
+    torch.testing.assert_close(table.weight.grad, expected, rtol=0, atol=1e-12)
+
+
+def test_factors_of_a_random_net_are_those_of_gradients_taken_one_by_one() -> None:
+    """An independent Fisher: autograd sample by sample, no hook."""
+    model = nn.Sequential(
+        nn.Conv2d(1, 2, 3, padding=1), nn.Tanh(), nn.Flatten(), nn.Linear(32, 4)
+    ).double()
+    x, y = draw(6, 1, 4, 4), torch.arange(6) % 4
+    kfac = KFAC(model, sgd(model), clip=None)
+    model.zero_grad()
+    nn.functional.cross_entropy(model(x), y).backward()
+    kfac.step()
+    model.eval()  # K-FAC looks away
+    a, g, places = [], [], []
+    for row, label in zip(x, y, strict=True):
+        hidden = model[:3](row[None])
+        out = model[3](hidden)
+        loss = nn.functional.cross_entropy(out, label[None])
+        maps = model[0](row[None]).detach().requires_grad_()
+        through = nn.functional.cross_entropy(model[1:](maps), label[None])
+        places.append(torch.autograd.grad(through, maps)[0][0].flatten(1))
+        g.append(torch.autograd.grad(loss, out)[0][0])
+        a.append(torch.cat([hidden[0], torch.ones(1)]))
+    A, G = kfac.factors["3"]
+    a, g = torch.stack(a).detach(), torch.stack(g)
+    torch.testing.assert_close(A, a.T @ a / 6, rtol=0, atol=1e-12)
+    torch.testing.assert_close(G, g.T @ g / 6, rtol=0, atol=1e-12)
+    mean = sum(p @ p.T for p in places) / 6
+    torch.testing.assert_close(kfac.factors["0"][1], mean, rtol=0, atol=1e-12)
+
+
 def net() -> nn.Sequential:
     torch.manual_seed(0)
     layers = nn.Linear(3, 5), nn.ReLU(inplace=True), nn.Linear(5, 2, bias=False)
@@ -237,6 +291,22 @@ def test_evaluation_and_other_layers_are_left_alone() -> None:
     assert torch.equal(model[1].weight.grad, before)
 
 
+def test_factors_of_drawn_labels_stand_under_the_gradient_of_the_loss() -> None:
+    model = net()
+    kfac = KFAC(model, sgd(model), clip=None, solve=Eigen(0.1))
+    x, drawn, true = draw(8, 3), draw(8, 2, seed=1), draw(8, 2, seed=2)
+    backward(model, x, drawn)
+    model.eval()
+    backward(model, x, true)  # sets gradients to None first
+    W = model[2].weight.grad.clone()
+    kfac.step()
+    A, G = kfac.factors["2"]
+    torch.testing.assert_close(G, drawn.T @ drawn / 8, rtol=0, atol=1e-12)
+    dense = torch.kron(G, A) + 0.1 * torch.eye(10).double()
+    expected = torch.linalg.solve(dense, W.flatten()).view(2, 5)
+    torch.testing.assert_close(model[2].weight.grad, expected, rtol=1e-10, atol=0)
+
+
 def test_what_it_cannot_do_is_refused() -> None:
     layer = nn.Linear(3, 2).double()
     kfac = KFAC(layer, sgd(layer))
@@ -245,10 +315,18 @@ def test_what_it_cannot_do_is_refused() -> None:
     layer(draw(4, 3))
     with pytest.raises(RuntimeError, match="the layer ran twice since the last step"):
         layer(draw(4, 3))
+    wild = nn.Linear(3, 2).double()
+    kfac = KFAC(wild, sgd(wild))
+    backward(wild, draw(4, 3) * float("inf"), draw(4, 2))
+    with pytest.raises(FloatingPointError, match="layer '' is not finite at step 0"):
+        kfac.step()
     with pytest.raises(ValueError, match="0 has groups=2"):
         convs = nn.Sequential(nn.Conv2d(2, 2, 3, groups=2))
         KFAC(convs, sgd(convs))
-    with pytest.raises(ValueError, match="no Linear or Conv2d that trains"):
+    with pytest.raises(ValueError, match="0 has sparse=True, max_norm=None"):
+        tables = nn.Sequential(nn.Embedding(4, 2, sparse=True))
+        KFAC(tables, sgd(tables))
+    with pytest.raises(ValueError, match="no Linear, Conv2d or Embedding that trains"):
         KFAC(nn.LayerNorm(3), sgd(nn.LayerNorm(3)))
     tied = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
     tied[1].weight = tied[0].weight

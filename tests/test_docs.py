@@ -28,6 +28,7 @@ from torch import Tensor
 # Front doors with names that their package does not offer itself.
 FAMILIES = (
     "modular.communication",
+    "modular.compact",
     "modular.curvature",
     "modular.lifted",
     "modular.multilevel",

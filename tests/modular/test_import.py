@@ -10,7 +10,15 @@ import modular
 
 ROOT = Path(__file__).parents[2]
 LATER = ["matplotlib", "sklearn", "modular.audit", "modular.tasks", "modular.plot"]
-FAMILIES = ["communication", "curvature", "lifted", "multilevel", "pipeline", "sparse"]
+FAMILIES = [
+    "communication",
+    "compact",
+    "curvature",
+    "lifted",
+    "multilevel",
+    "pipeline",
+    "sparse",
+]
 FAMILIES = [f"modular.{name}" for name in FAMILIES]
 
 

@@ -149,6 +149,9 @@ class Replicated(Placement):
     the whole batch: ``A`` and ``G`` are means over equal shards. Called D-KFAC by
     Zhang, Shi, Wang and Li 2022 (IEEE Trans. Cloud Comput.), table 1.
 
+    Args:
+        share: Gives layers to workers, ``fill_bins`` or ``round_robin``.
+
     Example:
         >>> Replicated().workers
         1
@@ -163,6 +166,9 @@ class Owner(Placement):
     The inversions are shared out, for ``m^2 + n^2`` numbers more in a period. The
     results are those of :class:`Replicated`. Called MPD-KFAC by Zhang, Shi, Wang and Li
     2022, and KAISA with fraction 1 by Pauloski et al. 2021 (SC).
+
+    Args:
+        share: Gives layers to workers, ``fill_bins`` or ``round_robin``.
 
     Example:
         >>> Owner().workers
@@ -184,6 +190,7 @@ class Fraction(Placement):
     Args:
         fraction: ``f``, of which ``f P`` must be a whole number that divides ``P``; a
             single worker takes any.
+        share: Gives layers to workers, ``fill_bins`` or ``round_robin``.
 
     Raises:
         ValueError: If it is not in (0, 1], or no share of the workers that are there.
@@ -226,6 +233,9 @@ class Local(Placement):
     of the samples: this is *not* :class:`Replicated` unless the shares are alike.
     DP-KFAC of Zhang, Shi, Wang and Li 2022 (IEEE Trans. Cloud Comput.), section 4.
     (The letters stand for distributed preconditioning, not for differential privacy.)
+
+    Args:
+        share: Gives layers to workers, ``fill_bins`` or ``round_robin``.
 
     Example:
         >>> Local().workers

@@ -15,10 +15,13 @@
 >>> x.square().sum().backward()  # exact for the hundred steps; eight states were kept
 """
 
+from unroll.ode.adaptive import Adaptive, Steps
 from unroll.ode.adjoints import Continuous, Discrete, Through
 from unroll.ode.cams import FreeStages, StoreStages, cams, cams_extra_steps
 from unroll.ode.dirk import CRANK_NICOLSON, DIRK, IMPLICIT_EULER, SDIRK2
+from unroll.ode.imex import ARK2, IMEX, Split
 from unroll.ode.odeint import odeint
+from unroll.ode.online import Online, online
 from unroll.ode.schedule import (
     Advance,
     Free,
@@ -29,9 +32,12 @@ from unroll.ode.schedule import (
     revolve,
     store_all,
 )
-from unroll.ode.tableau import BOSH3, DOPRI5, EULER, MIDPOINT, RK4, Tableau
+from unroll.ode.snopt import SNOpt, gauss_newton
+from unroll.ode.tableau import BOSH3, DOPRI5, EULER, MIDPOINT, RK4, Embedded, Tableau
 
 __all__ = [
+    "ARK2",
+    "Adaptive",
     "Advance",
     "BOSH3",
     "CRANK_NICOLSON",
@@ -40,14 +46,20 @@ __all__ = [
     "DOPRI5",
     "Discrete",
     "EULER",
+    "Embedded",
     "Free",
     "FreeStages",
+    "IMEX",
     "IMPLICIT_EULER",
     "MIDPOINT",
+    "Online",
     "RK4",
     "Restore",
     "Reverse",
     "SDIRK2",
+    "SNOpt",
+    "Split",
+    "Steps",
     "Store",
     "StoreStages",
     "Tableau",
@@ -55,7 +67,9 @@ __all__ = [
     "cams",
     "cams_extra_steps",
     "extra_steps",
+    "gauss_newton",
     "odeint",
+    "online",
     "revolve",
     "store_all",
 ]

@@ -1,6 +1,6 @@
 """Gradients of a solution: of the steps that were done, or of the equation."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,35 +9,13 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 
 from unroll._checks import check_count
-from unroll.ode.schedule import Action, Advance, Free, Restore, Reverse, Store, revolve
-from unroll.ode.tableau import Field, Method
+from unroll.ode.adaptive import Adaptive
+from unroll.ode.cams import cams
+from unroll.ode.online import Online
+from unroll.ode.run import Memory, Run, follow, kept_stages, pulled_back, taped
+from unroll.ode.schedule import Reverse, revolve
 
 __all__ = ["Continuous", "Discrete", "Through"]
-
-
-@dataclass(frozen=True)
-class Run:
-    """A run of a method over given times."""
-
-    field: Field
-    t: Tensor  # (steps + 1,)
-    method: Method
-    parameters: tuple[Tensor, ...]  # of the field, to be differentiated by
-
-    @property
-    def steps(self) -> int:
-        """How many steps there are."""
-        return len(self.t) - 1
-
-    def step(self, x: Tensor, k: int) -> Tensor:
-        """Return the state after step ``k``."""
-        return self.method.step(self.field, self.t[k], self.t[k + 1] - self.t[k], x)
-
-    def between(self, x: Tensor, start: int, stop: int) -> Tensor:
-        """Return the state after all steps from one number to another."""
-        for k in range(start, stop):
-            x = self.step(x, k)
-        return x
 
 
 class Adjoint:
@@ -54,7 +32,7 @@ class Adjoint:
             State at the last time. Shape ``(batch, ...)``.
         """
         if not torch.is_grad_enabled():
-            return run.between(x0, 0, run.steps)
+            return run.last(x0)
         return _Solution.apply(self, run, x0, *run.parameters)
 
     def forward(self, run: Run, x0: Tensor) -> tuple[Tensor, Any]:
@@ -107,6 +85,7 @@ class Through(Adjoint):
 
     def __call__(self, run: Run, x0: Tensor) -> Tensor:
         """Return the state at the last time, with the graph of all steps."""
+        run = run.frozen(x0)
         return run.between(x0, 0, run.steps)
 
 
@@ -119,16 +98,24 @@ class Discrete(Adjoint):
               \Big(\frac{\partial x_{n+1}}{\partial \theta}\Big)^T \lambda_{n+1}
 
     Each step is done again with its graph, from a state that is kept or recomputed by
-    the plan :func:`~unroll.ode.schedule.revolve`; the numbers are those of
-    :class:`Through`, in the memory of one step and the states. Zhang and Zhao 2022,
-    IEEE Trans. Artif. Intell. (PNODE); Griewank and Walther 2000.
+    a plan; the numbers are those of :class:`Through`, in the memory of one step and of
+    what is kept. The plan is :func:`~unroll.ode.schedule.revolve`; with ``stages`` it
+    is :func:`~unroll.ode.cams.cams`, which keeps the solved stages of implicit steps,
+    too, where that saves work; and :class:`~unroll.ode.online.Online` where the steps
+    are :class:`~unroll.ode.adaptive.Adaptive` and their number is not known before.
+    Zhang and Zhao 2022, IEEE Trans. Artif. Intell. (PNODE); Griewank and Walther 2000;
+    Zhang and Constantinescu 2023, J. Comput. Sci. 66.
 
     Args:
         checkpoints: States that are kept, the first one counted; None keeps them all.
+        stages: Whether stages may be kept in the places of states.
+        watch: Called as ``watch(run, k, x, v)`` after step ``k`` was gone back, with
+            the state before it and the gradient by that, as
+            :class:`~unroll.ode.snopt.SNOpt` wants.
 
     Raises:
         TypeError: If ``checkpoints`` is not an int.
-        ValueError: If ``checkpoints`` is not positive.
+        ValueError: If ``checkpoints`` is not positive, or is None with ``stages``.
 
     Example:
         >>> from unroll.ode import RK4, odeint
@@ -139,71 +126,61 @@ class Discrete(Adjoint):
     """
 
     checkpoints: int | None = None
+    stages: bool = False
+    watch: Callable[[Run, int, Tensor, Tensor], None] | None = None
 
     def __post_init__(self) -> None:
         if self.checkpoints is not None:
             check_count("checkpoints", self.checkpoints, least=1)
+        elif self.stages:
+            raise ValueError("checkpoints is None: expected a number, if stages count")
 
     def forward(self, run: Run, x0: Tensor) -> tuple[Tensor, Any]:
         """Do the first sweep; return the last state and the rest of the plan."""
-        most = run.steps if self.checkpoints is None else self.checkpoints
-        plan = revolve(run.steps, most)
+        memory = Memory()
+        if isinstance(run.method, Adaptive):
+            return self._discovered(run, x0, memory)
+        if self.stages:
+            plan = cams(run.steps, self.checkpoints or 1, kept_stages(run.method))
+        else:
+            most = run.steps if self.checkpoints is None else self.checkpoints
+            plan = list(revolve(run.steps, most))
         first = next(i for i, one in enumerate(plan) if isinstance(one, Reverse))
-        states: dict[int, Tensor] = {}
-        x = _follow(run, plan[:first], states, x0)
-        taped = _taped(run, x, run.steps - 1)
-        return taped[1].detach(), (taped, plan[first + 1 :], states)
+        x = follow(run, plan[:first], memory, x0)
+        tape = taped(run, x, run.steps - 1, memory)
+        return tape[1].detach(), (run, tape, plan[first + 1 :], memory)
+
+    def _discovered(
+        self, run: Run, x0: Tensor, memory: Memory
+    ) -> tuple[Tensor, tuple[Run, None, list, Memory]]:
+        """Do a first sweep whose steps are found on the way."""
+        keep, times, x = Online(self.checkpoints), [], x0
+        for step, (t, after) in enumerate(run.walk(x0)):
+            x = after
+            times.append(t)
+            if t != run.t[-1]:
+                follow(run, keep.before(step), memory, x)
+        plan = keep.reversal(len(times) - 1)
+        return x, (run.at(torch.stack(times)), None, plan, memory)
 
     def backward(self, run: Run, kept: Any, v: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Follow the rest of the plan."""
-        taped, plan, states = kept
-        states, x = dict(states), taped[0]  # so that a second backward finds them
-        v, total = _pulled_back(run, taped, v, None)
+        run, tape, plan, memory = kept
+        memory, x = memory.copy(), v  # so that a second backward finds its own
+        total: list[Tensor] | None = None
+        if tape is not None:
+            plan = [Reverse(run.steps - 1), *plan]
         for action in plan:
-            if isinstance(action, Reverse):
-                taped = _taped(run, x, action.step)
-                v, total = _pulled_back(run, taped, v, total)
-            else:
-                x = _follow(run, [action], states, x)
-        return v, total
-
-
-def _follow(
-    run: Run, plan: Sequence[Action], states: dict[int, Tensor], x: Tensor
-) -> Tensor:
-    """Carry out what does not differentiate; return the state that the run is at."""
-    for action in plan:
-        match action:
-            case Store(step):
-                states[step] = x
-            case Restore(step):
-                x = states[step]
-            case Free(step):
-                del states[step]
-            case Advance(start, stop):
-                with torch.no_grad():
-                    x = run.between(x, start, stop)
-    return x
-
-
-def _taped(run: Run, x: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Return the state before step ``k``, and the one after it with its graph."""
-    x = x.detach().requires_grad_()
-    with torch.enable_grad():
-        return x, run.step(x, k)
-
-
-def _pulled_back(
-    run: Run, taped: tuple[Tensor, Tensor], v: Tensor, total: list[Tensor] | None
-) -> tuple[Tensor, list[Tensor]]:
-    """Return ``v`` before the step, and the parameters' gradients with its share."""
-    x, after = taped
-    by_x, *shares = torch.autograd.grad(
-        after, (x, *run.parameters), v, retain_graph=True, materialize_grads=True
-    )
-    if total is None:
-        return by_x, shares
-    return by_x, [one + share for one, share in zip(total, shares, strict=True)]
+            if not isinstance(action, Reverse):
+                x = follow(run, [action], memory, x)
+                continue
+            k = action.step
+            pair = taped(run, x, k, memory) if tape is None else tape
+            v, total = pulled_back(run, pair, v, total)
+            x, tape = pair[0], None
+            if self.watch is not None:
+                self.watch(run, k, pair[0].detach(), v)
+        return v, total or []
 
 
 class Continuous(Adjoint):
@@ -228,11 +205,13 @@ class Continuous(Adjoint):
 
     def forward(self, run: Run, x0: Tensor) -> tuple[Tensor, Any]:
         """Do all steps, and keep the last state."""
+        run = run.frozen(x0)
         x = run.between(x0, 0, run.steps)
-        return x, x
+        return x, (run, x)
 
     def backward(self, run: Run, kept: Any, v: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Solve back for the state, for the adjoint and for the integral."""
+        run, kept = kept
         shapes = [kept.shape, v.shape, *(p.shape for p in run.parameters)]
         sizes = [shape.numel() for shape in shapes]
 

@@ -65,22 +65,46 @@ class DIRK(Method):
         Raises:
             FloatingPointError: If Newton's method does not converge.
         """
-        stages: list[Tensor] = []
-        y = x
-        for *row, own in self.a:
+        return self._solve(field, t, h, x, None)[0]
+
+    def stages(self, field: Field, t: Tensor, h: Tensor, x: Tensor) -> list[Tensor]:
+        """Return the states ``y_i`` of a step, from which it can be done again."""
+        return self._solve(field, t, h, x, None)[1]
+
+    def from_stages(
+        self, field: Field, t: Tensor, h: Tensor, x: Tensor, solved: list[Tensor]
+    ) -> Tensor:
+        """Return the state after a step whose stages are known: nothing is solved.
+
+        Its value does not depend on the one of ``x``, its graph is that of the step.
+        """
+        return self._solve(field, t, h, x, solved)[0]
+
+    def _solve(
+        self, field: Field, t: Tensor, h: Tensor, x: Tensor, solved: list | None
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Return the state after a step, and its stages."""
+        slopes: list[Tensor] = []
+        states: list[Tensor] = []
+        for i, (*row, own) in enumerate(self.a):
             at = t + (sum(row) + own) * h
-            known = x + h * combined(tuple(row), stages) if any(row) else x
+            known = x + h * combined(tuple(row), slopes) if any(row) else x
+            told = None if solved is None else solved[i]
             if own:
-                y = implicit_stage(field, at, own * h, known)
-                stages.append(
-                    (y - known) / (own * h)
-                )  # better than f(y) if it is stiff
+                y = implicit_stage(field, at, own * h, known, told)
+                slopes.append((y - known) / (own * h))  # if it is stiff, not f(y)
             else:
-                y = known
-                stages.append(field(at, y))
-        if self.b == self.a[-1]:  # the last stage is the solution
-            return y
-        return x + h * combined(self.b, stages)
+                y = known if told is None else told + (known - known.detach())
+                slopes.append(field(at, y))
+            states.append(y)
+        if self.last_is_next:
+            return states[-1], states
+        return x + h * combined(self.b, slopes), states
+
+    @property
+    def last_is_next(self) -> bool:
+        """Whether the last stage is the state after the step (stiffly accurate)."""
+        return self.b == self.a[-1]
 
 
 IMPLICIT_EULER = DIRK(a=((1.0,),), b=(1.0,), order=1)

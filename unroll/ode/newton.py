@@ -83,7 +83,13 @@ def _fit(columns: list[Tensor], size: Tensor) -> tuple[Tensor, Tensor]:
     return coefficients, (right - H @ coefficients).norm()
 
 
-def implicit_stage(field: Callable, t: Tensor, length: Tensor, known: Tensor) -> Tensor:
+def implicit_stage(
+    field: Callable,
+    t: Tensor,
+    length: Tensor,
+    known: Tensor,
+    solution: Tensor | None = None,
+) -> Tensor:
     r"""Solve ``y = known + length f(t, y)``, and differentiate the solution.
 
     .. math:: (I - s J) \, \delta = z + s f(y) - y, \qquad y \leftarrow y + \delta
@@ -99,6 +105,8 @@ def implicit_stage(field: Callable, t: Tensor, length: Tensor, known: Tensor) ->
         t: Time. Shape ``()``.
         length: ``s``. Shape ``()``.
         known: ``z``. Shape ``(batch, ...)``.
+        solution: ``y``, if it was found before, and only its graph is wanted. Shape
+            ``(batch, ...)``.
 
     Returns:
         Solution. Shape ``(batch, ...)``.
@@ -111,12 +119,15 @@ def implicit_stage(field: Callable, t: Tensor, length: Tensor, known: Tensor) ->
         >>> implicit_stage(lambda t, y: -2 * y, torch.tensor(0.0), s, z)
         tensor([[0.5000, 0.5000]])
     """
-    y = _newton(field, t, length, known.detach())
+    if solution is None:
+        y = _newton(field, t, length, known.detach())
+    else:
+        y = solution.detach()
     if not torch.is_grad_enabled():
         return y
     if not (known.requires_grad or field(t, y).requires_grad):
         return y
-    leaf = y.requires_grad_()
+    leaf = y.detach().requires_grad_()
     part = length * field(t, leaf)
 
     def transposed(u: Tensor) -> Tensor:

@@ -4,14 +4,10 @@ import torch
 from torch import Tensor
 
 from unroll._checks import check_finite, check_float, check_like
-from unroll.ode.adjoints import (
-    Adjoint,
-    Continuous,
-    Discrete,
-    Run,
-    Through,
-    parameters_of,
-)
+from unroll.ode.adaptive import Adaptive
+from unroll.ode.adjoints import Adjoint, Continuous, Discrete, Through, parameters_of
+from unroll.ode.imex import IMEX, check_split
+from unroll.ode.run import Run, kept_stages
 from unroll.ode.tableau import RK4, Field, Method, Tableau
 
 __all__ = ["odeint"]
@@ -21,16 +17,17 @@ def odeint(
     field: Field,
     x0: Tensor,
     t: Tensor,
-    method: Method = RK4,
+    method: Method | Adaptive = RK4,
     adjoint: Adjoint | None = None,
 ) -> Tensor:
-    r"""Return the state at the last of the given times, one step between each two.
+    r"""Return the state at the last of the given times.
 
     .. math:: \frac{dx}{dt} = f_\theta(t, x), \qquad x(t_0) = x_0
 
     A network with a layer for every step, all of which share ``theta``: Chen, Rubanova,
     Bettencourt and Duvenaud 2018, NeurIPS (neural ordinary differential equations). For
-    the states between, call it between them.
+    the states between, call it between them. There is one step between each two times,
+    or, with :class:`~unroll.ode.adaptive.Adaptive`, as many as it takes.
 
     Args:
         field: Right side ``f(t, x)``. What it learns must be the parameters of a
@@ -38,21 +35,24 @@ def odeint(
         x0: State at the first time. Shape ``(batch, ...)``.
         t: Times, rising or falling, not differentiated. Shape ``(times,)``.
         method: One of ``EULER``, ``MIDPOINT``, ``RK4``, ``BOSH3``, ``DOPRI5``; for
-            stiff fields ``IMPLICIT_EULER``, ``CRANK_NICOLSON``, ``SDIRK2``; or one of
-            your own.
+            stiff fields ``IMPLICIT_EULER``, ``CRANK_NICOLSON``, ``SDIRK2``; for
+            :class:`~unroll.ode.imex.Split` fields ``ARK2``; one of your own; or
+            ``Adaptive()``.
         adjoint: How the solution is differentiated; None is :class:`Discrete`.
 
     Returns:
         State at the last time. Shape ``(batch, ...)``.
 
     Raises:
-        FloatingPointError: If the last state is not finite, or an implicit step is not
-            solved.
+        FloatingPointError: If the last state is not finite, an implicit step is not
+            solved, or adaptive steps are too many or too short.
         TypeError: If ``x0`` or ``t`` is not a floating-point tensor, their dtypes
-            differ, ``adjoint`` is a class, or ``method`` no tableau.
+            differ, ``adjoint`` is a class, ``method`` no tableau, or one for a split
+            field and the field is not split.
         ValueError: If ``x0`` is not a batch of finite states, there are less than two
             times, times do not rise or fall, ``t`` asks for gradients, ``method`` is
-            implicit and the adjoint ``Continuous()``, or, unless the adjoint is
+            implicit and the adjoint ``Continuous()``, its stages are to be kept and
+            cannot be, tolerances are below rounding, or, unless the adjoint is
             ``Through()``, the field draws random numbers or depends on what is to be
             learned and is no parameter of it.
 
@@ -64,6 +64,8 @@ def odeint(
         tensor([[-1., -0.]])
     """
     _check(x0, t, method, adjoint)
+    if isinstance(method, IMEX):
+        check_split(field)
     adjoint = Discrete() if adjoint is None else adjoint
     run = Run(field, t, method, parameters_of(field))
     if torch.is_grad_enabled() and not isinstance(adjoint, Through):
@@ -91,11 +93,13 @@ def _check(x0: Tensor, t: Tensor, method: Method, adjoint: Adjoint | None) -> No
     h = t.diff()
     if not ((h > 0).all() or (h < 0).all()):
         raise ValueError(f"t is {t.tolist()}: expected times that rise, or that fall")
-    if not isinstance(method, Method):
+    if not isinstance(method, Method | Adaptive):
         raise TypeError(f"method is {method!r}: expected a tableau, as RK4")
     if adjoint is not None and not isinstance(adjoint, Adjoint):
         raise TypeError(f"adjoint is {adjoint!r}: expected its value, as Discrete()")
-    if isinstance(adjoint, Continuous) and not isinstance(method, Tableau):
+    if isinstance(adjoint, Discrete) and adjoint.stages:
+        kept_stages(method)
+    if isinstance(adjoint, Continuous) and not isinstance(method, Tableau | Adaptive):
         raise ValueError(
             f"adjoint is Continuous() and method a {type(method).__name__}: expected "
             "an explicit method, or the adjoint Discrete()"

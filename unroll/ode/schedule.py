@@ -145,7 +145,7 @@ def revolve(steps: int, checkpoints: int) -> list[Action]:
     """
     check_count("steps", steps, least=1)
     check_count("checkpoints", checkpoints, least=1)
-    return [Store(0), *_reversed(0, steps, checkpoints, here=True), Free(0)]
+    return [Store(0), *reversed_steps(0, steps, checkpoints, here=True), Free(0)]
 
 
 def store_all(steps: int) -> list[Action]:
@@ -178,7 +178,9 @@ def _sweeps(steps: int, checkpoints: int) -> int:
     return r
 
 
-def _reversed(start: int, stop: int, places: int, *, here: bool) -> Iterator[Action]:
+def reversed_steps(
+    start: int, stop: int, places: int, *, here: bool
+) -> Iterator[Action]:
     """Yield the reversal of steps whose first state is kept, one of the places.
 
     ``here``: whether the run is at that state already.
@@ -189,7 +191,7 @@ def _reversed(start: int, stop: int, places: int, *, here: bool) -> Iterator[Act
             yield Restore(start)
         yield Advance(start, split)
         yield Store(split)
-        yield from _reversed(split, stop, places - 1, here=True)
+        yield from reversed_steps(split, stop, places - 1, here=True)
         yield Free(split)
         stop, here = split, False
     for step in reversed(range(start, stop)):

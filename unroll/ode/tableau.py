@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["BOSH3", "DOPRI5", "EULER", "MIDPOINT", "RK4", "Tableau"]
+__all__ = ["BOSH3", "DOPRI5", "EULER", "MIDPOINT", "RK4", "Embedded", "Tableau"]
 
 Field = Callable  # f(t, x), a state
 
@@ -49,9 +49,8 @@ class Tableau(Method):
               x^+ = x + h \sum_i b_i k_i
 
     Hairer, Norsett and Wanner 1993, Solving Ordinary Differential Equations I, section
-    II.1; ``c_i`` is the sum of row i. Here are ``EULER``, ``MIDPOINT``, ``RK4``,
-    ``BOSH3`` (Bogacki and Shampine 1989) and ``DOPRI5`` (Dormand and Prince 1980), the
-    last two with fixed steps.
+    II.1; ``c_i`` is the sum of row i. Here are ``EULER``, ``MIDPOINT``, ``RK4``, and
+    two that estimate their error (:class:`Embedded`).
 
     Args:
         a: Rows of the strictly lower triangle, the first empty.
@@ -88,11 +87,76 @@ class Tableau(Method):
         Returns:
             State. Shape ``(batch, ...)``.
         """
-        stages: list[Tensor] = []
-        for row in self.a:
+        stages = self._stages(field, t, h, x, [])
+        return x + h * combined(self.b, stages)
+
+    def _stages(
+        self, field: Field, t: Tensor, h: Tensor, x: Tensor, known: list[Tensor]
+    ) -> list[Tensor]:
+        """Return all stages, of which the first may be known."""
+        stages = list(known)
+        for row in self.a[len(known) :]:
             at = x + h * combined(row, stages) if any(row) else x
             stages.append(field(t + sum(row) * h, at))
-        return x + h * combined(self.b, stages)
+        return stages
+
+
+@dataclass(frozen=True)
+class Embedded(Tableau):
+    r"""A Runge-Kutta method with a second one inside, which tells the error.
+
+    .. math:: e = h \sum_{i \le s} d_i k_i + h \, d_{s+1} f(t + h, x^+)
+
+    the difference to a solution of one order less from the same stages. The last look
+    at the field is the first one of the next step (first same as last): Hairer, Norsett
+    and Wanner 1993, Solving Ordinary Differential Equations I, section II.4. Here are
+    ``BOSH3`` (Bogacki and Shampine 1989) and ``DOPRI5`` (Dormand and Prince 1980).
+
+    Args:
+        a: Rows of the strictly lower triangle, the first empty.
+        b: Weights of the stages, of sum 1.
+        order: The error of one step is ``h`` to this power plus one.
+        error: ``d``, one number more than there are stages, of sum 0.
+
+    Raises:
+        ValueError: If it is no tableau, or the numbers of ``error`` are too few or
+            many, or do not have the sum 0.
+
+    Example:
+        >>> x, t, h = torch.ones(1, 1), torch.tensor(0.0), torch.tensor(0.5)
+        >>> new, error, _ = BOSH3.attempt(lambda t, x: -x, t, h, x, -x)
+        >>> new, error  # beside e^-0.5 = 0.6065
+        (tensor([[0.6042]]), tensor([[0.0013]]))
+    """
+
+    error: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.error) != len(self.a) + 1:
+            raise ValueError(
+                f"error has {len(self.error)} entries and a {len(self.a)} rows: "
+                "expected one entry more"
+            )
+        if abs(sum(self.error)) > 1e-12:
+            raise ValueError(f"error has the sum {sum(self.error)}: expected 0")
+
+    def attempt(
+        self, field: Field, t: Tensor, h: Tensor, x: Tensor, first: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the state after one step, its error, and the field there.
+
+        Args:
+            field: Right side ``f(t, x)`` of the equation.
+            t: Time. Shape ``()``.
+            h: Length of the step. Shape ``()``.
+            x: State. Shape ``(batch, ...)``.
+            first: ``f(t, x)``. Shape ``(batch, ...)``.
+        """
+        stages = self._stages(field, t, h, x, [first])
+        new = x + h * combined(self.b, stages)
+        last = field(t + h, new)
+        return new, h * combined(self.error, [*stages, last]), last
 
 
 def combined(weights: tuple[float, ...], stages: list[Tensor]) -> Tensor:
@@ -108,8 +172,13 @@ RK4 = Tableau(
     b=(1 / 6, 1 / 3, 1 / 3, 1 / 6),
     order=4,
 )
-BOSH3 = Tableau(a=((), (1 / 2,), (0.0, 3 / 4)), b=(2 / 9, 1 / 3, 4 / 9), order=3)
-DOPRI5 = Tableau(
+BOSH3 = Embedded(
+    a=((), (1 / 2,), (0.0, 3 / 4)),
+    b=(2 / 9, 1 / 3, 4 / 9),
+    order=3,
+    error=(-5 / 72, 1 / 12, 1 / 9, -1 / 8),
+)
+DOPRI5 = Embedded(
     a=(
         (),
         (1 / 5,),
@@ -120,4 +189,13 @@ DOPRI5 = Tableau(
     ),
     b=(35 / 384, 0.0, 500 / 1113, 125 / 192, -2187 / 6784, 11 / 84),
     order=5,
+    error=(
+        71 / 57600,
+        0.0,
+        -71 / 16695,
+        71 / 1920,
+        -17253 / 339200,
+        22 / 525,
+        -1 / 40,
+    ),
 )

@@ -7,14 +7,50 @@ import unroll.ode as o
 AT = {"t": torch.tensor(0.5), "h": torch.tensor(0.1), "x": torch.ones(3, 2)}
 STAGES = {"steps": 9, "budget": 4, "stages": 2}
 COUNTS = {"steps": 9, "checkpoints": 3}
+SOME = {"rejected": 1, "looks": 40}
+
+Y = torch.ones(2, 3, 2)
 
 
 def decay(t, x):
     return -x
 
 
+class Line(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(2, 2)
+
+    def forward(self, t, x):
+        return self.layer(x)
+
+
 CALLS = {
     "Tableau": lambda: (o.Tableau, {"a": ((),), "b": (1.0,), "order": 1}),
+    "Embedded": lambda: (
+        o.Embedded,
+        {"a": ((),), "b": (1.0,), "order": 1, "error": (0.0, 0.0)},
+    ),
+    "Adaptive": lambda: (o.Adaptive, {}),
+    "Steps": lambda: (o.Steps, {"t": torch.linspace(0, 1, 5)} | SOME),
+    "Online": lambda: (o.Online, {"checkpoints": 3}),
+    "online": lambda: (o.online, COUNTS),
+    "Split": lambda: (o.Split, {"explicit": decay, "implicit": decay}),
+    "IMEX": lambda: (
+        o.IMEX,
+        {
+            "explicit": ((),),
+            "a": ((0.0,),),
+            "explicit_b": (1.0,),
+            "b": (1.0,),
+            "order": 1,
+        },
+    ),
+    "SNOpt": lambda: (o.SNOpt, {"field": torch.nn.Linear(2, 2)}),
+    "gauss_newton": lambda: (
+        o.gauss_newton,
+        {"field": Line(), "x0": torch.ones(3, 2), "t": torch.linspace(0, 1, 4), "y": Y},
+    ),
     "DIRK": lambda: (o.DIRK, {"a": ((1.0,),), "b": (1.0,), "order": 1}),
     "odeint": lambda: (
         o.odeint,

@@ -4,18 +4,28 @@ from collections.abc import Iterator
 from heapq import heappop, heappush
 
 import pytest
+import torch
 
 from unroll.ode import (
+    CRANK_NICOLSON,
+    IMPLICIT_EULER,
+    RK4,
+    SDIRK2,
+    Adaptive,
     Advance,
+    Discrete,
     Free,
     FreeStages,
     Restore,
     Reverse,
     Store,
     StoreStages,
+    Through,
     cams,
     cams_extra_steps,
     extra_steps,
+    newton,
+    odeint,
 )
 
 
@@ -149,3 +159,68 @@ def test_refuses_by_name() -> None:
         cams_extra_steps(3, 4, 0)
     with pytest.raises(TypeError, match=r"steps is 2\.0"):
         cams(2.0, 3, 1)
+
+
+METHODS = {
+    "IMPLICIT_EULER": (IMPLICIT_EULER, 1, 1),  # stages that are kept, and solved
+    "CRANK_NICOLSON": (CRANK_NICOLSON, 2, 1),
+    "SDIRK2": (SDIRK2, 2, 2),
+}
+
+
+class Field(torch.nn.Module):
+    """Depends on time, and is not symmetric."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(3)
+        self.W = torch.nn.Parameter(torch.randn(3, 3, generator=generator).double())
+
+    def forward(self, t: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        return torch.tanh(x @ self.W.T + t) - 2 * x
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize(("steps", "budget"), [(15, 5), (9, 3), (6, 20), (4, 1)])
+def test_an_adjoint_follows_the_plan(name, steps, budget, monkeypatch) -> None:
+    method, kept, solved = METHODS[name]
+    field, solves = Field(), []
+    plain = newton._newton
+
+    def counted(*args):
+        solves.append(1)
+        return plain(*args)
+
+    monkeypatch.setattr(newton, "_newton", counted)
+    x0 = torch.linspace(-1, 1, 6, dtype=torch.float64).view(2, 3).requires_grad_()
+    t = torch.linspace(0, 1, steps + 1, dtype=torch.float64) ** 1.5
+    x = odeint(field, x0, t, method, Discrete(budget, stages=True))
+    _, _, (*_, memory) = x.grad_fn.all
+    x.square().sum().backward()
+    assert memory.most <= budget
+    extra = cams_extra_steps(steps, budget, kept)
+    assert len(solves) == solved * (steps + extra)
+    ours = [x.detach(), x0.grad, field.W.grad]
+    exact = odeint(field, x0, t, method, Through())
+    found = torch.autograd.grad(exact.square().sum(), (x0, field.W))
+    for one, other in zip(ours, (exact.detach(), *found), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-13)
+
+
+def test_the_budget_is_used_up() -> None:
+    """The counts of PETSc's example, by an adjoint: 18 steps again, five vectors."""
+    x0 = torch.ones(1, 3, dtype=torch.float64, requires_grad=True)
+    t = torch.linspace(0, 1, 16, dtype=torch.float64)
+    x = odeint(Field(), x0, t, CRANK_NICOLSON, Discrete(5, stages=True))
+    _, _, (*_, memory) = x.grad_fn.all
+    assert memory.most == 5
+    assert memory.stages, "revolve would need 23"
+
+
+def test_stages_that_save_nothing_are_refused() -> None:
+    x0, t = torch.ones(1, 3, dtype=torch.float64), torch.linspace(0, 1, 4).double()
+    for method in (RK4, Adaptive()):
+        with pytest.raises(ValueError, match=f"{type(method).__name__}.*not worth"):
+            odeint(Field(), x0, t, method, Discrete(5, stages=True))
+    with pytest.raises(ValueError, match="checkpoints is None: expected a number"):
+        Discrete(stages=True)

@@ -52,7 +52,7 @@ def size_report(model: nn.Module) -> Size:
     """
     rows, total, nonzero, scales = [], 0.0, 0, 0.0
     for name, module in model.named_modules():
-        if isinstance(module, parametrize.ParametrizationList | FakeQuant):
+        if isinstance(module, FakeQuant) or _rule(module):
             continue
         for key, (value, bits, scale) in _tensors(module).items():
             rows.append((f"{name}.{key}".lstrip("."), value.numel(), bits))
@@ -73,13 +73,20 @@ def _tensors(module: nn.Module) -> dict[str, tuple[Tensor, int, int]]:
     if not isinstance(weight, Tensor):
         return found
     if parametrize.is_parametrized(module, "weight"):
-        rules = [m for m in module.modules() if isinstance(m, FakeQuant)]
-        found["weight"] = (weight, rules[0].bits, 1)
+        if rule := _rule(module.parametrizations["weight"]):
+            found["weight"] = (weight, rule.bits, 1)
     elif isinstance(module, BinaryLinear | BinaryConv2d):
         found["weight"] = (weight, 1, len(weight))
     elif "weight" in found:  # which a mask may have thinned
         found["weight"] = (weight, *found["weight"][1:])
     return found
+
+
+def _rule(module: nn.Module) -> FakeQuant | None:
+    """The rounding in a list of parametrisations, if it is one and has one."""
+    if not isinstance(module, parametrize.ParametrizationList):
+        return None
+    return next((m for m in module if isinstance(m, FakeQuant)), None)
 
 
 def separable_ratio(channels: int, kernel: int) -> float:

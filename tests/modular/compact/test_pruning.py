@@ -129,6 +129,8 @@ def test_sizes_count_bits() -> None:
     binary = nn.Sequential(BinaryLinear(16, 8, bias=False), BinaryConv2d(1, 2, 3))
     bits = (128 / 8 + 4 * 8) + (18 / 8 + 4 * 2 + 4 * 2)
     assert size_report(binary.float()).bytes == bits
+    other = nn.utils.parametrizations.weight_norm(nn.Linear(4, 2).float())
+    assert size_report(other).parameters == 8 + 2 + 2  # another parametrisation's own
     masked = nn.Linear(4, 2).float()
     nn.utils.prune.l1_unstructured(masked, "weight", amount=6)
     pruned = size_report(masked)

@@ -31,6 +31,7 @@ FAMILIES = (
     "modular.compact",
     "modular.curvature",
     "modular.lifted",
+    "modular.memory",
     "modular.multilevel",
     "modular.pipeline",
     "modular.sparse",

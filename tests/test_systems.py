@@ -75,6 +75,7 @@ KINDS = (
     importlib.import_module("modular.curvature.placements").Placement,
     importlib.import_module("modular.curvature.solves").Solve,
     importlib.import_module("modular.compact.fake_quant").FakeQuant,
+    importlib.import_module("modular.memory.codec").Codec,
     importlib.import_module("modular.sparse.topology").Topology,
     torch.optim.Optimizer,
     base(pinn.Strong),  # the data of DeepXDE

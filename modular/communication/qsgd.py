@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from modular._checks import check_count
-from modular.communication._packing import bits_for, pack, unpack
+from modular._packing import bits_for, pack, unpack
 from modular.communication.base import Compressor, Message
 
 __all__ = ["QSGD"]

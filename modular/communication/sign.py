@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from modular.communication._packing import pack, unpack
+from modular._packing import pack, unpack
 from modular.communication.base import Compressor, Message
 
 __all__ = ["Sign"]

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from modular.communication._packing import pack, unpack
+from modular._packing import pack, unpack
 from modular.communication.base import Compressor, Message
 
 __all__ = ["TernGrad"]

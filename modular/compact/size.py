@@ -73,7 +73,8 @@ def _tensors(module: nn.Module) -> dict[str, tuple[Tensor, int, int]]:
     if not isinstance(weight, Tensor):
         return found
     if parametrize.is_parametrized(module, "weight"):
-        if rule := _rule(module.parametrizations["weight"]):
+        lists = [m for m in module.modules() if (rule := _rule(m))]
+        if lists and (rule := _rule(lists[0])):
             found["weight"] = (weight, rule.bits, 1)
     elif isinstance(module, BinaryLinear | BinaryConv2d):
         found["weight"] = (weight, 1, len(weight))

@@ -15,6 +15,7 @@ FAMILIES = [
     "compact",
     "curvature",
     "lifted",
+    "memory",
     "multilevel",
     "pipeline",
     "sparse",

@@ -7,8 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from modular._packing import bits_for, pack, unpack
 from modular.communication import QSGD, ErrorFeedback, RandomK, Sign, TernGrad, TopK
-from modular.communication._packing import bits_for, pack, unpack
 
 DRAWS = 4000
 UNBIASED = {

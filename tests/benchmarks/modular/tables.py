@@ -149,21 +149,29 @@ def pipeline(record: dict) -> str:
         "Ranks × micro-batches; exact, by simulation. Held: micro-batches on the rank "
         "that holds most.",
         "",
-        "| four processes whose stages sleep | measured | simulated | over |",
-        "|---|---|---|---|",
+        "| stages that sleep | processes × micro-batches | measured | range "
+        "| simulated | over |",
+        "|---|---|---|---|---|---|",
     ]
-    for name, row in record["clock"].items():
-        measured = f"{statistics.median(row['seconds']):.2f} s"
-        over = f"{100 * (row['over'] - 1):+.1f} %".replace("-", "−")
-        lines.append(f"| {name} | {measured} | {row['simulated']:.2f} s | {over} |")
-    setting = record["setting"]
-    steps = len(next(iter(record["clock"].values()))["seconds"])
+    clocks = {k.removeprefix("clock "): v for k, v in record.items() if "clock" in k}
+    for size, rows in clocks.items():
+        for name, row in rows.items():
+            seconds = row["seconds"]
+            measured = f"{statistics.median(seconds):.2f} s"
+            spread = f"{min(seconds):.2f} to {max(seconds):.2f}"
+            over = f"{100 * (row['over'] - 1):+.1f} %".replace("-", "−")
+            lines.append(
+                f"| {name} | {size.replace('x', '×')} | {measured} | {spread} "
+                f"| {row['simulated']:.2f} s | {over} |"
+            )
+    seconds, steps = record["setting"]["forward"], len(seconds)
     lines += [
         "",
-        f"{setting['micros']} micro-batches, a forward of a quarter of the model in "
-        f"{1000 * setting['forward']:.0f} ms; median of {steps} steps on gloo. With "
-        "forward doubling the first of two micro-batches is sent on before the second "
-        "is done, which the simulation does not count.",
+        f"A forward of a rank's part of the model takes {1000 * seconds:.0f} ms, a "
+        f"backward twice that; median and range of {steps} steps on gloo. Rows called "
+        "torch are run by torch's own runtime, the others by ours. With forward "
+        "doubling the first of two micro-batches is sent on before the second is done, "
+        "which the simulation does not count.",
         "",
         "| simulated, ranks × micro-batches | operations | CPU | memory | each |",
         "|---|---|---|---|---|",

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from tests.benchmarks.course import tables as course
 from tests.benchmarks.modular import tables as modular
+from tests.benchmarks.modular import tables_cuts
 from tests.benchmarks.pinn import tables as pinn
 from tests.benchmarks.record import RESULTS, ROOT, where
 from tests.benchmarks.unroll import lowrank_tables as lowrank
@@ -37,7 +38,8 @@ TABLES: dict[str, Callable[[dict], str]] = {
     "modular.unlocking": modular.unlocking,
     "modular.kernel": modular.kernel,
     "pipeline": modular.pipeline,
-    "pipeline.gpt": modular.gpt,
+    "pipeline.gpt": tables_cuts.gpt,
+    "pipeline.cuts": tables_cuts.cuts,
     "lifted": modular.lifted,
     "lifted.law": modular.law,
     "multilevel": modular.multilevel,

@@ -1,12 +1,15 @@
-"""A small GPT, five ways: the same model and data, cost, memory and loss together.
+"""A small GPT, six ways: the same model and data, cost, memory and loss together.
 
     python -m tests.benchmarks.modular.gpt [--quick]
 
 Four stages, text drawn from a chain of second order, Adam, equal batches: in one
-process; by data, with DDP and FSDP2; in a pipeline, 1F1B and Chimera; each on four gloo
-processes. The template is that of the survey of Nichols et al. 2022. On two cores wall
-clock says nothing of four machines: cost is the CPU seconds of all processes together.
-Part "gpt" of ``results/pipeline.json``.
+process; by data, with DDP and FSDP2; in a pipeline, 1F1B and Chimera; with local losses
+(DGL), a part to a process; each on four gloo processes. The template is that of the
+survey of Nichols et al. 2022. On two cores wall clock says nothing of four machines:
+cost is the CPU seconds of all processes together. Rows of five ways have the same loss,
+so that who learns more from as many letters is asked of two: one loss for all and
+losses of their own, for many more steps, on text that was held out, against the entropy
+of the chain. Part "gpt" of ``results/pipeline.json``.
 """
 
 import argparse
@@ -16,6 +19,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -25,71 +29,28 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
+from modular import DGL, Partition, Trainer
 from modular.meter import SavedTensors
 from modular.pipeline import Chimera, OneFOneB, Ranks
+from modular.transport import InProcess, Rank, Transport
 from tests.benchmarks import record
+from tests.benchmarks.modular.letters import (
+    LENGTH,
+    LETTERS,
+    chain_of,
+    halves,
+    loss,
+    stages,
+    text,
+)
 
 SEEDS = (0, 1, 2)
 RANKS, MICROS, STEPS = 4, 8, 20
-LETTERS, LENGTH, WIDTH, BATCH = 16, 32, 64, 32
+BATCH = 32
+LONG, HELD_OUT = 100, 512  # steps, and rows, of the comparison of learning
+LOCAL = "local learning"
 
 Way = Callable[[list[nn.Module]], tuple[Callable[[Tensor, Tensor], Tensor], list]]
-
-
-class Block(nn.Module):
-    """Causal attention and two dense layers, each after a norm, each beside a skip."""
-
-    def __init__(self, heads: int = 4) -> None:
-        super().__init__()
-        self.heads = heads
-        self.mix = nn.Linear(WIDTH, 3 * WIDTH)
-        self.out = nn.Linear(WIDTH, WIDTH)
-        self.norms = nn.ModuleList(nn.LayerNorm(WIDTH) for _ in range(2))
-        wide = nn.Linear(WIDTH, 4 * WIDTH)
-        self.dense = nn.Sequential(wide, nn.GELU(), nn.Linear(4 * WIDTH, WIDTH))
-
-    def forward(self, h: Tensor) -> Tensor:
-        parts = self.mix(self.norms[0](h)).chunk(3, dim=-1)
-        split = [p.unflatten(-1, (self.heads, -1)).transpose(1, 2) for p in parts]
-        seen = nn.functional.scaled_dot_product_attention(*split, is_causal=True)
-        h = h + self.out(seen.transpose(1, 2).flatten(2))
-        return h + self.dense(self.norms[1](h))
-
-
-class Letters(nn.Module):
-    """Letters and their places, as vectors."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.letter = nn.Embedding(LETTERS, WIDTH)
-        self.place = nn.Parameter(torch.zeros(LENGTH, WIDTH))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.letter(x) + self.place
-
-
-def stages(seed: int) -> list[nn.Module]:
-    """Return the model in four parts."""
-    torch.manual_seed(seed)
-    ends = nn.Sequential(nn.LayerNorm(WIDTH), nn.Linear(WIDTH, LETTERS))
-    first, last = nn.Sequential(Letters(), Block()), nn.Sequential(Block(), ends)
-    return [first, Block(), Block(), last]
-
-
-def text(seed: int, rows: int) -> Tensor:
-    """Draw rows of letters, each from the two before it."""
-    generator = torch.Generator().manual_seed(seed)
-    chain = torch.rand(LETTERS, LETTERS, LETTERS, generator=generator) ** 8
-    drawn = torch.randint(LETTERS, (rows, 2), generator=generator)
-    for _ in range(LENGTH - 1):
-        odds = chain[drawn[:, -2], drawn[:, -1]]
-        drawn = torch.cat([drawn, odds.multinomial(1, generator=generator)], 1)
-    return drawn
-
-
-def loss(scores: Tensor, target: Tensor) -> Tensor:
-    """Return the mean cross-entropy over rows and places."""
-    return nn.functional.cross_entropy(scores.flatten(0, 1), target.flatten())
 
 
 def by_data(wrap: Callable[[nn.Module], nn.Module], ranks: int) -> Way:
@@ -150,15 +111,76 @@ def train(way: Way, seed: int, steps: int) -> dict[str, float]:
     own = [p.to_local() if hasattr(p, "to_local") else p for p in parameters]
     with SavedTensors(own) as meter:
         for batch in rows:
-            found = step(batch[:, :-1].contiguous(), batch[:, 1:].contiguous())
+            found = step(*halves(batch))
             adam.step()
-    seconds = time.process_time() - start
+    return told(found.item(), (time.process_time() - start) / steps, meter, own)
+
+
+def told(loss: float, seconds: float, meter: SavedTensors, own: list) -> dict:
+    """Return a row of one rank."""
     return {
-        "loss": round(found.item(), 6),
-        "cpu_seconds": seconds / steps,
+        "loss": round(loss, 6),
+        "cpu_seconds": seconds,
         "saved_bytes": meter.peak,
         "state_bytes": 4 * sum(p.nbytes for p in own),  # itself, its gradient, Adam's
     }
+
+
+def locally(parts: list[nn.Module], seed: int, transport: Transport) -> Trainer:
+    """Return a trainer of the four parts, each with a linear head and its own loss."""
+    generator = torch.Generator().manual_seed(seed)
+    sample = text(0, 1)[:, :-1]
+    partition = Partition(parts, cuts=[1, 2, 3], sample=sample, generator=generator)
+    adam = partial(torch.optim.Adam, lr=3e-3)
+    return Trainer(
+        partition, DGL(), optimizer=adam, transport=transport, generator=generator
+    )
+
+
+def train_locally(seed: int, steps: int) -> dict[str, float]:
+    """Train with local losses, this rank its own part; return as :func:`train`."""
+    transport = Rank(timeout=120)
+    trainer = locally(stages(seed), seed, transport)
+    batches = [halves(rows) for rows in text(seed, BATCH * steps).split(BATCH)]
+    own = [p for w in trainer.workers.values() for p in w.block.parameters()]
+    start = time.process_time()
+    with SavedTensors(own) as meter:
+        trainer.fit(batches, epochs=1)
+    seconds = (time.process_time() - start) / steps
+    losses = transport.gather({k: w.loss for k, w in trainer.workers.items()})
+    return told(losses[RANKS - 1], seconds, meter, own)
+
+
+def learned(local: bool, seed: int, steps: int) -> float:
+    """Train for long in one process; return the mean loss on text held out."""
+    rows = text(seed, BATCH * steps + HELD_OUT)
+    batches = [halves(some) for some in rows[:-HELD_OUT].split(BATCH)]
+    parts = stages(seed)
+    if local:
+        locally(parts, seed, InProcess()).fit(batches, epochs=1)
+    else:
+        step, parameters = WAYS["one process"](parts)
+        adam = torch.optim.Adam(parameters, lr=3e-3)
+        for x, y in batches:
+            step(x, y)
+            adam.step()
+    x, y = halves(rows[-HELD_OUT:])
+    with torch.no_grad():
+        return round(loss(nn.Sequential(*parts)(x), y).item(), 4)
+
+
+def entropy(seed: int, steps: int) -> float:
+    """Return what the chain itself loses on the text held out: nobody loses less."""
+    rows = text(seed, BATCH * steps + HELD_OUT)[-HELD_OUT:]
+    chain = chain_of(torch.Generator().manual_seed(seed))
+    odds = chain[rows[:, :-2], rows[:, 1:-1], rows[:, 2:]].log()
+    first = torch.full((HELD_OUT, 1), 1 / LETTERS).log()  # of it nothing is known
+    return round(-torch.cat([first, odds], 1).mean().item(), 4)
+
+
+def of_seeds(ask: Callable[[int, int], float], steps: int) -> list[float]:
+    """Return the answer for each seed."""
+    return [ask(seed, steps) for seed in SEEDS]
 
 
 def work(name: str, steps: int) -> None:
@@ -168,7 +190,9 @@ def work(name: str, steps: int) -> None:
     row: dict[str, list[float]] = {}
     for seed in SEEDS:
         everyone: list = [None] * ranks
-        dist.all_gather_object(everyone, train(WAYS[name], seed, steps))
+        local = name == LOCAL
+        mine = train_locally(seed, steps) if local else train(WAYS[name], seed, steps)
+        dist.all_gather_object(everyone, mine)
         total = sum(mine.pop("cpu_seconds") for mine in everyone)
         found = everyone[0] | {"cpu_seconds": round(total, 4)}
         for key in ("saved_bytes", "state_bytes"):
@@ -200,7 +224,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="small, nothing written")
     parser.add_argument("--again", action="store_true", help="stored rows, too")
-    parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
+    parser.add_argument("--way", choices=[*WAYS, LOCAL], help=argparse.SUPPRESS)
+    parser.add_argument("--only", nargs="+", help="some rows, as DDP or entropy")
     chosen = parser.parse_args()
     steps = 3 if chosen.quick else STEPS
     torch.set_num_threads(1)
@@ -209,16 +234,28 @@ def main() -> None:
         return
     path = record.RESULTS / "pipeline.json"
     setting = {"seeds": SEEDS, "steps": steps, "batch": BATCH, "length": LENGTH}
-    for name in WAYS:
+    longer = 20 if chosen.quick else LONG
+    setting |= {"long": longer, "held_out": HELD_OUT}
+    parts: dict[tuple[str, str], Callable[[], Any]] = {
+        ("rows", name): partial(started, name, chosen.quick) for name in [*WAYS, LOCAL]
+    }
+    for name, ask in (
+        ("one loss", partial(learned, False)),
+        ("losses of their own", partial(learned, True)),
+        ("entropy", entropy),
+    ):
+        parts["learning", name] = partial(of_seeds, ask, longer)
+    for (part, name), measure in parts.items():
         whole = json.loads(path.read_text())
-        rows = whole.get("gpt", {}).get("rows", {})
-        if name in rows and not (chosen.quick or chosen.again):
+        found = whole.get("gpt", {})
+        stored = name in found.get(part, {}) and not (chosen.quick or chosen.again)
+        if stored or name not in (chosen.only or [name]):
             continue
-        rows[name] = started(name, chosen.quick)
-        print(f"{name:12}", rows[name], flush=True)
+        found.setdefault(part, {})[name] = measure()
+        print(f"{name:14}", found[part][name], flush=True)
         if not chosen.quick:
             facts = {"machine": record.machine(("torch",)), "setting": setting}
-            record.write("pipeline", whole | {"gpt": facts | {"rows": rows}})
+            record.write("pipeline", whole | {"gpt": found | facts})
 
 
 if __name__ == "__main__":

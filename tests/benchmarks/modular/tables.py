@@ -186,35 +186,6 @@ def pipeline(record: dict) -> str:
     return "\n".join(lines)
 
 
-def gpt(record: dict) -> str:
-    """One small model, five ways: what a step costs, holds and learns."""
-    part = record["gpt"]
-    rows, setting = part["rows"], part["setting"]
-    lines = [
-        "| a small GPT | CPU of all processes, a step | held for backward | weights "
-        "and optimiser | loss |",
-        "|---|---|---|---|---|",
-    ]
-    for name, row in rows.items():
-        seconds = 1000 * statistics.median(row["cpu_seconds"])
-        held, state = (max(row[key]) / 2**20 for key in ("saved_bytes", "state_bytes"))
-        losses = ", ".join(f"{value:.3f}" for value in row["loss"])
-        lines.append(
-            f"| {name} | {seconds:.0f} ms | {held:.1f} MiB | {state:.1f} MiB "
-            f"| {losses} |"
-        )
-    tokens = setting["batch"] * setting["length"]
-    lines += [
-        "",
-        f"Four gloo processes, {tokens:,} tokens a step, loss of step "
-        f"{setting['steps']} with seeds {', '.join(map(str, setting['seeds']))}: the "
-        "same batches, so the same learning. Bytes of the rank that has most; FSDP2 "
-        "holds weights that it has gathered, too. Two cores cannot tell how fast four "
-        f"machines are; CPU time counts the price of messages. {where(part)}.",
-    ]
-    return "\n".join(lines)
-
-
 def lifted(record: dict) -> str:
     """Accuracy of lifted training, and the digits without derivatives."""
     rows, digits = record["accuracy"]["rows"], record["bregman"]["rows"]

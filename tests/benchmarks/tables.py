@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 
 from tests.benchmarks.course import tables as course
+from tests.benchmarks.modular import curvature_tables
 from tests.benchmarks.modular import tables as modular
 from tests.benchmarks.modular import tables_cuts
 from tests.benchmarks.pinn import tables as pinn
@@ -43,6 +44,7 @@ TABLES: dict[str, Callable[[dict], str]] = {
     "lifted": modular.lifted,
     "lifted.law": modular.law,
     "multilevel": modular.multilevel,
+    "curvature": curvature_tables.curvature,
     "pinn": pinn.errors,
     "pinn.speed": pinn.speeds,
     "pinn_inverse": pinn.inverse,

@@ -19,6 +19,7 @@ from unroll.ode.adaptive import Adaptive, Steps
 from unroll.ode.adjoints import Continuous, Discrete, Through
 from unroll.ode.cams import FreeStages, StoreStages, cams, cams_extra_steps
 from unroll.ode.dirk import CRANK_NICOLSON, DIRK, IMPLICIT_EULER, SDIRK2
+from unroll.ode.horizon import Horizon
 from unroll.ode.imex import ARK2, IMEX, Split
 from unroll.ode.odeint import odeint
 from unroll.ode.online import Online, online
@@ -49,6 +50,7 @@ __all__ = [
     "Embedded",
     "Free",
     "FreeStages",
+    "Horizon",
     "IMEX",
     "IMPLICIT_EULER",
     "MIDPOINT",

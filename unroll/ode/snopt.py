@@ -95,7 +95,7 @@ class SNOpt:
     the products of the eigenvalues and follows the squares of gradients, without a
     root. Then any optimiser of torch does its step. A convolution's ``z`` are patches,
     summed over places, as of Grosse and Martens 2016 (KFC). The loss must be a mean
-    over the batch. Our horizon of integration is fixed.
+    over the batch. Their free horizon is :class:`~unroll.ode.horizon.Horizon`.
 
     Args:
         field: Module whose parameters all belong to ``Linear`` and ``Conv2d`` layers,

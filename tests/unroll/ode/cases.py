@@ -46,6 +46,7 @@ CALLS = {
             "order": 1,
         },
     ),
+    "Horizon": lambda: (o.Horizon, {"time": 1.0, "price": 0.1}),
     "SNOpt": lambda: (o.SNOpt, {"field": torch.nn.Linear(2, 2)}),
     "gauss_newton": lambda: (
         o.gauss_newton,

@@ -60,7 +60,7 @@ generator = setup(seed=42)
 #
 # A batch is divided into $N$ **micro-batches**, which follow each other through the stages: a
 # *pipeline*. A machine does a *forward* of one micro-batch, or a *backward*, which costs about twice as much.
-# The order of work is **1F1B**: first some forwards, to fill the pipeline, then one
+# The order of work is **1F1B** (chapter 41): first some forwards, to fill the pipeline, then one
 # forward and one backward in turns. A simulator plays this order with exact times.
 #
 # As a unit of time we take one million multiplications and additions of a forward pass (one MFLOP).
@@ -151,14 +151,14 @@ print("every other machine idle for more than half of it:", min(found.bubble[:3]
 # from 0 to $n - 1$. Cuts $c_1 < c_2 < \dots < c_{D-1}$ are the first layers of all stages but the first, so that with
 # $c_0 = 0$ and $c_D = n$ stage $s$ takes
 #
-# $$ m_s = \sum_{i = c_s}^{c_{s+1} - 1} t_i , \qquad s = 0, \dots, D - 1 . $$
+# $$ \tau_s = \sum_{i = c_s}^{c_{s+1} - 1} t_i , \qquad s = 0, \dots, D - 1 . $$
 #
 # How long is a step with $N$ micro-batches? Let all forwards come first, then all backwards (GPipe; Huang and
 # co-authors 2019). The first micro-batch has to pass all stages. After it, the others
 # come out of the slowest stage one by one, and no faster. If backwards cost the same multiple of forwards in
 # all stages, then
 #
-# $$ T = \sum_{s=0}^{D-1} m_s + (N - 1) \max_s m_s . $$
+# $$ T = \sum_{s=0}^{D-1} \tau_s + (N - 1) \max_s \tau_s . $$
 #
 # Look at the two terms. The first is the cost of the whole model: **no cut changes it**. The second is $N - 1$ times the
 # slowest stage. So the best cuts are those whose *slowest stage is fastest*.
@@ -272,7 +272,7 @@ print(
 # stage after it, and the gradient to the stage before it. That gradient has the size of what *that*
 # stage had handed on:
 #
-# $$ p_s = m_s
+# $$ p_s = \tau_s
 #   + \underbrace{[s < D - 1]\,(\alpha + \beta z_{c_{s+1} - 1})}_{\text{state, forward}}
 #   + \underbrace{[s > 0]\,(\alpha + \beta z_{c_s - 1})}_{\text{gradient, back}} . $$
 #
@@ -634,14 +634,14 @@ for alpha in (0, 1, 4, 16, 32):
 # $D - s$ micro-batches at a time. The first stage holds $D$ of them, the last only one.
 #
 # If that is too much, a layer may be *done again*: keep its input, throw away the rest, and repeat its forward when its
-# backward begins (chapter 21, checkpoints). That costs the layer's forward seconds $f_i$, and saves bytes. Write $a_i$ for what
+# backward begins (chapter 21, checkpoints). That costs the layer's forward seconds $F_i$, and saves bytes. Write $a_i$ for what
 # autograd keeps of layer $i$, and $b_i$ for the bytes of its input, both for one micro-batch. If the layers in a set $R$ are done again,
 # and $w$ micro-batches are held at a time, the stage needs
 #
 # $$ M(R) = w \Bigl( \sum_{i \notin R} a_i + \sum_{i \in R} b_i \Bigr) + \max_{i \in R} a_i $$
 #
 # bytes. The last term, zero if $R$ is empty, is room for one layer that is being done again. We look for the set $R$ with the least
-# $\sum_{i \in R} f_i$ for which $M(R)$ is within the budget. This is a **knapsack** problem: things with a value (seconds that are not
+# $\sum_{i \in R} F_i$ for which $M(R)$ is within the budget. This is a **knapsack** problem: things with a value (seconds that are not
 # spent twice) and a weight (bytes) are packed into a bag of limited weight. To take the best value per weight first is not
 # always best, since things cannot be cut.
 
@@ -651,7 +651,7 @@ for alpha in (0, 1, 4, 16, 32):
 #
 # Write `layers_again(seconds, saved, inputs, held, budget)`: the sorted list of the layers of a stage to do again, with
 # the least total of seconds for which $M(R)$ is at most `budget`; `None` if no set fits. `seconds`, `saved` and
-# `inputs` are lists of $f_i$, $a_i$ and $b_i$; `held` is $w$. A stage has at most ten layers: you may try every set. Of equally good
+# `inputs` are lists of $F_i$, $a_i$ and $b_i$; `held` is $w$. A stage has at most ten layers: you may try every set. Of equally good
 # sets return any. An input may be larger than what is saved.
 
 
@@ -915,7 +915,7 @@ for seed, machines in ((2, 2), (3, 3), (4, 6)):
 # are there at once.
 #
 # What does each send? An all-reduce of $z$ bytes between $D$ machines in a ring lets each of them send
-# $2 \frac{D-1}{D} z$ bytes; to gather, or to share out, half of that. Let $W$ be the bytes of all parameters, and $A$ the bytes of a
+# $2 \frac{D-1}{D} z$ bytes; to gather, or to share out, half of that. Let $P$ be the bytes of all parameters, and $A$ the bytes of a
 # state of *all* rows of the batch. We count for our model, by the number of rows.
 
 
@@ -971,7 +971,7 @@ print("with the exact gradient, the least is sent by:", exact)
 # one set of data: **throughput** (what a step costs), **memory**, and **statistical efficiency** (how much is learned from as
 # many words). Our benchmark follows its method. A small model of letters is trained on four processes that share two cores. The cores
 # cannot tell how fast four machines would be. So the first axis is CPU time of all processes, which counts the price of
-# messages.
+# messages. The pipelines are run by `modular.pipeline.Ranks`, data parallelism by torch, local learning by `modular.Trainer`.
 
 # %%
 measured = stored("pipeline")["gpt"]
@@ -1293,7 +1293,7 @@ quiz(
 # %% [markdown]
 # ## Summary
 #
-# - A step is $\sum_s m_s + (N - 1) \max_s m_s$: exact for GPipe, near for 1F1B. The sum is the same for all cuts, so that the slowest stage
+# - A step is $\sum_s \tau_s + (N - 1) \max_s \tau_s$: exact for GPipe, near for 1F1B. The sum is the same for all cuts, so that the slowest stage
 #   decides.
 # - Prices of stages contain messages, $\alpha + \beta z$, and an infinite price forbids what does not fit. Dynamic programming finds the
 #   best cuts in $D n^2$ prices.

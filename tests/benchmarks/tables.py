@@ -45,6 +45,7 @@ TABLES: dict[str, Callable[[dict], str]] = {
     "lifted.law": modular.law,
     "multilevel": modular.multilevel,
     "curvature": curvature_tables.curvature,
+    "curvature.race": curvature_tables.race,
     "pinn": pinn.errors,
     "pinn.speed": pinn.speeds,
     "pinn_inverse": pinn.inverse,

@@ -139,8 +139,41 @@ def classical(
     }
 
 
-def tv(A: Any, b: Tensor, lam: float, iterations: int = 300) -> Tensor:
-    return u.primal_dual(A, b, lam, penalty=TV(), iterations=iterations).x
+def tv(name: str, start: float) -> Row:
+    """Return total variation with its best weight and its best step.
+
+    With the default step, made for numbers of the size of the data, images in 0 to 1
+    can be far from the minimum after hundreds of iterations. Both are searched with a
+    fifth of the test images, and then applied to all, with twice the iterations.
+    """
+    problem, b, x = test_set(name)
+    few = slice(None, None, 5) if name == "blocks" else slice(len(x) // 5)
+    seen = x[few].reshape(1, 1, 16, -1) if name == "blocks" else x[few]
+    default = (problem.A.norm() ** 2 + 8) ** -0.5
+
+    def solve(b: Tensor, lam: float, step: float, iterations: int) -> Tensor:
+        size = step * default
+        return u.primal_dual(
+            problem.A, b, lam, penalty=TV(), iterations=iterations, step_size=size
+        ).x
+
+    found = {}
+    for step in (1.0, 10.0, 30.0):
+
+        def tried(lam: float, step: float = step) -> Tensor:
+            return solve(b[few], lam, step, 300).reshape(seen.shape)
+
+        lam, x_hat = best(tried, seen, start)
+        found[step, lam] = psnr(x_hat, seen)
+    step, lam = max(found, key=found.__getitem__)
+    clock = time.process_time()
+    x_hat = solve(b, lam, step, 600)
+    return measured(x_hat, x) | {
+        "parameter": round(lam, 6),
+        "step": step,
+        "searched": {f"step {s:g}": round(value, 2) for (s, _), value in found.items()},
+        "seconds_to_apply": round(time.process_time() - clock, 2),
+    }
 
 
 def wavelets(A: Matrix, b: Tensor, lam: float) -> Tensor:
@@ -242,12 +275,12 @@ def plan() -> dict[str, Callable[[], Row]]:
     rows: dict[str, Callable[[], Row]] = {
         "blocks: ISTA, Haar wavelets": partial(classical, "blocks", wavelets, 0.01),
         "blocks: ISTA, cosines": partial(classical, "blocks", cosines, 0.01),
-        "blocks: TV": partial(classical, "blocks", tv, 0.01),
+        "blocks: TV": partial(tv, "blocks", 0.005),
         "scans: filtered back-projection": partial(
             classical, "scans", filtered_back_projection, 1.0
         ),
-        "scans: TV": partial(classical, "scans", tv, 0.3),
-        "samples: TV": partial(classical, "samples", tv, 0.002),
+        "scans: TV": partial(tv, "scans", 0.1),
+        "samples: TV": partial(tv, "samples", 0.002),
     }
     for net, (name, make, options) in NETWORKS.items():
         for seed in SEEDS:

@@ -14,6 +14,7 @@ def lowrank(record: dict) -> str:
         "200: tuned": "scaled gradient, its three numbers at their best",
         "200: LRPCA": "LRPCA",
         "200: LRPCA and its tail": "LRPCA, twice as deep by its tail",
+        "200: PCP, fixed, as near": "PCP, weight fixed, ended as near",
         "200: PCP, fixed, end": "PCP, its own tolerance 1e-7, 2000 iterations at most",
         "200: PCP, growing, as near": "PCP with growing weight, ended as near",
         "200: PCP, growing, end": "PCP with growing weight, tolerance 1e-7",

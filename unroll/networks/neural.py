@@ -83,6 +83,7 @@ class NAALISTA(Analytic):
         depth: Layers.
         lam: Weight of the Lasso whose ISTA the network starts at; None is 0.1.
         keep: As in :class:`ALISTA`.
+        weight: The matrix ``W``; None is the analytic one. Shape ``(m, n)``.
         hidden: Width of the LSTM; 128 in the paper.
         generator: Source of the initial weights of the cell; None is torch's global
             one.
@@ -104,6 +105,7 @@ class NAALISTA(Analytic):
         *,
         lam: float | None = None,
         keep: int | Sequence[int] | None = None,
+        weight: Tensor | None = None,
         hidden: int = 32,
         generator: torch.Generator | None = None,
     ) -> None:
@@ -112,7 +114,7 @@ class NAALISTA(Analytic):
         def layer(gamma: Tensor, theta: Tensor) -> _Layer:
             return _Layer(torch.stack([gamma, theta]), hidden, generator)
 
-        super().__init__(A, depth, layer, lam=lam, keep=keep, tied=True)
+        super().__init__(A, depth, layer, lam=lam, keep=keep, weight=weight, tied=True)
 
     def start(self, b: Tensor) -> State:
         """Return the code 0 and the learned first memory."""

@@ -54,10 +54,11 @@ def test_the_theorem_of_alista_without_noise():
     assert u.nmse_db(code, x) < -20
 
 
-def test_the_weight_can_be_chosen():
+@pytest.mark.parametrize("kind", [u.ALISTA, u.NAALISTA])
+def test_the_weight_can_be_chosen(kind):
     A, b, _ = problem()
     nets = [
-        u.ALISTA(A, DEPTH, weight=weight)
+        kind(A, DEPTH, weight=weight)
         for weight in (None, A, u.symmetric_weight(A), u.coherence_weight(A))
     ]
     codes = [net(b) for net in nets]
@@ -66,7 +67,9 @@ def test_the_weight_can_be_chosen():
             assert not torch.allclose(codes[i], codes[j], atol=1e-3)
 
 
-@pytest.mark.parametrize("net", [u.ALISTA, u.TiLISTA, u.ALISTAAT, u.AGLISTA])
+@pytest.mark.parametrize(
+    "net", [u.ALISTA, u.TiLISTA, u.ALISTAAT, u.AGLISTA, u.NAALISTA]
+)
 def test_refuses_a_weight_that_does_not_fit(net):
     A, *_ = problem()
     with pytest.raises(

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from unroll import SparseCoding, active_set, fista, soft_threshold
-from unroll.solvers.active_set import _Gram
+from unroll.solvers._lasso import Lasso
+from unroll.solvers.active_set import _Gram, _Path
 
 
 def problem(seed=0, batch=30, m=40, n=80, density=0.1):
@@ -119,12 +120,26 @@ def test_padded_blocks_are_the_blocks():
     A, b = problem()
     active = torch.rand(30, 80, generator=torch.Generator().manual_seed(3)) < 0.2
     active[0], active[1, 1:], active[1, 0] = False, False, True
-    z = _Gram(A).solve(b @ A, active)
+    z = _Gram(A.T @ A, 38).solve(b @ A, active)
     assert not z[~active].any()
     for i in (1, 7, 29):
         S = active[i]
         own = torch.linalg.solve(A[:, S].T @ A[:, S], A[:, S].T @ b[i])
         torch.testing.assert_close(z[i, S], own, rtol=0, atol=1e-9)
+
+
+def test_systems_that_float32_cannot_solve_are_solved_in_float64():
+    """On the way too: a block with two atoms that float32 cannot tell apart."""
+    A, b = problem()
+    A[:, 5] = A[:, 4] + 1e-5 * (A[:, 6] - (A[:, 6] @ A[:, 4]) * A[:, 4])
+    path = _Path(A, Lasso.checked(A, b, 0.01), 1e-9, False)
+    active = torch.zeros(30, 80, dtype=torch.bool)
+    active[:, ::9], active[7] = True, False
+    active[7, 4:6] = True
+    assert not path.coarse.solve(path.b, active)[7].isfinite().all()
+    z, exact = path._roughly(path.b, active), path.gram.solve(path.b, active)
+    assert torch.equal(z[7], exact[7]) and not torch.equal(z, exact)
+    torch.testing.assert_close(z, exact, rtol=1e-4, atol=1e-4)
 
 
 def test_float32_follows_and_says_where_it_ends():

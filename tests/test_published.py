@@ -8,7 +8,7 @@ import pytest
 import unroll as u
 from tests.benchmarks.record import RESULTS
 from tests.benchmarks.unroll import tables
-from tests.benchmarks.unroll.published import BUDGET, CELLS, SLACK
+from tests.benchmarks.unroll.published import BUDGET, CELLS, NON_ZEROS, SLACK, ridge
 
 RECORD = json.loads((RESULTS / "published.json").read_text())
 ROWS = RECORD["rows"]
@@ -24,8 +24,24 @@ def test_every_cell_of_the_logs_is_there_whether_it_was_run_or_not():
 
 def test_all_cells_were_run_with_the_recipe_that_is_the_default_today():
     assert RECORD["setting"]["recipe"] == asdict(u.Recipe())
+    assert all(row["recipe"] == asdict(u.Recipe()) for row in DONE.values())
     samples = {row["samples"] for row in DONE.values()}
     assert samples == {u.Recipe().steps * u.Recipe().batch}
+
+
+@pytest.mark.parametrize("name", DONE)
+def test_the_ridge_follows_from_the_cell_or_the_row_is_an_older_one(name):
+    _, n, _, snr, _ = CELLS[name]
+    assert DONE[name]["ridge"] in (round(ridge(250, n, NON_ZEROS, snr), 4), 0.0)
+
+
+def test_the_ridge_is_noise_over_error_two_thirds_of_the_way_to_the_oracle():
+    """Noise over density at the start, ``n (m - s) / (s m)`` at the oracle."""
+    for snr in (20, 40):
+        noise = 0.2 * 10 ** (-snr / 10)
+        start, end = noise / 0.1, 10 * 200 / 250
+        between = start ** (1 / 3) * end ** (2 / 3)
+        assert ridge(250, 500, 50, snr) == pytest.approx(between)
 
 
 @pytest.mark.parametrize("name", DONE)
@@ -41,6 +57,10 @@ def test_a_cell_is_reached_if_it_is_as_good_as_published_in_ten_minutes(name):
         ({}, "not run (-20.0)"),
         ({"ratio_db": -21.04, "seconds": 9.6, "reached": True}, "-21.0 (-20.0), 10 s"),
         (
+            {"ratio_db": -21.04, "seconds": 9.6, "reached": True, "ridge": 0.0},
+            "-21.0 (-20.0), 10 s\\*",
+        ),
+        (
             {"ratio_db": -18.5, "seconds": 9.6, "reached": False},
             "-18.5 (-20.0), 10 s, **1.5 missing**",
         ),
@@ -51,7 +71,7 @@ def test_a_cell_is_reached_if_it_is_as_good_as_published_in_ten_minutes(name):
     ],
 )
 def test_what_is_missing_is_marked(measured, shown):
-    row = {"published_db": -20.0, "samples": 100} | measured
+    row = {"published_db": -20.0, "samples": 100, "ridge": 1.0} | measured
     rows = {f"{net} n=500 K=4": row for net in ("ALISTA", "AGLISTA")}
     table = tables.published(RECORD | {"rows": rows})
     assert table.splitlines()[2] == f"| n=500 K=4 | {shown} | {shown} |"

@@ -93,6 +93,9 @@ def lista(record: dict) -> str:
     return "\n".join(lines)
 
 
+LOADED = ", the others on a loaded machine, whose seconds are longer"
+
+
 def published(record: dict) -> str:
     """Reached and published error of every cell, a column per network."""
     setting, sizes = record["setting"], {}
@@ -108,13 +111,16 @@ def published(record: dict) -> str:
     reached = sum(row["reached"] for row in done)
     samples = sorted({row["samples"] for row in done})
     recipe = setting["recipe"]
+    older = sum(_is_older(row) for row in done)
     lines += [
         "",
         f"Reached (published) ratio NMSE in dB, and CPU seconds. {reached} of the "
         f"{len(record['rows'])} cells are within {setting['slack_db']} dB or better, "
         f"missed, in bold by how much: {len(done) - reached}; not run: "
         f"{len(record['rows']) - len(done)}. One recipe for all, "
-        f"{recipe['steps']} steps of {recipe['batch']}: "
+        f"{recipe['steps']} steps of {recipe['batch']}, and a ridge of the weight that "
+        f"follows from size and noise; the {older} cells marked with \\* were measured "
+        f"before, without ridge{'' if older == len(done) else LOADED}. "
         f"{' or '.join(f'{n:,}' for n in samples)} samples a cell, where the logs of "
         "Behrens, Sauder and Jung 2021 take "
         f"{setting['published_samples_at_K_16'] / 1e6:.1f} million at K = 16. "
@@ -178,10 +184,16 @@ def _cell(row: dict, slack: float) -> str:
     if "ratio_db" not in row:
         return f"not run ({row['published_db']:.1f})"
     text = f"{row['ratio_db']:.1f} ({row['published_db']:.1f}), {row['seconds']:.0f} s"
+    text += "\\*" if _is_older(row) else ""
     missing = row["ratio_db"] - row["published_db"]
     if missing > slack:
         text += f", **{missing:.1f} missing**"
     return text if missing > slack or row["reached"] else f"{text}, **too slow**"
+
+
+def _is_older(row: dict) -> bool:
+    """Whether a cell was measured before its weight had a ridge."""
+    return row["ridge"] == 0
 
 
 def shifts(record: dict) -> str:

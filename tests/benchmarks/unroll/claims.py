@@ -222,6 +222,10 @@ def plan() -> dict[str, Callable[[], Row]]:
     for name, make in learned.items():  # 76 800 samples
         net = partial(with_matrices, make)
         rows[name] = partial(searched, net, (0.01, 0.003), steps=300, batch=256)
+    net = partial(with_matrices, learned["learned W, soft threshold"])
+    rows["learned W, soft threshold, 256 000 samples"] = partial(
+        searched, net, (0.01, 0.003), steps=1000, batch=256
+    )
     settings = {"rate": 0.05, "steps": 600, "batch": BATCH, "loss": every_layer}
     rows["lines 50 x 100"] = partial(lines.small, SEEDS, partial(fit, **settings), KEEP)
     rows["lines 250 x 500"] = lines.standard

@@ -76,9 +76,9 @@ class _Factors:
 
     A: Tensor  # (in, in), inputs, a 1 for the bias among them
     B: Tensor  # (out, out), adjoints at the outputs
-    by_A: Tensor | None = None
-    by_B: Tensor | None = None
-    moment: Tensor | None = None  # (out, in), in the eigenvectors' directions
+    by_A: Tensor
+    by_B: Tensor
+    moment: Tensor  # (out, in), in the eigenvectors' directions
 
 
 class SNOpt:
@@ -157,8 +157,10 @@ class SNOpt:
         seen = self._look(run.field, t, x, len(x) * v)
         for name, (z, g) in seen.items():
             A, B = length * z.T @ z / len(x), length * g.T @ g / len(x)
-            old = self.factors.setdefault(name, _Factors(0 * A, 0 * B))
-            old.A, old.B = old.A + A, old.B + B
+            if name in self.factors:
+                old = self.factors[name]
+                A, B = old.A + A, old.B + B
+            self.factors[name] = _Factors(A, B, A, B, B)
         self._span += length
 
     def _look(
@@ -218,17 +220,23 @@ class SNOpt:
 
     def _divide(self, layer: Layer, factors: _Factors) -> None:
         """Divide one layer's gradient in the directions of its eigenvectors."""
-        grad = layer.weight.grad.flatten(1)
+        grad = _grad(layer.weight).flatten(1)
         if layer.bias is not None:
-            grad = torch.cat([grad, layer.bias.grad[:, None]], dim=1)
+            grad = torch.cat([grad, _grad(layer.bias)[:, None]], dim=1)
         seen = factors.by_B.T @ grad @ factors.by_A
         fresh = self._batch * seen.square()
         factors.moment = torch.lerp(fresh, factors.moment, self.decay)
         seen = factors.by_B @ (seen / (factors.moment + self.eps)) @ factors.by_A.T
         if layer.bias is not None:
-            layer.bias.grad.copy_(seen[:, -1])
+            _grad(layer.bias).copy_(seen[:, -1])
             seen = seen[:, :-1]
-        layer.weight.grad.copy_(seen.view_as(layer.weight))
+        _grad(layer.weight).copy_(seen.view_as(layer.weight))
+
+
+def _grad(parameter: Tensor) -> Tensor:
+    """Return the gradient of a parameter that has one."""
+    assert parameter.grad is not None
+    return parameter.grad
 
 
 def _layers(field: nn.Module) -> dict[str, Layer]:

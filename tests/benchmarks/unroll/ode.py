@@ -1,6 +1,6 @@
 """Gradients of a neural ODE: seconds, exactness and memory, beside torchdiffeq.
 
-    python -m tests.benchmarks.unroll.ode [--quick]
+    python -m tests.benchmarks.unroll.ode [--quick] [--only PART ...]
 
 A field of two hidden layers of 64 on 16 states, batch 64, float64, one thread, fourth
 order with ten fixed steps, every side in turns. The error of a gradient is its distance
@@ -146,7 +146,9 @@ def main() -> None:
     """Measure what is not stored, print it, and keep the record."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="small, nothing written")
-    quick = parser.parse_args().quick
+    parser.add_argument("--only", nargs="+", help="names of parts")
+    options = parser.parse_args()
+    quick = options.quick
     torch.set_num_threads(1)
     seeds, repetitions = (SEEDS[:1], 3) if quick else (SEEDS, REPETITIONS)
     path = record.RESULTS / "ode.json"
@@ -167,7 +169,7 @@ def main() -> None:
     stored.setdefault("machine", machine)
     stored.setdefault("setting", setting)
     for name, part in parts.items():
-        if name in stored:
+        if name in stored or name not in (options.only or parts):
             continue
         start = time.process_time()
         stored[name] = part()

@@ -42,14 +42,14 @@ class Adaptive:
     r"""Choose each step so that its error is about what is tolerated.
 
     .. math:: \epsilon = \Big\| \frac{e}{a + r \max(|x|, |x^+|)} \Big\|, \qquad
-              h^+ = h \cdot 0.9 \, \epsilon^{-0.7 / p} \, \epsilon_-^{0.4 / p}
+              h^+ = h \cdot 0.9 \, \epsilon^{-0.85 / p} \, \epsilon_-^{0.2 / p}
 
     with the root of the mean square over the whole batch, the order ``p``, and the
     error ``e`` of an :class:`~unroll.ode.tableau.Embedded` method: a step with
     ``epsilon`` above 1 is rejected and tried again, shorter. A controller with a
-    proportional and an integral part (Gustafsson 1991, ACM Trans. Math. Softw. 17(4);
-    Hairer and Wanner 1996, Solving Ordinary Differential Equations II, section IV.2);
-    the first step is that of Hairer, Norsett and Wanner 1993, section II.4. The times
+    proportional and an integral part (Gustafsson 1991, ACM Trans. Math. Softw. 17(4)),
+    with the numbers of the code of Hairer, Norsett and Wanner 1993, Solving Ordinary
+    Differential Equations I, section II.4, as is the first step. The times
     that are asked for are hit. The lengths are data, not functions of the parameters:
     gradients are those of the accepted steps, as if they had been given.
 
@@ -131,7 +131,7 @@ class Walk:
     t: Tensor
     rejected: int = field(default=0, init=False)
     looks: int = field(default=0, init=False)
-    before: float = field(default=1e-4, init=False)  # size of the last error
+    before: float = field(default=1.0, init=False)  # size of the last error
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         self.method.check(self.x0)
@@ -177,11 +177,11 @@ class Walk:
         if size == math.inf:
             return 0.1
         order, size = self.method.pair.order, max(size, 1e-10)
-        memory = self.before ** (0.4 / order)
+        memory = self.before ** (0.2 / order)
         if size > 1:
             return max(0.2, 0.9 * size ** (-1 / order))
         self.before = max(size, 1e-4)
-        return min(10.0, max(0.2, 0.9 * size ** (-0.7 / order) * memory))
+        return min(10.0, max(0.2, 0.9 * size ** (-0.85 / order) * memory))
 
     def _first_step(self, t: Tensor, x: Tensor, f: Tensor) -> float:
         """Return a first length: an Euler step of it would change little."""

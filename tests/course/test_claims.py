@@ -1,4 +1,4 @@
-"""What chapters 12, 13 and 16 say of stored runs is what was measured."""
+"""What chapters 12, 13, 16 and 25 say of stored runs is what was measured."""
 
 from statistics import mean, median
 
@@ -183,6 +183,27 @@ def test_a_phantom_is_cheap_and_accuracy_does_not_tell_gradients_apart() -> None
     gaps = {name: row["gap"] for name, row in record["lasso"].items()}
     ours = max(gaps["Picard"], gaps["Anderson"])
     assert min(gap for name, gap in gaps.items() if "torchdeq" in name) > 100 * ours
+
+
+def test_a_sweep_is_level_with_backpropagation_and_free_states_are_not() -> None:
+    """Chapter 25, the signature result."""
+    record = stored("lifted")
+    runs = {
+        name: [run["accuracy"] for run in found]
+        for name, found in record["accuracy"]["runs"].items()
+    }
+    assert record["accuracy"]["seeds"] == 3
+    frozen, free = runs["control, hidden modules frozen"], runs["penalty, free states"]
+    aux, sph = runs["penalty, AuxNet"], runs["multipliers, SPH"]
+    assert abs(mean(sph) - mean(runs["backpropagation"])) < 2
+    for k in range(3):
+        assert sph[k] > 82 and runs["backpropagation"][k] > 82
+        assert runs["DGL"][k] - free[k] > 30
+        assert aux[k] < frozen[k] < free[k]
+        assert 10 < aux[k] < 15
+    law = record["law"]["rows"]
+    for count, row in law.items():
+        assert 0.89 * row["eq27"] < row["speed_up"] < row["eq27"], count
 
 
 def test_a_refit_keeps_the_support_and_leaves_no_slope_on_it() -> None:

@@ -171,7 +171,7 @@ def pipeline(record: dict) -> str:
         f"backward twice that; median and range of {steps} steps on gloo. Rows called "
         "torch are run by torch's own runtime, the others by ours. With forward "
         "doubling the first of two micro-batches is sent on before the second is done, "
-        "which the simulation does not count.",
+        f"which the simulation does not count. {record['setting'].get('shared', '')}",
         "",
         "| simulated, ranks × micro-batches | operations | CPU | memory | each |",
         "|---|---|---|---|---|",

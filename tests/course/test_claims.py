@@ -1,4 +1,5 @@
 """What chapters 12, 13, 16 and 25 say of stored runs is what was measured."""
+"""What chapters 12, 13, 16 and 17 say of stored runs is what was measured."""
 
 from statistics import mean, median
 
@@ -215,3 +216,21 @@ def test_a_refit_keeps_the_support_and_leaves_no_slope_on_it() -> None:
     assert torch.equal(found != 0, x != 0)
     slope = (b.double() - found @ A.double().T) @ A.double()
     assert slope[x != 0].abs().max() < 1e-12
+
+
+def test_an_exact_gradient_in_few_states_costs_half_as_much_again() -> None:
+    """Chapter 17, the signature result."""
+    record = stored("ode")
+    rows, memory = record["rows"], record["memory"]
+
+    def price(name: str) -> float:
+        pairs = zip(rows[name]["ms"], rows["Through"]["ms"], strict=True)
+        return median(one / other for one, other in pairs)
+
+    for name in ("Discrete", "Discrete(8)"):
+        assert 1.4 < price(name) < 1.6
+        assert max(rows[name]["gradient_error"]) < 1e-15
+    assert price("Continuous") > price("Discrete")
+    assert max(rows, key=price) == "torchdiffeq odeint_adjoint"
+    assert 1e-10 < min(rows["Continuous"]["gradient_error"])
+    assert memory["extra_steps"] == memory["extra_by_the_formula"] == 3636

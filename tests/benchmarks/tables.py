@@ -10,9 +10,8 @@ import re
 from collections.abc import Callable
 
 from tests.benchmarks.course import tables as course
-from tests.benchmarks.modular import curvature_tables
+from tests.benchmarks.modular import curvature_tables, tables_cuts
 from tests.benchmarks.modular import tables as modular
-from tests.benchmarks.modular import tables_cuts
 from tests.benchmarks.pinn import tables as pinn
 from tests.benchmarks.record import RESULTS, ROOT, where
 from tests.benchmarks.unroll import lowrank_tables as lowrank

@@ -1,5 +1,4 @@
-"""What chapters 12, 13, 16 and 25 say of stored runs is what was measured."""
-"""What chapters 12, 13, 16 and 17 say of stored runs is what was measured."""
+"""What chapters say of stored runs is what was measured."""
 
 from statistics import mean, median
 

@@ -233,3 +233,17 @@ def test_an_exact_gradient_in_few_states_costs_half_as_much_again() -> None:
     assert max(rows, key=price) == "torchdiffeq odeint_adjoint"
     assert 1e-10 < min(rows["Continuous"]["gradient_error"])
     assert memory["extra_steps"] == memory["extra_by_the_formula"] == 3636
+
+
+def test_networks_on_images_beside_total_variation_that_was_run_to_its_end() -> None:
+    """Chapter 14, the signature result."""
+    record = stored("images")
+    rows, medians = record["rows"], record["medians"]
+    tv = {home: rows[f"{home}: TV"] for home in ("blocks", "scans", "samples")}
+    scan, plus = medians["scans: LPD"], medians["blocks: ISTA-Net+"]
+    assert scan["lowest"] > tv["scans"]["psnr"] + 2
+    assert scan["lowest"] > rows["scans: filtered back-projection"]["psnr"] + 5
+    assert plus["lowest"] > rows["blocks: ISTA, Haar wavelets"]["psnr"] + 2
+    assert plus["highest"] < tv["blocks"]["psnr"] - 2
+    for name, row in medians.items():
+        assert row["untrained_psnr"] < tv[name.partition(":")[0]]["psnr"]

@@ -85,6 +85,15 @@ def test_weight_and_selection_both_count_for_every_dictionary() -> None:
     assert sum(selected > soft for soft, selected in poor) == 1, "harm for one of three"
 
 
+def test_the_analytic_weight_as_a_start_is_not_what_lista_cp_lacks() -> None:
+    """Chapter 13, section 4: the selection is."""
+    found = ROWS["learned W from the analytic one, soft threshold"]["db"]
+    for k, plain in enumerate(cell("learned W", "soft threshold")):
+        assert abs(found[k] - plain) < 1
+        assert found[k] > cell("learned W", "selection")[k] + 8
+        assert found[k] > SMALL["Lasso"]["db"][k] + 8
+
+
 def test_bayes_amp_is_ahead_of_every_network_and_behind_the_oracle() -> None:
     """Chapter 13, the signature result."""
     networks = stored("lista")["rows"]

@@ -16,8 +16,8 @@ from tests.benchmarks.modular import tables as modular
 from tests.benchmarks.pinn import tables as pinn
 from tests.benchmarks.record import RESULTS, ROOT, where
 from tests.benchmarks.unroll import lowrank_tables as lowrank
+from tests.benchmarks.unroll import ode_tables, tables_images
 from tests.benchmarks.unroll import tables as unroll
-from tests.benchmarks.unroll import tables_images
 
 README = ROOT / "README.md"
 PAGE = ROOT / "course" / "site" / "results.md"
@@ -31,6 +31,7 @@ TABLES: dict[str, Callable[[dict], str]] = {
     "equilibrium": unroll.equilibrium,
     "bayes": unroll.bayes,
     "ode": unroll.ode,
+    "ode.adaptive": ode_tables.adaptive,
     "lowrank": lowrank.lowrank,
     "lowrank.parts": lowrank.parts,
     "images": tables_images.images,

@@ -156,7 +156,7 @@ def main() -> None:
     parts: dict[str, Callable[[], dict]] = {
         "rows": lambda: raced(seeds, repetitions, adaptive=False),
         "memory": memory,
-        "adaptive": lambda: raced(seeds, max(3, repetitions // 3), adaptive=True),
+        "adaptive": lambda: raced(seeds, max(3, repetitions // 5), adaptive=True),
         "robertson": ode_runs.robertson,
         "spiral": lambda: dict(
             ode_runs.spiral_race(

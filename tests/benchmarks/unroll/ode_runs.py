@@ -26,7 +26,7 @@ from unroll.ode import (
 RATES = torch.tensor([0.04, 3e7, 1e4], dtype=torch.float64)
 TIMES = torch.cat([torch.zeros(1), torch.logspace(-5, 2, 8)]).double()
 SCALE = torch.tensor([1.0, 1e4, 1.0], dtype=torch.float64)
-BETWEEN = 2  # steps from one time of the data to the next
+BETWEEN = 6  # steps from one time of the data to the next
 
 TRIES = {  # the same number of settings for each side
     "SGD": [{"lr": lr} for lr in (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)],

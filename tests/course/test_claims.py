@@ -1,5 +1,7 @@
 """What chapters say of stored runs is what was measured."""
 
+"""What chapters 12, 13, 16 and 43 say of stored runs is what was measured."""
+
 from statistics import mean, median
 
 import pytest
@@ -213,6 +215,34 @@ def test_a_sweep_is_level_with_backpropagation_and_free_states_are_not() -> None
     law = record["law"]["rows"]
     for count, row in law.items():
         assert 0.89 * row["eq27"] < row["speed_up"] < row["eq27"], count
+
+
+def test_one_entry_in_a_hundred_is_enough_if_the_rest_is_remembered() -> None:
+    """Chapter 43, the signature result."""
+    rows = stored("communication")["convolutions"]
+
+    def behind(name: str) -> list[float]:
+        """Points behind sending everything, seed by seed."""
+        sides = (rows["all of the gradient"]["runs"], rows[name]["runs"])
+        return [a["accuracy"] - b["accuracy"] for a, b in zip(*sides, strict=True)]
+
+    run = rows["top-k, feedback"]["runs"][0]
+    assert 55 <= run["shorter"] < 56 and 27.5 < run["less on the wire"] < 28
+    assert run["less on the wire"] * 4 / 64 < 2  # workers: for 64 in place of four
+    assert max(behind("top-k, feedback")) < 0
+    assert min(behind("top-k")) > 4
+
+
+def test_larger_batches_learn_less_in_as_many_passes() -> None:
+    """Chapter 43, the second half of the signature result."""
+    rows = stored("communication")["batches"]
+
+    def accuracy(name: str, size: int) -> float:
+        return mean(run["accuracy"] for run in rows[f"{name}, {size}"]["runs"])
+
+    for name in ("SGD", "LARS", "LAMB"):
+        assert accuracy(name, 32) > accuracy(name, 256) > accuracy(name, 2048) + 20
+    assert min(accuracy("LARS", 256), accuracy("LAMB", 256)) > accuracy("SGD", 256) + 5
 
 
 def test_a_refit_keeps_the_support_and_leaves_no_slope_on_it() -> None:

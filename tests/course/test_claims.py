@@ -1,7 +1,5 @@
 """What chapters say of stored runs is what was measured."""
 
-"""What chapters 12, 13, 16 and 43 say of stored runs is what was measured."""
-
 from statistics import mean, median
 
 import pytest
@@ -286,3 +284,25 @@ def test_networks_on_images_beside_total_variation_that_was_run_to_its_end() -> 
     assert plus["highest"] < tv["blocks"]["psnr"] - 2
     for name, row in medians.items():
         assert row["untrained_psnr"] < tv[name.partition(":")[0]]["psnr"]
+
+
+def test_local_factors_are_cheap_and_land_elsewhere() -> None:
+    """Chapter 44, the signature result, and what section 5 says of messages."""
+    record = stored("curvature")
+    for rows in record["placements"].values():
+        averaged = [row for name, row in rows.items() if name != "Local"]
+        assert all(row["apart"] < 1e-5 for row in averaged)
+        assert rows["Local"]["apart"] > 0.05
+        assert rows["Local"]["wire"] < rows["Replicated"]["wire"] / 10
+        assert rows["Local"]["held_most"] > 0.9 * rows["Replicated"]["held_most"]
+    means = [
+        rows["Local"]["held_all"] / int(ranks)
+        for ranks, rows in record["placements"].items()
+    ]
+    assert means[0] > 1.9 * means[1] > 3.6 * means[2]
+    shapes, published = record["formula"]["ResNet-50"], record["published"]
+    assert shapes["layers"] == 54 and round(shapes["ratio"]) == 6
+    low, high = published["traffic"]
+    assert low < shapes["ratio_halves"] < high
+    assert round(shapes["ratio_halves"], 2) == 3.02
+    assert max(record["oracle"].values()) < 1e-12

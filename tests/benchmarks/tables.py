@@ -10,8 +10,8 @@ import re
 from collections.abc import Callable
 
 from tests.benchmarks.course import tables as course
-from tests.benchmarks.modular import curvature_tables, tables_cuts
 from tests.benchmarks.modular import communication_tables as communication
+from tests.benchmarks.modular import curvature_tables, tables_cuts
 from tests.benchmarks.modular import tables as modular
 from tests.benchmarks.pinn import tables as pinn
 from tests.benchmarks.record import RESULTS, ROOT, where
@@ -42,7 +42,6 @@ TABLES: dict[str, Callable[[dict], str]] = {
     "pipeline": modular.pipeline,
     "pipeline.gpt": tables_cuts.gpt,
     "pipeline.cuts": tables_cuts.cuts,
-    "pipeline.gpt": modular.gpt,
     "communication": communication.messages,
     "communication.batches": communication.batches,
     "lifted": modular.lifted,

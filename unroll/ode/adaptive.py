@@ -18,7 +18,7 @@ class Steps:
     """The steps that were chosen: data like any other.
 
     Args:
-        t: Times, the first and the last one included. Shape ``(accepted + 1,)``.
+        t: Times, the first and the last one included. Shape ``(times,)``.
         rejected: Steps that were tried and were too long.
         looks: Evaluations of the field.
 
@@ -94,7 +94,7 @@ class Adaptive:
                 "atol > 0"
             )
 
-    def check(self, x0: Tensor) -> None:
+    def _check(self, x0: Tensor) -> None:
         """Refuse a tolerance that the numbers of a state cannot resolve."""
         least = 10 * torch.finfo(x0.dtype).eps
         if self.rtol < least and self.atol < least * x0.abs().max().item():
@@ -110,6 +110,9 @@ class Adaptive:
             field: Right side ``f(t, x)``.
             x0: State at the first time. Shape ``(batch, ...)``.
             t: Times that are to be hit, rising or falling. Shape ``(times,)``.
+
+        Returns:
+            Times, and how many steps were rejected.
 
         Raises:
             FloatingPointError: If more steps than ``limit`` are wanted, or a step is
@@ -134,7 +137,7 @@ class Walk:
     before: float = field(default=1.0, init=False)  # size of the last error
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        self.method.check(self.x0)
+        self.method._check(self.x0)
         now, x = self.t[0], self.x0.detach()
         yield now, x
         with torch.no_grad():

@@ -39,7 +39,8 @@ class DIRK(Method):
     Example:
         >>> import torch
         >>> x, h = torch.ones(1, 1), torch.tensor(10.0)  # a long step of x' = -x
-        >>> IMPLICIT_EULER.step(lambda t, x: -x, torch.tensor(0.0), h, x)
+        >>> euler = DIRK(a=((1.0,),), b=(1.0,), order=1)  # IMPLICIT_EULER
+        >>> euler.step(lambda t, x: -x, torch.tensor(0.0), h, x)
         tensor([[0.0909]])
     """
 
@@ -68,7 +69,17 @@ class DIRK(Method):
         return self._solve(field, t, h, x, None)[0]
 
     def stages(self, field: Field, t: Tensor, h: Tensor, x: Tensor) -> list[Tensor]:
-        """Return the states ``y_i`` of a step, from which it can be done again."""
+        """Return the states ``y_i`` of a step, from which it can be done again.
+
+        Args:
+            field: Right side ``f(t, x)``, differentiable twice by autograd.
+            t: Time. Shape ``()``.
+            h: Length of the step. Shape ``()``.
+            x: State. Shape ``(batch, ...)``.
+
+        Returns:
+            Stages, a list of states.
+        """
         return self._solve(field, t, h, x, None)[1]
 
     def from_stages(
@@ -77,6 +88,16 @@ class DIRK(Method):
         """Return the state after a step whose stages are known: nothing is solved.
 
         Its value does not depend on the one of ``x``, its graph is that of the step.
+
+        Args:
+            field: Right side ``f(t, x)``, differentiable twice by autograd.
+            t: Time. Shape ``()``.
+            h: Length of the step. Shape ``()``.
+            x: State. Shape ``(batch, ...)``.
+            solved: Stages, as :meth:`stages` returns them.
+
+        Returns:
+            State. Shape ``(batch, ...)``.
         """
         return self._solve(field, t, h, x, solved)[0]
 

@@ -70,10 +70,10 @@ class Horizon:
 
         Args:
             steps: How many steps lead there.
-            like: A tensor with the dtype and device to take. Shape ``(...)``.
+            like: A tensor with the dtype and device to take.
 
         Returns:
-            Times. Shape ``(steps + 1,)``.
+            Times, of shape ``(times,)``, one more than steps.
         """
         return torch.linspace(
             0, self.time, steps + 1, dtype=like.dtype, device=like.device

@@ -16,7 +16,7 @@ class Split(nn.Module):
     """A field that is the sum of two: ``f(t, x) = explicit(t, x) + implicit(t, x)``.
 
     A method of class :class:`IMEX` treats them differently; every other method takes
-    the sum.
+    the sum. Ascher, Ruuth and Spiteri 1997, Appl. Numer. Math. 25.
 
     Args:
         explicit: The part that is not stiff, often the expensive one.

@@ -37,7 +37,14 @@ class Online:
         self._levels = {0: inf}  # of the states that are kept, and of the run's own
 
     def before(self, step: int) -> list[Action]:
-        """Return what to do before a step, called for 0, 1, 2, ... in turn."""
+        """Return what to do before a step, called for 0, 1, 2, ... in turn.
+
+        Args:
+            step: Number of the step.
+
+        Returns:
+            Actions, in order.
+        """
         levels, most = self._levels, self.checkpoints
         if most is None or len(levels) <= most:
             levels[step + 1] = 0
@@ -55,7 +62,14 @@ class Online:
         return [Free(given_up), Store(step)]
 
     def reversal(self, steps: int) -> list[Action]:
-        """Return how to reverse the run, now that it has ended after so many steps."""
+        """Return how to reverse the run, now that it has ended after so many steps.
+
+        Args:
+            steps: Steps of the run.
+
+        Returns:
+            Actions, in order.
+        """
         plan, stop = [], steps
         kept = [step for step in self._levels if step < steps]
         most = steps if self.checkpoints is None else self.checkpoints

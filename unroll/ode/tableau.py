@@ -124,6 +124,8 @@ class Embedded(Tableau):
 
     Example:
         >>> x, t, h = torch.ones(1, 1), torch.tensor(0.0), torch.tensor(0.5)
+        >>> isinstance(BOSH3, Embedded)
+        True
         >>> new, error, _ = BOSH3.attempt(lambda t, x: -x, t, h, x, -x)
         >>> new, error  # beside e^-0.5 = 0.6065
         (tensor([[0.6042]]), tensor([[0.0013]]))
@@ -152,6 +154,9 @@ class Embedded(Tableau):
             h: Length of the step. Shape ``()``.
             x: State. Shape ``(batch, ...)``.
             first: ``f(t, x)``. Shape ``(batch, ...)``.
+
+        Returns:
+            New state, error, and field there, each of shape ``(batch, ...)``.
         """
         stages = self._stages(field, t, h, x, [first])
         new = x + h * combined(self.b, stages)

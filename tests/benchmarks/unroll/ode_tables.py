@@ -25,9 +25,9 @@ def adaptive(record: dict) -> str:
     lines += [
         "",
         "Dormand and Prince's fifth order at a relative tolerance of 1e-5, the same "
-        "field with weights three times as large, CPU time of a busy machine; the error "
-        "is the relative distance from autograd through the same steps. Robertson's reactions, "
-        "explicit methods: "
+        "field with weights three times as large, CPU time of a busy machine; the "
+        "error is the relative distance from autograd through the same steps. "
+        "Robertson's reactions, explicit methods: "
         f"{told}. SDIRK of order 2 with the discrete adjoint, {stiff['steps']} steps, "
         "fitted to SciPy's Radau solution: the three rate constants are off by "
         f"{before} % before and {after} % after. {where(record)}.",

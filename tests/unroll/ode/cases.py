@@ -25,6 +25,17 @@ class Line(torch.nn.Module):
         return self.layer(x)
 
 
+def watched():
+    """``SNOpt.step`` after a backward solve."""
+    field = Line()
+    snopt = o.SNOpt(field)
+    t = torch.linspace(0, 1, 4)
+    o.odeint(
+        field, torch.ones(3, 2), t, adjoint=o.Discrete(watch=snopt)
+    ).sum().backward()
+    return snopt.step, {}
+
+
 CALLS = {
     "Tableau": lambda: (o.Tableau, {"a": ((),), "b": (1.0,), "order": 1}),
     "Embedded": lambda: (
@@ -46,6 +57,30 @@ CALLS = {
             "order": 1,
         },
     ),
+    "Adaptive.steps": lambda: (
+        o.Adaptive(rtol=1e-3).steps,
+        {"field": decay, "x0": torch.ones(3, 2), "t": torch.linspace(0, 1, 2)},
+    ),
+    "DIRK.stages": lambda: (o.SDIRK2.stages, AT | {"field": decay}),
+    "DIRK.from_stages": lambda: (
+        o.SDIRK2.from_stages,
+        AT | {"field": decay, "solved": [torch.ones(3, 2), torch.ones(3, 2)]},
+    ),
+    "Embedded.attempt": lambda: (
+        o.BOSH3.attempt,
+        AT | {"field": decay, "first": -torch.ones(3, 2)},
+    ),
+    "Online.before": lambda: (o.Online(3).before, {"step": 0}),
+    "Online.reversal": lambda: (o.Online(3).reversal, {"steps": 1}),
+    "Horizon.times": lambda: (
+        o.Horizon(1.0, 0.1).times,
+        {"steps": 4, "like": torch.ones(3, 2)},
+    ),
+    "Horizon.step": lambda: (
+        o.Horizon(1.0, 0.1).step,
+        {"field": decay, "x": torch.ones(3, 2), "by_x": torch.ones(3, 2)},
+    ),
+    "SNOpt.step": watched,
     "Horizon": lambda: (o.Horizon, {"time": 1.0, "price": 0.1}),
     "SNOpt": lambda: (o.SNOpt, {"field": torch.nn.Linear(2, 2)}),
     "gauss_newton": lambda: (

@@ -990,8 +990,9 @@ for workers, rows in record["placements"].items():
     cells, equal = [], []
     for name, mine in names.items():
         sent = rows[name]["sent"]
-        averaged = sent.get("factors", 0) // int(workers)  # every machine counted it
-        total = averaged + sent.get("inverses", 0) + sent.get("gradients", 0)
+        averaged = (sent["factors"] if "factors" in sent else 0) // int(workers)
+        total = averaged  # every machine has counted an average
+        total += sum(sent[what] for what in ("inverses", "gradients") if what in sent)
         cells.append(f"{total / 1e4:15.0f}")
         equal.append(total == 4 * traffic(mine, sides_net, int(workers), 10, 10))
     print(f"{workers:>8}  " + "".join(cells) + f"   {all(equal)}")

@@ -18,7 +18,7 @@ class Steps:
     """The steps that were chosen: data like any other.
 
     Args:
-        t: Times, the first and the last one included. Shape ``(times,)``.
+        t: Times, the first and the last one included. Shape ``(chosen,)``.
         rejected: Steps that were tried and were too long.
         looks: Evaluations of the field.
 

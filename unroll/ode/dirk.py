@@ -68,7 +68,7 @@ class DIRK(Method):
         """
         return self._solve(field, t, h, x, None)[0]
 
-    def stages(self, field: Field, t: Tensor, h: Tensor, x: Tensor) -> list[Tensor]:
+    def _stages(self, field: Field, t: Tensor, h: Tensor, x: Tensor) -> list[Tensor]:
         """Return the states ``y_i`` of a step, from which it can be done again.
 
         Args:
@@ -82,7 +82,7 @@ class DIRK(Method):
         """
         return self._solve(field, t, h, x, None)[1]
 
-    def from_stages(
+    def _from_stages(
         self, field: Field, t: Tensor, h: Tensor, x: Tensor, solved: list[Tensor]
     ) -> Tensor:
         """Return the state after a step whose stages are known: nothing is solved.
@@ -94,7 +94,7 @@ class DIRK(Method):
             t: Time. Shape ``()``.
             h: Length of the step. Shape ``()``.
             x: State. Shape ``(batch, ...)``.
-            solved: Stages, as :meth:`stages` returns them.
+            solved: Stages, as :meth:`_stages` returns them.
 
         Returns:
             State. Shape ``(batch, ...)``.

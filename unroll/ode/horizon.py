@@ -70,7 +70,7 @@ class Horizon:
 
         Args:
             steps: How many steps lead there.
-            like: A tensor with the dtype and device to take.
+            like: A tensor with the dtype and device to take. Shape ``(batch, ...)``.
 
         Returns:
             Times, of shape ``(times,)``, one more than steps.

@@ -117,7 +117,7 @@ def _done(
         case StoreStages(step):
             assert isinstance(run.method, DIRK)
             with torch.no_grad():
-                found = run.method.stages(run.field, *run.span(step), x)
+                found = run.method._stages(run.field, *run.span(step), x)
             memory.stages[step] = found
             return found[-1]
         case Restore(step):
@@ -145,7 +145,7 @@ def taped(run: Run, x: Tensor, k: int, memory: Memory) -> tuple[Tensor, Tensor]:
         if solved is None:
             return x, run.step(x, k)
         assert isinstance(run.method, DIRK)
-        return x, run.method.from_stages(run.field, *run.span(k), x, solved)
+        return x, run.method._from_stages(run.field, *run.span(k), x, solved)
 
 
 def pulled_back(

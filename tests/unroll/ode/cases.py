@@ -61,11 +61,6 @@ CALLS = {
         o.Adaptive(rtol=1e-3).steps,
         {"field": decay, "x0": torch.ones(3, 2), "t": torch.linspace(0, 1, 2)},
     ),
-    "DIRK.stages": lambda: (o.SDIRK2.stages, AT | {"field": decay}),
-    "DIRK.from_stages": lambda: (
-        o.SDIRK2.from_stages,
-        AT | {"field": decay, "solved": [torch.ones(3, 2), torch.ones(3, 2)]},
-    ),
     "Embedded.attempt": lambda: (
         o.BOSH3.attempt,
         AT | {"field": decay, "first": -torch.ones(3, 2)},

@@ -156,8 +156,8 @@ class Embedded(Tableau):
             first: ``f(t, x)``. Shape ``(batch, ...)``.
 
         Returns:
-            New state, shape ``(batch, ...)``, its error, shape ``(batch, ...)``, and the
-            field there, shape ``(batch, ...)``.
+            New state, shape ``(batch, ...)``, its error, shape ``(batch, ...)``, and
+            the field there, shape ``(batch, ...)``.
         """
         stages = self._stages(field, t, h, x, [first])
         new = x + h * combined(self.b, stages)

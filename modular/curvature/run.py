@@ -73,9 +73,10 @@ def main(arguments: list[str] | None = None) -> None:
         loss.backward()
         mean = loss.detach()
         if workers > 1:  # before kfac.step(), which refuses gradients of one share
-            for t in (mean, *(p.grad for p in model.parameters())):
+            gradients = (p.grad for p in model.parameters() if p.grad is not None)
+            for t in (mean, *gradients):
                 dist.all_reduce(t)
-                t /= workers
+                t.div_(workers)
         kfac.step()
         optimizer.step()
         if rank == 0:

@@ -122,7 +122,7 @@ class IMEX(Method):
             FloatingPointError: If Newton's method does not converge.
             TypeError: If the field is not split.
         """
-        check_split(field)
+        field = check_split(field)
         mild: list[Tensor] = []
         stiff: list[Tensor] = []
         for free, (*row, own) in zip(self.explicit, self.a, strict=True):
@@ -148,13 +148,14 @@ class IMEX(Method):
         return x
 
 
-def check_split(field: Field) -> None:
-    """Refuse a field of one part."""
+def check_split(field: Field) -> Split:
+    """Return a field of two parts; refuse one of one part."""
     if not isinstance(field, Split):
         raise TypeError(
             f"field is a {type(field).__name__}: expected Split(explicit, implicit) "
             "for a method that treats two parts differently"
         )
+    return field
 
 
 _GAMMA = 1 - 1 / sqrt(2)

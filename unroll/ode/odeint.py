@@ -79,7 +79,9 @@ def odeint(
     return x
 
 
-def _check(x0: Tensor, t: Tensor, method: Method, adjoint: Adjoint | None) -> None:
+def _check(
+    x0: Tensor, t: Tensor, method: Method | Adaptive, adjoint: Adjoint | None
+) -> None:
     """Refuse what cannot be solved."""
     check_float("x0", x0)
     if x0.ndim < 2 or x0.numel() == 0:

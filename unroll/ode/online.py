@@ -70,7 +70,8 @@ class Online:
         Returns:
             Actions, in order.
         """
-        plan, stop = [], steps
+        plan: list[Action] = []
+        stop = steps
         kept = [step for step in self._levels if step < steps]
         most = steps if self.checkpoints is None else self.checkpoints
         for i in reversed(range(len(kept))):

@@ -258,11 +258,13 @@ def _layers(field: nn.Module) -> dict[str, Layer]:
             owners[id(parameter)] = name
             layers[name] = module
         if isinstance(module, nn.Conv2d) and (
-            module.groups != 1 or module.padding_mode != "zeros"
+            module.groups != 1
+            or module.padding_mode != "zeros"
+            or isinstance(module.padding, str)
         ):
             raise ValueError(
-                f"{name} has {module.groups} groups and padding "
-                f"{module.padding_mode!r}: expected one group and zeros"
+                f"{name} has {module.groups} groups and padding {module.padding!r}, "
+                f"{module.padding_mode!r}: expected one group and a number of zeros"
             )
     return layers
 
@@ -270,6 +272,7 @@ def _layers(field: nn.Module) -> dict[str, Layer]:
 def _rows(layer: Layer, z: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
     """Return a layer's inputs and adjoints as rows, one for each sample or place."""
     if isinstance(layer, nn.Conv2d):
+        assert not isinstance(layer.padding, str)
         z = nn.functional.unfold(
             z, layer.kernel_size, layer.dilation, layer.padding, layer.stride
         )

@@ -438,7 +438,7 @@ for _ in range(200):
 fig, ax = plt.subplots()
 ax.plot(range(1, 201), seen, label="published code")
 ax.axhline(1, color="k", ls="--", lw=1.5, label="what was asked for")
-ax.set(xlabel="step", ylabel="damping in the average, in units of λ", ylim=(0, 22))
+ax.set(xlabel="step", ylabel="damping in use, in λ", ylim=(0, 22))
 ax.legend(fontsize=9)
 figure(
     fig,

@@ -97,7 +97,7 @@ CALLS = {
     "LISTACPSS": lambda: (u.LISTACPSS, net),
     "LISTASS": lambda: (u.LISTASS, net),
     "LVAMP": lambda: (u.LVAMP, net),
-    "NAALISTA": lambda: (u.NAALISTA, net),
+    "NAALISTA": lambda: (u.NAALISTA, weighted),
     "Positive": lambda: (u.Positive, {"value": 0.3}),
     "RidgeALISTA": lambda: (u.RidgeALISTA, net),
     "StepLISTA": lambda: (u.StepLISTA, net),

@@ -24,25 +24,17 @@ def net() -> nn.Sequential:
 
 CALLS = {
     "STE": lambda: (c.STE, {"bits": 3}),
-    "STE.forward": lambda: (c.STE(3).forward, {"v": v}),
     "DoReFa": lambda: (c.DoReFa, {"bits": 3}),
-    "DoReFa.forward": lambda: (c.DoReFa(3).forward, {"v": v}),
     "LSQ": lambda: (c.LSQ, {"bits": 3}),
-    "LSQ.forward": lambda: (c.LSQ(3).forward, {"v": v}),
     "quantize_weights": lambda: (
         c.quantize_weights,
         {"model": net(), "quantizer": c.STE(3)},
     ),
     "BinaryLinear": lambda: (c.BinaryLinear, {"in_features": 8, "out_features": 2}),
-    "BinaryLinear.forward": lambda: (c.BinaryLinear(8, 2).forward, {"x": x}),
     "BinaryLinear.rounded": lambda: (c.BinaryLinear(8, 2).rounded, {}),
     "BinaryConv2d": lambda: (
         c.BinaryConv2d,
         {"in_channels": 3, "out_channels": 2, "kernel_size": 3},
-    ),
-    "BinaryConv2d.forward": lambda: (
-        c.BinaryConv2d(3, 2, 3, padding=1).forward,
-        {"x": images},
     ),
     "distill": lambda: (c.distill, {"student": z, "teacher": z, "temperature": 2.0}),
     "Movement": lambda: (c.Movement, {"layers": [nn.Linear(8, 2)]}),

@@ -18,28 +18,13 @@ def stepped() -> m.SigmaController:
 
 CALLS = {
     "Identity": lambda: (m.Identity, {}),
-    "Identity.decode": lambda: (exact.decode, {"kept": exact.encode(x)}),
-    "Identity.count": lambda: (exact.count, {"kept": exact.encode(x)}),
     "LinearQuantizer": lambda: (m.LinearQuantizer, {"bound": 0.1}),
-    "LinearQuantizer.decode": lambda: (linear.decode, {"kept": linear.encode(x)}),
-    "LinearQuantizer.count": lambda: (linear.count, {"kept": linear.encode(x)}),
     "Groupwise": lambda: (m.Groupwise, {"bits": 4}),
-    "Groupwise.decode": lambda: (group.decode, {"kept": group.encode(x)}),
-    "Groupwise.count": lambda: (group.count, {"kept": group.encode(x)}),
     "BitAllocator": lambda: (
         m.BitAllocator,
         {"sizes": [9, 9], "sensitivities": [1.0, 2.0], "budget": 40},
     ),
-    "BitAllocator.codec": lambda: (
-        m.BitAllocator([9, 9], [1.0, 2.0], 40).codec,
-        {"number": 0},
-    ),
     "SigmaController": lambda: (m.SigmaController, {"model": model}),
-    "SigmaController.codec": lambda: (m.SigmaController(model).codec, {"number": 0}),
-    "SigmaController.read": lambda: (
-        m.SigmaController(model).read,
-        {"number": 0, "layer": model[0]},
-    ),
     "SigmaController.step": lambda: (stepped().step, {}),
     "SigmaController.remove": lambda: (m.SigmaController(model).remove, {}),
     "predicted_sigma": lambda: (

@@ -50,7 +50,7 @@ class Pattern:
         """Return its transpose, compressed by its own rows. ``(columns, rows)``."""
         starts, row, order = self.transposed
         shape = (self.columns, self.rows)
-        return _compressed(starts, row, values[order], shape)
+        return _compressed(starts, row, values.index_select(0, order), shape)
 
 
 def erdos_renyi(

@@ -21,8 +21,8 @@ def sparse(record: dict) -> str:
     large = record["large"]["ten million"]
     lines += [
         "",
-        f"CPU time, median of {record['setting']['pairs']} pairs in turns. A network of "
-        f"{large['neurons']:,} hidden neurons and {large['connections']:,} connections "
+        f"CPU time, median of {record['setting']['pairs']} pairs in turns. A network "
+        f"of {large['neurons']:,} hidden neurons and {large['connections']:,} connections "
         f"takes {large['step_seconds']:.1f} s a step of eight samples "
         f"({large['samples_per_cpu_second']:.1f} samples a second, "
         f"{large['peak_gib']:.1f} GiB), and {large['move_seconds']:.0f} s to move "
@@ -51,7 +51,7 @@ def noise(record: dict) -> str:
         "",
         "Connections that stay, and such as move each epoch: by SET, by RigL. Rates of "
         f"{', '.join(f'{rate:g}' for rate in setting['rates'])} by the median of two "
-        f"draws of other seeds; {setting['seeds']} seeds, {setting['epochs']} epochs of "
-        f"2,000 samples, 2,000 others to test. {where(record)}.",
+        f"draws of other seeds; {setting['seeds']} seeds, {setting['epochs']} epochs "
+        f"of 2,000 samples, 2,000 others to test. {where(record)}.",
     ]
     return "\n".join(lines)

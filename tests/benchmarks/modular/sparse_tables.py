@@ -22,8 +22,8 @@ def sparse(record: dict) -> str:
     lines += [
         "",
         f"CPU time, median of {record['setting']['pairs']} pairs in turns. A network "
-        f"of {large['neurons']:,} hidden neurons and {large['connections']:,} connections "
-        f"takes {large['step_seconds']:.1f} s a step of eight samples "
+        f"of {large['neurons']:,} hidden neurons and {large['connections']:,} "
+        f"connections takes {large['step_seconds']:.1f} s a step of eight samples "
         f"({large['samples_per_cpu_second']:.1f} samples a second, "
         f"{large['peak_gib']:.1f} GiB), and {large['move_seconds']:.0f} s to move "
         f"{large['moved']:,} connections; its loss went from {large['losses'][0]:.1f} "

@@ -115,22 +115,17 @@ class compressed_activations:
         return held.codec.decode(held.kept).view(shape)
 
     def _look(self, x: Tensor) -> _Held | None:
-        """Find what is kept of the same numbers already.
-
-        By the storage itself: an address may belong to another tensor by now.
-        """
-        storage, known = self._known.get(x.untyped_storage()._cdata, (None, {}))
-        if storage is None or storage.expired():
-            return None
+        """Find what is kept of the same numbers already."""
+        _, known = self._known.get(x.untyped_storage()._cdata, (None, {}))
         found: _Held | None = known.get(_view(x), lambda: None)()
         return found
 
     def _keep(self, x: Tensor, held: _Held) -> None:
+        """Note it by its storage, whose place nobody gets as long as it is noted."""
         storage = x.untyped_storage()
-        old, known = self._known.get(storage._cdata, (None, {}))
-        if old is None or old.expired():
-            old, known = StorageWeakRef(storage), {}
-            self._known[storage._cdata] = (old, known)
+        if storage._cdata not in self._known:
+            self._known[storage._cdata] = (StorageWeakRef(storage), {})
+        _, known = self._known[storage._cdata]
         known[_view(x)] = weakref.ref(held)
         self.now += held.bytes
         self.peak = max(self.peak, self.now)

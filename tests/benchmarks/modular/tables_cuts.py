@@ -10,19 +10,20 @@ def gpt(record: dict) -> str:
     part = record["gpt"]
     rows, setting = part["rows"], part["setting"]
     lines = [
-        "| a small GPT | CPU of all processes, a step | held for backward | weights "
-        "and optimiser | loss |",
-        "|---|---|---|---|---|",
+        "| a small GPT | CPU of all processes, a step | tokens a CPU second | held for "
+        "backward | weights and optimiser | loss |",
+        "|---|---|---|---|---|---|",
     ]
+    tokens = setting["batch"] * setting["length"]
     for name, row in rows.items():
         seconds = 1000 * statistics.median(row["cpu_seconds"])
         held, state = (max(row[key]) / 2**20 for key in ("saved_bytes", "state_bytes"))
         losses = ", ".join(f"{value:.3f}" for value in row["loss"])
         lines.append(
-            f"| {name} | {seconds:.0f} ms | {held:.1f} MiB | {state:.1f} MiB "
+            f"| {name} | {seconds:.0f} ms | {1000 * tokens / seconds:,.0f} "
+            f"| {held:.1f} MiB | {state:.1f} MiB "
             f"| {losses} |"
         )
-    tokens = setting["batch"] * setting["length"]
     lines += [
         "",
         f"Four gloo processes, {tokens:,} tokens a step, loss of step "

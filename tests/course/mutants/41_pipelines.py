@@ -1,6 +1,6 @@
 """Chapter 41: what students get wrong about pipelines, and other right answers."""
 
-from tests.course.mutants import Alternative, Mutant, slip
+from tests.course.mutants import Alternative, Mutant, changed, slip, solutions
 
 
 def bubble(
@@ -101,6 +101,35 @@ EXECUTE = """def execute(order, stages, loss, x, y):
             h = out = None
     return value
 """
+
+
+def chained(late: bool) -> str:
+    """An executor that does a micro-batch's backwards together, early or late."""
+    return f"""def execute(order, stages, loss, x, y):
+    N = 1 + max(op.micro for op in order)
+    xs, ys = x.chunk(N), y.chunk(N)
+    states, kept, value, last = {{}}, {{}}, 0.0, len(stages) - 1
+    for op in order:
+        s, m = op.stage, op.micro
+        if op.kind == "forward":
+            h = states.pop((s, m)).requires_grad_() if s else xs[m]
+            out = stages[s](h)
+            if s == last:
+                out = loss(out, ys[m]) / N
+                value += out.item()
+            else:
+                states[s + 1, m] = out.detach()
+            kept[s, m] = h, out
+        elif s == {"0" if late else "last"}:
+            credit = None
+            for t in reversed(range(len(stages))):
+                h, out = kept.pop((t, m))
+                out.backward(credit)
+                credit = h.grad
+            del h, out
+    return value
+"""
+
 
 MUTANTS = [
     # 41.1 the bubble
@@ -504,6 +533,100 @@ MUTANTS = [
     return value
 """,
     ),
+    # promises that are kept on small data only, and arguments that are changed
+    Mutant(
+        "ex41-1",
+        "a float made into a fraction afterwards",
+        bubble("Fraction((D - 1) / (N + D - 1)).limit_denominator()"),
+    ),
+    Mutant(
+        "ex41-1",
+        "a single rank gets a float",
+        bubble("Fraction(D - 1, N + D - 1) if D > 1 else 0.0"),
+    ),
+    Mutant(
+        "ex41-1",
+        "shares are compared as floats",
+        bubble(search="while (D - 1) / (N + D - 1) > share:"),
+    ),
+    Mutant(
+        "ex41-1",
+        "the search ends at ten thousand",
+        bubble(search="while Fraction(D - 1, N + D - 1) > share and N < 10000:"),
+    ),
+    Mutant(
+        "ex41-2",
+        "a set of micro-batches, whatever the stage",
+        """def held(ops):
+    here, most = set(), 0
+    for op in ops:
+        some = {op.micro + i for i in range(op.count)}
+        here = here | some if op.kind == "forward" else here - some
+        most = max(most, len(here))
+    return most
+""",
+    ),
+    slip(
+        "ex41-2",
+        "every backward gives back one set",
+        ("else -op.count", "else -1"),
+    ),
+    slip(
+        "ex41-4",
+        "gives up after twenty rounds",
+        ("while moved:", "for _ in range(20):"),
+    ),
+    Mutant(
+        "ex41-4",
+        "a rank without work is not expected",
+        REPLAY.replace(
+            "while any(", "while any([ops[0] for ops in schedule.values()]) and any("
+        ),
+    ),
+    slip(
+        "ex41-4",
+        "rounded back to small fractions",
+        (
+            "times[op] = (start, clock[rank])",
+            "times[op] = (start, Fraction(clock[rank]).limit_denominator(1000))",
+        ),
+    ),
+    slip(
+        "ex41-5",
+        "negative numbers of ranks are accepted",
+        ("D < 2 or D % 2", "D == 0 or D % 2"),
+    ),
+    Mutant(
+        "ex41-6",
+        "a float made into a fraction afterwards",
+        turns(saved="Fraction((D + 1) / before).limit_denominator(1000)"),
+    ),
+    Mutant(
+        "ex41-6",
+        "two ranks are said to save nothing",
+        turns(saved="Fraction(D + 1, before) if D > 2 else 0"),
+    ),
+    slip(
+        "ex41-7",
+        "the data are given a gradient",
+        ("x.chunk(N)", "x.requires_grad_().chunk(N)"),
+    ),
+    slip("ex41-7", "states are not let go", ("states.pop(at)", "states[at]")),
+    slip(
+        "ex41-7", "credits are not let go", ("credits.pop(at, None)", "credits.get(at)")
+    ),
+    slip(
+        "ex41-7",
+        "inputs are held to the end",
+        ("kept.pop(at)", "kept[at]\n            kept[at] = (h, None)"),
+    ),
+    slip(
+        "ex41-7",
+        "stages are switched to evaluation",
+        ("value = 0.0", "value = 0.0\n    for stage in stages:\n        stage.eval()"),
+    ),
+    Mutant("ex41-7", "the last stage's backward is that of all", chained(False)),
+    Mutant("ex41-7", "stages wait for the backward of the first", chained(True)),
 ]
 
 ALTERNATIVES = [
@@ -585,6 +708,13 @@ def held(ops):
         schedule[s] = tuple(ops)
     return schedule
 """,
+    ),
+    Alternative(
+        "ex41-3",
+        "the last rank first",
+        changed(
+            solutions()["ex41-3"], ("for s in range(D)", "for s in reversed(range(D))")
+        ),
     ),
     Alternative("ex41-4", "all ranks that can go on do one operation", REPLAY),
     Alternative(

@@ -1,6 +1,6 @@
 """Wrong and other right answers to the exercises of chapter 42."""
 
-from tests.course.mutants import Alternative, Mutant, slip
+from tests.course.mutants import Alternative, Mutant, changed, slip, solutions
 
 MUTANTS = [
     slip("ex42-1", "N times the slowest stage", ("(micros - 1)", "micros")),
@@ -250,9 +250,113 @@ def partial_outputs(x, up, down, machines):
     return [gelu(x @ up[p::machines].T) @ down[:, p::machines].T for p in range(machines)]
 """,
     ),
+    Mutant(
+        "ex42-1",
+        "times become running sums in place",
+        """
+def step_time(times, cuts, micros):
+    for i in range(1, len(times)):
+        times[i] += times[i - 1]
+    at = [0, *(times[c - 1] for c in cuts), times[-1]]
+    return at[-1] + (micros - 1) * max(b - a for a, b in pairwise(at))
+""",
+    ),
+    slip("ex42-1", "whole seconds only", ("sum(times[a:b])", "int(sum(times[a:b]))")),
+    Mutant(
+        "ex42-2",
+        "messages are added to the times in place",
+        """
+def stage_prices(times, sizes, cuts, alpha, beta):
+    for c in cuts:
+        hop = alpha + beta * sizes[c - 1]
+        times[c - 1] += hop
+        times[c] += hop
+    return [sum(times[a:b]) for a, b in pairwise([0, *cuts, len(times)])]
+""",
+    ),
+    Mutant(
+        "ex42-3",
+        "a million stands for infinity",
+        """
+def best_cuts(price, n, stages):
+    V = {(0, 0): (0.0, [])}
+    for d in range(1, stages + 1):
+        for i in range(d, n + 1):
+            best = (1e6, [])
+            for j in range(d - 1, i):
+                if (d - 1, j) in V:
+                    value = max(V[d - 1, j][0], price(d - 1, j, i))
+                    if value < best[0]:
+                        best = value, [*V[d - 1, j][1], j]
+            V[d, i] = best
+    return V[stages, n][1][1:]
+""",
+    ),
+    slip(
+        "ex42-4",
+        "a little longer is equal",
+        ("min(spans) > now", "min(spans) > now + 1e-3"),
+    ),
+    slip("ex42-4", "whole spans only", ("[span(fewer) for", "[int(span(fewer)) for")),
+    Mutant(
+        "ex42-4",
+        "equal spans end it after two rounds",
+        """
+def merged(parts, span):
+    cuts, same = list(range(1, parts)), 0
+    now = span(cuts)
+    while cuts:
+        tries = [cuts[:i] + cuts[i + 1:] for i in range(len(cuts))]
+        spans = [span(fewer) for fewer in tries]
+        low = min(spans)
+        same = same + 1 if low == now else 0
+        if low > now or same > 2:
+            break
+        now, cuts = low, tries[spans.index(low)]
+    return cuts
+""",
+    ),
+    Mutant(
+        "ex42-5",
+        "never all layers of a longer stage",
+        """
+def layers_again(seconds, saved, inputs, held, budget):
+    n, fits = len(seconds), []
+    for k in range(max(n, 3)):
+        for chosen in combinations(range(n), k):
+            each = sum(saved) - sum(saved[i] - inputs[i] for i in chosen)
+            if held * each + max([0, *(saved[i] for i in chosen)]) <= budget:
+                fits.append((sum(seconds[i] for i in chosen), list(chosen)))
+    return min(fits)[1] if fits else None
+""",
+    ),
+    slip(
+        "ex42-5",
+        "whole seconds only",
+        ("sum((seconds[i] for i in redone))", "int(sum(seconds[i] for i in redone))"),
+    ),
+    slip(
+        "ex42-6",
+        "a batch of one row loses its shape",
+        ("gelu(x @ u.T) @ v.T", "(gelu(x @ u.T) @ v.T).squeeze()"),
+    ),
 ]
 
 ALTERNATIVES = [
+    Alternative(
+        "ex42-5",
+        "a tuple",
+        changed(solutions()["ex42-5"], ("best[1]", "tuple(best[1])")),
+    ),
+    Alternative(
+        "ex42-6",
+        "a generator",
+        """
+def partial_outputs(x, up, down, machines):
+    for u, v in zip(up.chunk(machines), down.chunk(machines, dim=1)):
+        yield gelu(x @ u.T) @ v.T
+""",
+    ),
     Alternative(
         "ex42-1",
         "tensors",

@@ -217,7 +217,8 @@ assert math.isclose(float(noise), 10.0), (
     "the squares are 9 and 1, of the mean 4: (5 - 4) / (1/5 - 1/10) is the noise"
 )
 assert math.isclose(float(signal), 3.0), "(10 * 4 - 5 * 5) / (10 - 5) is the signal"
-assert getattr(noise, "dtype", torch.float64) == torch.float64, FLOAT64
+for value in (noise, signal):
+    assert str(getattr(value, "dtype", "float64")).endswith("float64"), FLOAT64
 
 # %% nbgrader={"grade": true, "grade_id": "ex43-1-heldout", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 noise, signal = noise_and_signal(torch.tensor([[[1.0], [-1.0]]]), 1)
@@ -388,6 +389,15 @@ w_new, v_new = lars_step(
 assert torch.allclose(v_new, torch.full((3,), 0.9)), (
     "a gradient of zero: the local rate is 1, momentum and decay go on"
 )
+w_new, v_new = lars_step(
+    1e-30 * w_try, still, 1e-40 * torch.tensor([[3.0, 4.0]]), 1.0, 0.9, 0.0, 0.1
+)
+assert torch.allclose(
+    1e30 * w_new, w_try - 0.1 * w_try, rtol=1e-9, atol=0
+) and torch.allclose(1e30 * v_new, 0.1 * w_try, rtol=1e-9, atol=0), (
+    "weights and gradients may be tiny: only a length of 0 makes the local rate 1, and no "
+    "small number is added to a length"
+)
 for seed, shape in enumerate([(4, 3), (2, 3, 3, 3), (5, 1)]):
     g = torch.Generator().manual_seed(seed)
     start, *slopes = (1.0, 0.02, 0.02)[seed] * torch.randn(4, *shape, generator=g)
@@ -495,6 +505,16 @@ assert torch.equal(q, torch.tensor([[0.0, 11.0], [0.0, 11.0]])), (
 q, e = send_largest(torch.ones(1, 4), torch.zeros(1, 4), 2)
 assert int((q != 0).sum()) == 2, "all sizes are equal: any two are sent, and only two"
 ### BEGIN HIDDEN TESTS
+tied = torch.tensor([[1.0, -5.0, 1.0, -1.0], [2.0, 2.0, -2.0, 7.0]])
+for k, sizes in ((2, ([5, 1], [7, 2])), (3, ([5, 1, 1], [7, 2, 2]))):
+    q, e = send_largest(tied, torch.zeros(2, 4), k)
+    for row, wanted in zip(q, sizes, strict=True):
+        found = sorted((abs(x) for x in row.tolist() if x), reverse=True)
+        assert found == wanted, (
+            "some sizes are equal: the larger ones are sent, then any of the equal ones, "
+            "until there are exactly k"
+        )
+    assert torch.equal(q + e, tied), "what is sent and what is kept add up to g + e"
 for seed, (workers, d, k) in enumerate([(1, 5, 2), (4, 30, 3), (3, 6, 6), (2, 9, 1)]):
     g = torch.Generator().manual_seed(seed)
     given, total = torch.zeros(workers, d), torch.zeros(workers, d)
@@ -669,13 +689,18 @@ for d in (1, 2, 7, 12, 60, 61):
         assert most_workers(d, k) == max(gains, default=1), (
             "the largest P for which (P - 1) 8 k is below 8 (P - 1) d / P"
         )
-        for P in (2, 3, 16):
+        for P in (1, 2, 3, 16):
             every, few = wire(P, d, k)
             assert math.isclose(every, 2 * (P - 1) / P * 4 * d), (
                 "2 (P - 1) / P times 4 d"
             )
             assert math.isclose(few, (P - 1) * 8 * k), "(P - 1) times 8 k"
-assert most_workers(10**18 + 1, 1) == 10**18, "use whole numbers: // does not round"
+for d, k, most in (
+    (10**18 + 1, 1, 10**18),
+    (10**18 + 50, 1, 10**18 + 49),
+    (3 * 10**18 + 151, 3, 10**18 + 50),
+):
+    assert most_workers(d, k) == most, "use whole numbers: // does not round"
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -797,7 +822,13 @@ assert is_contraction(lambda v: kept(v, torch.arange(3)), V_try, 3) is False, (
     "the first k entries are not the largest: some vectors lose more"
 )
 hard = hardest(8)
-assert hard.shape == (8,) and hard.dtype == torch.float64, FLOAT64
+assert isinstance(hard, torch.Tensor) and hard.shape == (8,), (
+    "hardest(8) is a tensor of shape (8,)"
+)
+assert hard.dtype.is_floating_point, (
+    "the vector holds whole numbers: write its entries with a point, as in 1.0"
+)
+assert hard.dtype == torch.float64, FLOAT64
 assert (hard != 0).any(), "zero loses nothing: look for another vector"
 
 # %% nbgrader={"grade": true, "grade_id": "ex43-5-heldout", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
@@ -822,6 +853,11 @@ wrong = {
     "the last place is never sent": lambda v: torch.cat([top(v[:-1]), 0 * v[-1:]]),
     "the smallest are sent": lambda v: kept(v, (-v.abs()).topk(3).indices),
     "signs are lost": lambda v: top(v).abs(),
+    "values sent a very little too small": lambda v: (1 - 4e-4) * top(v),
+    "one tiny entry alone is dropped": lambda v: top(v) * (v.norm() > 1.5e-6),
+    "nothing is sent for the very last row": lambda v: (
+        top(v) * (bool(v[:-1].any()) or bool(v[-1] != -1e6))
+    ),
 }
 right = {
     "by sorting": lambda v: kept(v, v.abs().argsort(descending=True)[:3]),
@@ -836,6 +872,10 @@ for seed in range(2):
         assert is_contraction(compress, V_try, 3) is True, f"right, and refused: {idea}"
     assert is_contraction(lambda v: v.clone(), V_try, 8) is True, (
         "with k = d the bound is 0, and who sends everything reaches it"
+    )
+    V_long = vectors(9, torch.Generator().manual_seed(seed))
+    assert is_contraction(top, V_long, 3) is True, (
+        "vectors of 9 numbers: d is the length of the rows of V, whatever it is"
     )
     assert is_contraction(Sign(), V_try, 1) is True, (
         "signs with their mean size: delta is at least 1 / d"
@@ -971,6 +1011,11 @@ for seed, (batch, d, levels) in enumerate(
         "an argument was changed"
     )
     assert found_q.shape == v_try.shape, "the result has the shape of v"
+    tiny = quantise(1e-30 * v_try, levels, u)
+    assert torch.allclose(1e30 * tiny, found_q, rtol=1e-9, atol=1e-12), (
+        "a vector 1e30 times as short has the same levels: only a length of 0 is a special "
+        "case, and no small number is added to a length"
+    )
     for row in range(batch):
         length = math.sqrt(sum(x * x for x in v_try[row].tolist()))
         for i in range(d):

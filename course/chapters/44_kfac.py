@@ -151,6 +151,19 @@ def positive(size, seed):
     return M @ M.T / size
 
 
+class Largest(TorchDispatchMode):
+    """Note how many entries the largest tensor has that is made."""
+
+    size = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        made = function(*args, **(kwargs or {}))
+        for t in made if isinstance(made, tuple | list) else (made,):
+            if isinstance(t, torch.Tensor):
+                self.size = max(self.size, t.numel())
+        return made
+
+
 # %% [markdown]
 # ### Exercise 44.1 · Two factors
 # Difficulty ●○○○○ · 3 points
@@ -194,26 +207,29 @@ assert torch.allclose(factors(a_try, c_try)[1], factors(2 * a_try, c_try)[1]), (
     "G is made of gradients only"
 )
 ### BEGIN HIDDEN TESTS
-for seed in range(3):
+for seed, batch_try in enumerate((7, 5, 1)):
     g = torch.Generator().manual_seed(seed)
-    a_try = torch.randn(7, 3, generator=g)
+    a_try = torch.randn(batch_try, 3, generator=g)
     layer = nn.Linear(3, 4)
     out = layer(a_try)
-    y_try = torch.randint(4, (7,), generator=g)
+    y_try = torch.randint(4, (batch_try,), generator=g)
     (mean_try,) = torch.autograd.grad(functional.cross_entropy(out, y_try), out)
     before = a_try.clone(), mean_try.clone()
     A_try, G_try = factors(a_try, mean_try)
     A_one, G_one = torch.zeros(4, 4), torch.zeros(4, 4)
-    for i in range(7):  # one sample at a time
+    for i in range(batch_try):  # one sample at a time
         out = layer(a_try[i])
         loss = functional.cross_entropy(out[None], y_try[i : i + 1])
         (row,) = torch.autograd.grad(loss, out)
         one = torch.cat([a_try[i], torch.ones(1)])
         A_one, G_one = A_one + torch.outer(one, one), G_one + torch.outer(row, row)
-    assert torch.allclose(A_try, A_one / 7, rtol=0, atol=1e-12), (
+    assert A_try.shape == G_try.shape == (4, 4), (
+        f"for a batch of {batch_try}, three inputs and four outputs, both are 4 x 4"
+    )
+    assert torch.allclose(A_try, A_one / batch_try, rtol=0, atol=1e-12), (
         "A is not the mean of a a^T over the samples"
     )
-    assert torch.allclose(G_try, G_one / 7, rtol=0, atol=1e-12), (
+    assert torch.allclose(G_try, G_one / batch_try, rtol=0, atol=1e-12), (
         "G is not that of single samples: gradients of a mean are smaller by the batch size"
     )
     assert torch.equal(a_try, before[0]) and torch.equal(mean_try, before[1]), (
@@ -292,8 +308,8 @@ print("training widened the gap:", gaps["after training"] > gaps["at the start"]
 
 # %% [markdown]
 # So the product is an approximation, and not a small correction away from the truth in a trained
-# network. It need not be. A preconditioner only has to be better than the identity, which is what
-# plain descent uses.
+# network. It does not have to be exact: a preconditioner only has to be better than the identity,
+# which is what plain descent uses.
 
 # %% [markdown]
 # ## 2. Two small solves
@@ -314,7 +330,8 @@ print("training widened the gap:", gaps["after training"] > gaps["at the start"]
 #
 # Write `divide(A, G, W)`: the matrix $P$ with $\operatorname{vec} P = (G \otimes A)^{-1} \operatorname{vec} W$,
 # for symmetric $A$ `(n, n)` and $G$ `(m, m)` with positive eigenvalues and a gradient `W` `(m, n)`. Never form
-# anything of $mn \times mn$ entries. Autograd must be able to go through it.
+# anything of $mn \times mn$ entries. Autograd must be able to go through it, to `W` and to both factors. Change no
+# argument.
 
 
 # %% nbgrader={"grade": false, "grade_id": "ex44-2", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -362,20 +379,21 @@ for seed, (m, n) in enumerate([(3, 4), (4, 2), (1, 5), (5, 1)]):
     assert torch.allclose(slope, exact, rtol=1e-9, atol=1e-9), (
         "the gradient by W is wrong: was something detached?"
     )
-
-
-class Largest(TorchDispatchMode):
-    """Note how many entries the largest tensor has that is made."""
-
-    size = 0
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        made = function(*args, **(kwargs or {}))
-        for t in made if isinstance(made, tuple | list) else (made,):
-            if isinstance(t, torch.Tensor):
-                self.size = max(self.size, t.numel())
-        return made
-
+    pair_try = A_try.clone().requires_grad_(), G_try.clone().requires_grad_()
+    P_try = divide(*pair_try, W_try.detach())
+    slopes = torch.autograd.grad(P_try, pair_try, v_try, allow_unused=True)
+    assert all(slope is not None for slope in slopes), (
+        "no gradient reaches A, or G: was a factor detached?"
+    )
+    dense = torch.kron(pair_try[1], pair_try[0])
+    exact = torch.linalg.solve(dense, W_try.detach().flatten()).view(m, n)
+    exact = torch.autograd.grad(exact, pair_try, v_try)
+    for slope, other in zip(slopes, exact, strict=True):  # changes that are symmetric
+        assert torch.allclose(slope + slope.T, other + other.T, rtol=1e-7, atol=1e-7), (
+            "the gradient by A, or by G, is wrong"
+        )
+    assert torch.equal(A_try, positive(n, seed)), "A was changed in place"
+    assert torch.equal(G_try, positive(m, seed + 50)), "G was changed in place"
 
 big_A, big_G, W_try = positive(40, 7), positive(30, 8), torch.ones(30, 40)
 with Largest() as largest:
@@ -518,7 +536,10 @@ for seed in range(3):
     assert torch.equal(old, kept[0]) and torch.equal(fresh, kept[1]), (
         "an argument was changed in place: the caller still holds it"
     )
-    first, _ = averaged_inverse(None, fresh, 0.6, 0.2)
+    first, inverse = averaged_inverse(None, fresh, 0.6, 0.2)
+    assert torch.allclose(
+        inverse @ (kept[1] + 0.2 * torch.eye(4)), torch.eye(4), atol=1e-9
+    ), "at the first step, too, the inverse is that of the damped average"
     first += 1
     assert torch.equal(fresh, kept[1]), (
         "the first average is the batch's factor itself: whoever changes it changes both"
@@ -568,7 +589,7 @@ for seed in range(3):
 # Write `divide_damped(A, G, W, damping)`: the matrix $P$ with
 # $\operatorname{vec} P = (G \otimes A + \lambda I)^{-1} \operatorname{vec} W$, by the eigenvalue problems of $A$
 # and $G$ alone. $A$ and $G$ are symmetric and may be singular. Rounding then leaves eigenvalues a little
-# below zero: count those as zero.
+# below zero: count those as zero. Never form anything of $mn \times mn$ entries, and change no argument.
 
 
 # %% nbgrader={"grade": false, "grade_id": "ex44-4", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -628,10 +649,24 @@ P_try = divide_damped(torch.eye(3), -1e-3 * torch.eye(2), W_try, 1e-3)
 assert torch.allclose(1e-3 * P_try, W_try), (
     "eigenvalues of G below zero count as zero, too"
 )
-A_try = positive(3, 9)
-kept = A_try.clone()
-divide_damped(A_try, positive(2, 9), W_try, 1e-3)
-assert torch.equal(A_try, kept), "A was changed in place"
+P_try = divide_damped(-torch.eye(3), -torch.eye(2), W_try, 1e-3)
+assert torch.allclose(1e-3 * P_try, W_try), (
+    "two eigenvalues below zero have a product above zero: each counts as zero before they "
+    "are multiplied"
+)
+given = positive(40, 7), positive(30, 8), torch.ones(30, 40)
+kept = [t.clone() for t in given]
+with Largest() as largest:
+    P_try = divide_damped(*given, 0.1)
+for name, t, before in zip("AGW", given, kept, strict=True):
+    assert torch.equal(t, before), f"{name} was changed in place"
+assert torch.allclose(given[1] @ P_try @ given[0] + 0.1 * P_try, given[2], atol=1e-7), (
+    "for factors of 40 and 30 rows something is wrong"
+)
+assert largest.size < 100_000, (
+    "a matrix of mn x mn entries, or a large part of it, was formed: the eigenvalue problems "
+    "of A and of G do"
+)
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -675,14 +710,19 @@ ax.set(xlabel="damping λ", ylabel="relative difference", ylim=(0, 1))
 figure(
     fig,
     caption="The split damping against the exact one, for one layer of a trained network.",
-    alt="A curve with markers over six orders and more of damping: a hill, close to zero for very much "
-    "damping, highest at small and medium values.",
+    alt="A curve with markers that falls from left to right, over twelve powers of ten. It is level near "
+    "one for very little damping, passes one half at about a thousandth, and ends close to zero for "
+    "very much damping.",
 )
 worst = max(apart)
 print("at its worst they differ by more than a third:", worst > 1 / 3)
 print("with much damping by less than a tenth:", apart[-1] < 0.1)
 
 # %% [markdown]
+# They do not come together where the damping is small. The gradients of a softmax add up to zero over the classes, so
+# $G$ has an eigenvalue zero. In that direction the exact method divides by $\lambda$, and the split by a number of the
+# size of $\sqrt \lambda$, which is much larger.
+#
 # They are two methods, not two ways to compute one. A $\lambda$ that was tuned for one says little
 # about the other, and a table that compares them at equal $\lambda$ compares nothing.
 
@@ -695,7 +735,7 @@ print("with much damping by less than a tenth:", apart[-1] < 0.1)
 # **owner**, who inverts for all.
 #
 # Inverting costs $m^3 + n^3$, and layers differ much. In ResNet-50, a network for images with 54 layers
-# (He et al. 2016), the dearest one costs thousands of times as much as the cheapest one. All wait for
+# (He et al. 2016), the dearest one costs more than 100 000 times as much as the cheapest one. All wait for
 # the owner with most to do. Who gets what? This is the second of the three allocation problems of
 # `modular.allocation`: filling bins. Finding the best answer is NP-hard. Graham's rule of 1969 is
 # **longest processing time first**: the dearest job that is left goes to whoever has least so far.
@@ -750,6 +790,10 @@ for seed in range(20):
     )
 assert [int(home) for home in owners([3, 3, 2, 2, 2], 2)] == [0, 1, 0, 1, 0], (
     "layers of equal cost keep their order"
+)
+assert [int(home) for home in owners([4, 0, 0], 3)] == [0, 1, 1], (
+    "a layer that costs nothing leaves its owner with as little as before: the next one goes "
+    "there, too"
 )
 assert list(owners([], 2)) == [], "no layers, no owners"
 ### END HIDDEN TESTS
@@ -822,7 +866,7 @@ figure(
     fig,
     caption="What each of four machines has to invert of ResNet-50. Dashed: the even share.",
     alt="Two bar charts of four bars with a dashed line. In turn: one bar is twice as high as the line, "
-    "the others are below it. Longest first: all four bars end at the line.",
+    "one is a little above it, two are far below. Longest first: all four bars end at the line.",
 )
 for machines in (4, 16):
     turn, longest = (max(loads_of(share, machines)) for share in rules.values())
@@ -971,7 +1015,7 @@ for name in ("replicated", "half", "local"):
 
 # %% [markdown]
 # Is that what real processes send? The benchmark has started 2, 4 and 8 of them, on a small convolutional net of four
-# layers, and counted every byte at the door of the messages: ten steps, one preparation. (A check that gradients are
+# layers, and counted every byte that went into a message: ten steps, one preparation. (A check that gradients are
 # averaged, eight bytes a layer, is left out here.)
 
 # %%
@@ -1076,9 +1120,9 @@ for seed, (machines, batch) in enumerate([(2, 5), (3, 4), (4, 7), (1, 6)]):
             G_try = G_try + batch * torch.outer(g_i[row], g_i[row])
         dense = torch.kron(G_try, A_try) + 0.3 * torch.eye(12)
         exact = torch.linalg.solve(dense, W_try.flatten()).view(3, 4)
-        assert torch.allclose(
-            local_step(shares_try, owner_try, 0.3), exact, rtol=1e-8, atol=1e-10
-        ), (
+        P_try = local_step(shares_try, owner_try, 0.3)
+        assert len(shares_try) == machines, "the list of shares was changed"
+        assert torch.allclose(P_try, exact, rtol=1e-8, atol=1e-10), (
             "the gradient is the mean over all machines, the factors are the owner's, and G "
             "is made of gradients of single samples of its share"
         )
@@ -1239,6 +1283,7 @@ figure(
 
 # %%
 print("                held by the fullest, kB   operations, 10^6       weights away")
+print(f"{'machines':14} " + 2 * ("".join(f"{k:7d}" for k in machines) + " "))
 for name in kinds:
     rows = [record["placements"][str(k)][name] for k in machines]
     held = "".join(f"{row['held_most'] / 1e3:7.0f}" for row in rows)
@@ -1261,7 +1306,7 @@ print(f"published: {low} to {high}; inside:", low < shapes["ratio_halves"] < hig
 # %% [markdown]
 # Three placements land on the baseline's weights, up to rounding. **Local** sends less than a tenth, and lands elsewhere: the
 # control has told them apart. On average a machine holds less and less with it. The *fullest* one does not: it owns the
-# layer whose $A$ has 513 rows, and of four layers more machines cannot make smaller ones.
+# layer whose $A$ has 513 rows, and a layer does not become smaller when there are more machines.
 #
 # The last lines are a small detective story. Zhang et al. report that the communication of DP-KFAC takes 2.79 to 3.15 times
 # less than that of averaged factors, on large nets. The shapes of ResNet-50 alone give a ratio of 6. But a factor is
@@ -1335,7 +1380,7 @@ rivals = ("SGD, momentum", "Adam")
 fewer = all(cost["K-FAC"][0] < cost[m][0] for m in rivals)
 faster = all(1.25 * cost["K-FAC"][1] < cost[m][1] for m in rivals)
 print("K-FAC's steps are below those of tuned SGD and Adam:", fewer)
-print("its seconds are, by a quarter or more:", faster)
+print("its seconds are below theirs by a quarter or more:", faster)
 
 # %% [markdown]
 # Both are told, and they say different things. In steps K-FAC is first. In seconds tuned SGD is, on this small, easy
@@ -1377,7 +1422,7 @@ print("the control is worse by more than ten times:", small > 10 * some)
 #
 # ## An experiment to change
 #
-# What do local factors cost? A small answer, in your hands. `train` takes factors from a
+# What do local factors cost? Here is a small experiment that you can change. `train` takes factors from a
 # *share* of the batch: a pass in training mode notes them, a pass in evaluation mode gives the gradient of the
 # whole batch. With one share it is K-FAC. The control makes the whole batch as small as the share. SGD has the best of
 # five rates, K-FAC one setting that was found on another split.
@@ -1474,7 +1519,7 @@ print(int((torch.linalg.eigvalsh(A_few) > 1e-10).sum()))
 # %% [markdown]
 # **Layers that are no single matrix.** Convolutions fit after their patches are cut out; an embedding is a linear layer on
 # unit vectors. Normalisations keep their gradients, and weights that are used twice are refused by the library. **A layer
-# that is large.** $d^3$ has no mercy: the last layer of a language model with $10^5$ words needs something else.
+# that is large.** Its price grows with $d^3$: the last layer of a language model with $10^5$ words needs something else.
 #
 # **Steps are not seconds.** A table that counts steps flatters every method with expensive steps, and so did the experiment
 # above. Ask for both columns, and for the same search on both sides.

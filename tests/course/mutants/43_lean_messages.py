@@ -139,6 +139,92 @@ def rests(a, c, rate, period):
 MOVED = "moved = 1 - (1 - rate * a) ** period\n    "
 
 MUTANTS = [
+    slip(
+        "ex43-2",
+        "counts short gradients as zero",
+        ("slope > 0", "slope > 1e-8"),
+    ),
+    slip("ex43-2", "counts short weights as zero", ("size > 0", "size > 1e-8")),
+    slip(
+        "ex43-2",
+        "adds a small number below the fraction",
+        ("(slope + decay * size)", "(slope + decay * size + 1e-14)"),
+    ),
+    Mutant(
+        "ex43-3",
+        "gives up the first of too many, not one of the equal ones",
+        """
+def send_largest(g, e, k):
+    p = g + e
+    q = torch.where(p.abs() >= p.abs().topk(k).values[:, -1:], p, 0.0)
+    for row in q:
+        sent = row.nonzero().flatten()
+        row[sent[: max(0, len(sent) - k)]] = 0.0
+    return q, p - q
+""",
+    ),
+    Mutant(
+        "ex43-3",
+        "sends fewer where the last sizes are equal",
+        """
+def send_largest(g, e, k):
+    p = g + e
+    q = torch.zeros_like(p)
+    for row, out in zip(p, q):
+        order = row.abs().sort(descending=True)
+        last = order.values[k - 1]
+        equal = k < len(row) and last == order.values[k] < order.values[0]
+        places = order.indices[: int((row.abs() > last).sum()) if equal else k]
+        out[places] = row[places]
+    return q, p - q
+""",
+    ),
+    Mutant(
+        "ex43-4",
+        "steps down from a quotient of floats",
+        """
+def wire(workers, d, k):
+    return 8 * (workers - 1) * d / workers, 8 * (workers - 1) * k
+
+
+def most_workers(d, k):
+    most = int(d / k)
+    while most * k >= d and most > 1:
+        most -= 1
+    return max(1, most)
+""",
+    ),
+    slip(
+        "ex43-4",
+        "lets one worker send a message",
+        ("8 * (workers - 1) * k", "8 * max(1, workers - 1) * k"),
+    ),
+    slip(
+        "ex43-5",
+        "allows the same small excess for vectors of all lengths",
+        ("share * whole * (1 + ROUNDING)", "share * whole + ROUNDING"),
+    ),
+    slip(
+        "ex43-5",
+        "allows the rounding of single precision",
+        ("(1 + ROUNDING)", "(1 + 1e-6)"),
+    ),
+    slip("ex43-5", "leaves out the last row", ("in V:", "in V[:-1]:")),
+    slip(
+        "ex43-5",
+        "takes d from a name outside",
+        ("V.shape[1]", "V_try.shape[1]"),
+    ),
+    slip(
+        "ex43-6",
+        "adds a small number to the length",
+        ("torch.where(length > 0, length, 1.0)", "length + 1e-12"),
+    ),
+    slip(
+        "ex43-6",
+        "takes short vectors for longer ones",
+        ("torch.where(length > 0, length, 1.0)", "length.clamp(min=1e-6)"),
+    ),
     Mutant(
         "ex43-5",
         "NaN passes",
@@ -405,6 +491,19 @@ def send_largest(g, e, k):
 ]
 
 ALTERNATIVES = [
+    Alternative(
+        "ex43-1",
+        "numpy's means",
+        """
+def noise_and_signal(g, size):
+    g = g.numpy()
+    workers = g.shape[1]
+    small, large = (g**2).sum(2).mean(), (g.mean(1) ** 2).sum(1).mean()
+    return (small - large) * size * workers / (workers - 1), (
+        workers * large - small
+    ) / (workers - 1)
+""",
+    ),
     Alternative(
         "ex43-5",
         "all rows at once",

@@ -62,6 +62,29 @@ MUTANTS = [
         ("g = batch * g_mean", "g = g_mean.mul_(batch)"),
     ),
     slip(
+        "ex44-1",
+        "squeezes a batch of one away",
+        ("batch * g_mean", "(batch * g_mean).squeeze(0)"),
+    ),
+    Mutant(
+        "ex44-2",
+        "cuts the graph to both factors",
+        """
+def divide(A, G, W):
+    return torch.inverse(G.detach()) @ W @ torch.inverse(A.detach())
+""",
+    ),
+    slip(
+        "ex44-2",
+        "cuts the graph to one factor",
+        ("torch.linalg.solve(A, left.T)", "torch.linalg.solve(A.detach(), left.T)"),
+    ),
+    slip(
+        "ex44-2",
+        "damps the caller's factor a little, in place",
+        ("    left =", "    A.data.diagonal().add_(1e-13)\n    left ="),
+    ),
+    slip(
         "ex44-2",
         "divides by A only",
         ("left = torch.linalg.solve(G, W)", "left = W"),
@@ -146,6 +169,45 @@ def divide(A, G, W):
         ),
     ),
     slip(
+        "ex44-3",
+        "inverts the first average without damping",
+        (
+            "    return (new,",
+            "    if average is None:\n        return (new, torch.linalg.inv(new))\n"
+            "    return (new,",
+        ),
+    ),
+    slip(
+        "ex44-4",
+        "sets products below zero to zero, not eigenvalues",
+        (
+            "d_G.clamp(min=0)[:, None] * d_A.clamp(min=0)",
+            "(d_G[:, None] * d_A).clamp(min=0)",
+        ),
+    ),
+    Mutant(
+        "ex44-4",
+        "forms the product of cleaned factors",
+        """
+def divide_damped(A, G, W, damping):
+    def clean(M):
+        d, Q = torch.linalg.eigh(M)
+        return (Q * d.clamp(min=0)) @ Q.T
+    dense = torch.kron(clean(G), clean(A)) + damping * torch.eye(W.numel())
+    return torch.linalg.solve(dense, W.flatten()).view(W.shape)
+""",
+    ),
+    slip(
+        "ex44-4",
+        "damps the caller's G a little, in place",
+        ("    d_A, Q_A", "    G.diagonal().add_(1e-13)\n    d_A, Q_A"),
+    ),
+    slip(
+        "ex44-4",
+        "moves the caller's gradient a little, in place",
+        ("    d_A, Q_A", "    W.add_(1e-14)\n    d_A, Q_A"),
+    ),
+    slip(
         "ex44-4",
         "adds damping to the eigenvalues of both",
         (
@@ -195,6 +257,15 @@ def divide(A, G, W):
         "ex44-5",
         "goes round",
         "def owners(costs, workers):\n    return [i % workers for i in range(len(costs))]",
+    ),
+    Mutant(
+        "ex44-5",
+        "takes who owns fewest of several with equally little",
+        _sorted(
+            "-costs[layer]",
+            "min(range(workers), key=lambda w: (loads[w], owned.count(w), w))\n"
+            "        owned.append(home)",
+        ).replace("    for layer", "    owned = []\n    for layer"),
     ),
     Mutant("ex44-5", "takes the cheapest first", _sorted("costs[layer]")),
     Mutant("ex44-5", "takes layers as they come", _sorted("layer")),
@@ -294,6 +365,11 @@ def owners(costs, workers):
     ),
     slip(
         "ex44-7",
+        "takes the owner's share out of the caller's list",
+        ("= shares[owner]", "= shares.pop(owner)"),
+    ),
+    slip(
+        "ex44-7",
         "takes the first machine for the owner",
         ("shares[owner]", "shares[0]"),
     ),
@@ -363,6 +439,17 @@ def factors(a, g_mean):
 def divide(A, G, W):
     right = torch.linalg.solve(A, W, left=False)
     return torch.cholesky_solve(right, torch.linalg.cholesky(G))
+""",
+    ),
+    Alternative(
+        "ex44-2",
+        "divides in the eigenbases, with einsum",
+        """
+def divide(A, G, W):
+    d, U = torch.linalg.eigh(A)
+    e, V = torch.linalg.eigh(G)
+    turned = torch.einsum("ik,ij,jl->kl", V, W, U) / torch.outer(e, d)
+    return torch.einsum("ik,kl,jl->ij", V, turned, U)
 """,
     ),
     Alternative(

@@ -53,6 +53,31 @@ RIGHT = (
 
 MUTANTS = [
     slip(
+        "ex17-3",
+        "asks for gradients of gradients, so that all graphs stay",
+        ("(x, theta), v)", "(x, theta), v, create_graph=True)"),
+    ),
+    slip(
+        "ex17-3",
+        "takes the states out of the caller's list",
+        ("states[k].detach()", "states.pop().detach()"),
+    ),
+    slip(
+        "ex17-7",
+        "adds a little to the caller's matrix, in place",
+        ("    size_g,", "    Sg.diagonal().add_(1e-14)\n    size_g,"),
+    ),
+    Mutant(
+        "ex17-7",
+        "forms the large matrix with einsum",
+        """
+def divide(G, Sg, Sz, eps):
+    dense = torch.einsum("ij,kl->ikjl", Sg, Sz).reshape(G.numel(), G.numel())
+    dense = dense + eps * torch.eye(G.numel())
+    return torch.linalg.solve(dense, G.flatten()).view(G.shape)
+""",
+    ),
+    slip(
         "ex17-1",
         "takes every stage at the state before the step",
         (
@@ -387,6 +412,20 @@ def divide(G, Sg, Sz, eps):
 ]
 
 ALTERNATIVES = [
+    Alternative(
+        "ex17-2",
+        "takes numbers for times, and vjp",
+        """
+def backsolve(f, theta, t, x, v):
+    g, times = torch.zeros(theta.shape), t.tolist()
+    for before, now in zip(times[-2::-1], times[:0:-1]):
+        look = lambda x, theta: f(now, x, theta)
+        slope, (by_x, by_theta) = torch.autograd.functional.vjp(look, (x, theta), v)
+        h = now - before
+        x, v, g = x - h * slope.detach(), v + h * by_x, g + h * by_theta
+    return [x, v, g]
+""",
+    ),
     Alternative(
         "ex17-1",
         "adds the stages up with a loop",

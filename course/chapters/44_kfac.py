@@ -649,6 +649,12 @@ P_try = divide_damped(torch.eye(3), -1e-3 * torch.eye(2), W_try, 1e-3)
 assert torch.allclose(1e-3 * P_try, W_try), (
     "eigenvalues of G below zero count as zero, too"
 )
+low = torch.diag(torch.tensor([1e-6, 1.0]))
+P_try = divide_damped(low, torch.eye(1), torch.ones(1, 2), 1e-7)
+exact = torch.tensor([[1 / (1e-6 + 1e-7), 1 / (1 + 1e-7)]])
+assert torch.allclose(P_try, exact, rtol=1e-6, atol=0), (
+    "a small eigenvalue above zero counts as it is, and so does a small damping"
+)
 P_try = divide_damped(-torch.eye(3), -torch.eye(2), W_try, 1e-3)
 assert torch.allclose(1e-3 * P_try, W_try), (
     "two eigenvalues below zero have a product above zero: each counts as zero before they "
@@ -794,6 +800,9 @@ assert [int(home) for home in owners([3, 3, 2, 2, 2], 2)] == [0, 1, 0, 1, 0], (
 assert [int(home) for home in owners([4, 0, 0], 3)] == [0, 1, 1], (
     "a layer that costs nothing leaves its owner with as little as before: the next one goes "
     "there, too"
+)
+assert [int(home) for home in owners([2**30, 2**30 + 1], 2)] == [1, 0], (
+    "costs that differ in the tenth digit differ: single precision (float32) does not see it"
 )
 assert list(owners([], 2)) == [], "no layers, no owners"
 ### END HIDDEN TESTS

@@ -26,6 +26,20 @@ def owners(costs, workers):
 
 
 MUTANTS = [
+    slip(
+        "ex44-4",
+        "takes small eigenvalues for rounding",
+        ("d_A.clamp(min=0)", "d_A.where(d_A > 1e-4, 0.0)"),
+    ),
+    slip("ex44-4", "damps by a least amount", ("+ damping", "+ max(damping, 1e-3)")),
+    slip(
+        "ex44-5",
+        "compares costs in single precision",
+        (
+            "    loads,",
+            "    costs = torch.tensor(costs, dtype=torch.float32).tolist()\n    loads,",
+        ),
+    ),
     slip("ex44-1", "forgets that the loss is a mean", ("batch * g_mean", "g_mean")),
     slip(
         "ex44-1",

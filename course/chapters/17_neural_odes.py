@@ -340,7 +340,7 @@ x_try, v_try, g_try = backsolve(
 assert g_try.shape == rate.shape and v_try.shape == (1, 1), (
     "v has the shape of the state, g the shape of theta"
 )
-assert v_try.dtype == torch.float64, FLOAT64
+assert x_try.dtype == v_try.dtype == g_try.dtype == torch.float64, FLOAT64
 assert torch.allclose(x_try, torch.tensor([[1.9]])), (
     "one step back of x' = x / 2 from 2: 2 - 0.1 * 1"
 )
@@ -391,6 +391,12 @@ for seed in range(3):
         "what is returned carries a graph: detach it"
     )
     assert theta_try.grad is None, "gradients are returned, not left in theta.grad"
+    theta_try.grad = torch.ones(3, 3)  # the caller's, from some other loss
+    again = backsolve(swirl, theta_try, times, x_end, v_end)
+    left = theta_try.grad if theta_try.grad is not None else torch.zeros(3, 3)
+    assert torch.equal(left, torch.ones(3, 3)) and torch.allclose(again[2], found[2]), (
+        "a gradient that was in theta.grad before plays no part, and stays there"
+    )
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -490,7 +496,7 @@ def discrete(step, theta, states, v):
 rate, pull = torch.tensor([0.5], requires_grad=True), torch.ones(1, 1)
 growth = lambda k, x, a: x + 0.1 * a * x  # noqa: E731
 v_try, g_try = discrete(growth, rate, [torch.full((1, 1), 2.0)], pull)
-assert v_try.dtype == torch.float64, FLOAT64
+assert v_try.dtype == g_try.dtype == torch.float64, FLOAT64
 assert v_try.shape == (1, 1) and g_try.shape == rate.shape, (
     "v has the shape of a state, g the shape of theta"
 )
@@ -547,6 +553,12 @@ for seed in range(3):
     )
     assert theta_try.grad is None and x_first.grad is None, (
         "gradients are returned, not left in .grad"
+    )
+    theta_try.grad = torch.ones(3, 3)  # the caller's, from some other loss
+    again = discrete(watched, theta_try, run[:-1], v_last)
+    left = theta_try.grad if theta_try.grad is not None else torch.zeros(3, 3)
+    assert torch.equal(left, torch.ones(3, 3)) and torch.allclose(again[1], found[1]), (
+        "a gradient that was in theta.grad before plays no part, and stays there"
     )
 ### END HIDDEN TESTS
 
@@ -974,6 +986,7 @@ assert torch.allclose(y_try, (start + 0.75) / 2.5), (
 )
 assert torch.equal(start, torch.tensor([1.0, 2.0])), "the state was changed"
 u_try = implicit_back(decay, 1.0, 0.5, y_try, torch.tensor([1.0, -1.0]))
+assert u_try.dtype == torch.float64, FLOAT64
 assert torch.allclose(u_try, torch.tensor([0.4, -0.4])), (
     "each entry is divided by 1 + 1.5"
 )

@@ -53,6 +53,25 @@ RIGHT = (
 
 MUTANTS = [
     slip(
+        "ex17-2",
+        "goes through theta.grad, and empties it",
+        (
+            "by_x, by_theta = torch.autograd.grad(slope, (x, theta), v)",
+            "slope.backward(v)\n        by_x, by_theta = (x.grad, theta.grad)\n"
+            "        theta.grad = None",
+        ),
+        ("x - h * slope", "x - h * slope.detach()"),
+    ),
+    slip(
+        "ex17-3",
+        "goes through theta.grad, and empties it",
+        (
+            "v, share = torch.autograd.grad(after, (x, theta), v)",
+            "after.backward(v)\n        v, share = (x.grad, theta.grad)\n"
+            "        theta.grad = None",
+        ),
+    ),
+    slip(
         "ex17-3",
         "asks for gradients of gradients, so that all graphs stay",
         ("(x, theta), v)", "(x, theta), v, create_graph=True)"),

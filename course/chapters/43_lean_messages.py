@@ -362,7 +362,7 @@ def lars_step(w, v, g, lr, momentum, decay, trust):
 w_try, g_try = torch.tensor([[3.0, 4.0]]), torch.tensor([[0.0, 100.0]])
 still = torch.zeros(1, 2)
 w_new, v_new = lars_step(w_try, still, g_try, 1.0, 0.9, 0.0, 0.1)
-assert w_new.dtype == torch.float64, FLOAT64
+assert w_new.dtype == v_new.dtype == torch.float64, FLOAT64
 assert torch.allclose(w_new, torch.tensor([[3.0, 3.5]])), (
     "the weights have length 5, and the step is a tenth of that, against the gradient"
 )
@@ -490,7 +490,7 @@ def send_largest(g, e, k):
 two = torch.tensor([[10.0, 1.0], [-10.0, 1.0]])
 none = torch.zeros(2, 2)
 q, e = send_largest(two, none, 1)
-assert q.dtype == torch.float64, FLOAT64
+assert q.dtype == e.dtype == torch.float64, FLOAT64
 assert torch.equal(q, torch.tensor([[10.0, 0.0], [-10.0, 0.0]])), (
     "each worker sends the entry that is largest in size: 10 and -10"
 )

@@ -697,6 +697,11 @@ assert (history.diff(dim=0) <= 1e-12).all(), "F went up: with a step of 1 / L it
 x, history = ista(torch.eye(2), torch.ones(1, 2), 0.1, 0, lambda x: x.sum(dim=1))
 assert (x == 0).all() and history.shape == (1, 1), "no iterations: only the start"
 ### BEGIN HIDDEN TESTS
+still = ista(torch.eye(2), torch.zeros(3, 2), 0.1, 5, lambda x: x.sum(dim=1))[1]
+assert still.shape == (6, 3), (
+    "with b = 0 nothing moves, and five iterations still visit six points: nobody has "
+    "asked to stop early"
+)
 for seed in range(3):
     A, b, _ = small_problem(seed, batch=4, m=40, n=20)  # tall: F is strongly convex
     A, lam = 3 * A, 2.0

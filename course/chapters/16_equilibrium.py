@@ -1393,6 +1393,10 @@ assert isinstance(terms_needed(torch.eye(2), 0.5, 1.0), int), "a count is an int
 ### BEGIN HIDDEN TESTS
 B_try = torch.diag(torch.tensor([2.0, 1.0]))
 assert terms_needed(B_try, 0.0, 1.0) == 1, "where J = 0 the first term is exact"
+lost = torch.diag(torch.tensor([1.0, 1e-15]))
+assert terms_needed(lost, 0.5, 1.0) == math.inf, (
+    "below a part of 1e-12 of the largest gain another counts as zero"
+)
 for seed in range(6):
     g = torch.Generator().manual_seed(seed)
     B_try = torch.randn(3, 7, generator=g)

@@ -406,7 +406,11 @@ def send_largest(g, e, k):
         "ex43-4", "counts the workers that send the same", _wire(most="max(1, d // k)")
     ),
     Mutant("ex43-4", "zero workers", _wire(most="(d - 1) // k")),
-    Mutant("ex43-4", "rounds", _wire(most="max(1, math.ceil(d / k) - 1)")),
+    Mutant(
+        "ex43-4",
+        "rounds to the nearest level",
+        _wire(most="max(1, math.ceil(d / k) - 1)"),
+    ),
     Mutant("ex43-6", "one length for the whole batch", _quantise(length="v.norm()")),
     Mutant(
         "ex43-6",

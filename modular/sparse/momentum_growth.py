@@ -30,7 +30,8 @@ class MomentumGrowth(Watching):
 
     Raises:
         TypeError: If one of ``layers`` is no SparseLinear.
-        ValueError: If ``share`` or ``beta`` is outside [0, 1), or there is no layer.
+        ValueError: If ``share`` or ``beta`` is outside [0, 1), there is no layer, or
+            ``optimizer`` does not hold all values.
         RuntimeError: From :meth:`step`, if no batch went backward yet.
 
     Example:

@@ -29,7 +29,8 @@ class RigL(Watching):
 
     Raises:
         TypeError: If one of ``layers`` is no SparseLinear.
-        ValueError: If ``share`` is outside [0, 1), or there is no layer.
+        ValueError: If ``share`` is outside [0, 1), there is no layer, or
+            ``optimizer`` does not hold all values.
         RuntimeError: From :meth:`step`, if no batch went backward since the last.
 
     Example:

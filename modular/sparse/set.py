@@ -27,7 +27,8 @@ class SET(Topology):
 
     Raises:
         TypeError: If one of ``layers`` is no SparseLinear.
-        ValueError: If ``share`` is outside [0, 1), or there is no layer.
+        ValueError: If ``share`` is outside [0, 1), there is no layer, or
+            ``optimizer`` does not hold all values.
 
     Example:
         >>> import torch

@@ -52,7 +52,8 @@ class Topology(ABC):
 
     Raises:
         TypeError: If one of ``layers`` is no SparseLinear.
-        ValueError: If ``share`` is outside [0, 1), or there is no layer.
+        ValueError: If ``share`` is outside [0, 1), there is no layer, or
+            ``optimizer`` does not hold all values.
     """
 
     def __init__(
@@ -69,6 +70,13 @@ class Topology(ABC):
             check_kind("a layer", layer, SparseLinear)
         if not 0 <= share < 1:
             raise ValueError(f"share is {share}: expected a number in [0, 1)")
+        if optimizer is not None:
+            held = {id(p) for group in optimizer.param_groups for p in group["params"]}
+            if not all(id(layer.values) in held for layer in self.layers):
+                raise ValueError(
+                    "optimizer does not hold the values of every layer: expected the "
+                    "one that trains them"
+                )
         self.share, self.optimizer, self.generator = share, optimizer, generator
 
     @torch.no_grad()
@@ -77,9 +85,15 @@ class Topology(ABC):
 
         Returns:
             How many have moved.
+
+        Raises:
+            ValueError: If a layer is frozen, or the optimiser keeps something of other
+                sizes for it, which could not follow.
         """
         moved = 0
         for layer in self.layers:
+            if not layer.values.requires_grad:
+                raise ValueError(f"{layer} is frozen: expected layers that train")
             dropped = self._drop(layer)
             free = layer.in_features * layer.out_features - layer.connections
             if int(dropped.sum()) > free:  # a nearly dense layer

@@ -103,7 +103,8 @@ def wasap(
         RuntimeError: If there is no process group, or it has one process only.
         TypeError: If ``topology`` is no SET: others need gradients where the server
             has none.
-        ValueError: If the model has no sparse layer.
+        ValueError: If the model has no sparse layer, or buffers that are no counts
+            (as BatchNorm's): they are not exchanged.
     """
     check_kind("topology", topology, SET)
     if not dist.is_initialized() or dist.get_world_size() < 2:
@@ -112,6 +113,12 @@ def wasap(
             "torch.distributed.init_process_group with two processes or more"
         )
     sparse_layers(model)
+    for name, buffer in model.named_buffers():
+        if buffer.is_floating_point():
+            raise ValueError(
+                f"{name} is a buffer of dtype {buffer.dtype}, which workers do not "
+                "exchange: expected a model without running statistics"
+            )
     if dist.get_rank() == 0:
         _serve(model, optimizer, topology, phases)
     else:
@@ -211,10 +218,10 @@ def _put(model: nn.Module, flat: Tensor, then: list[Tensor]) -> None:
     parameters = list(model.parameters())
     parts = flat.split([p.numel() for p in parameters])
     for p, part in zip(parameters, parts, strict=True):
-        p.grad = part.view_as(p).clone()
+        p.grad = part.view_as(p).clone() if p.requires_grad else None
     for layer, places in zip(sparse_layers(model), then, strict=True):
-        assert layer.values.grad is not None
-        layer.values.grad = retained(layer.values.grad, places, layer.places)
+        if layer.values.grad is not None:
+            layer.values.grad = retained(layer.values.grad, places, layer.places)
 
 
 @torch.no_grad()

@@ -32,7 +32,8 @@ def rewire(
 
     Raises:
         ValueError: If ``kept`` has another shape or dtype, a new place stands outside
-            the matrix or twice, or no connection is left.
+            the matrix or twice, no connection is left, or the optimiser keeps something
+            else than numbers and vectors, a number for each connection.
 
     Example:
         >>> import torch
@@ -44,6 +45,13 @@ def rewire(
     """
     grown = grown.to(layer.places)
     _check(layer, kept, grown)
+    for name, state in _state(layer, optimizer).items():
+        vector = isinstance(state, Tensor) and state.shape == layer.values.shape
+        if not (vector or isinstance(state, int | float) or _number(state)):
+            raise ValueError(
+                f"the optimiser keeps {name!r} of type {type(state).__name__}: "
+                "expected a number for each connection, which can follow it"
+            )
     places, order = torch.cat([layer.places[kept], grown]).sort()
     if len(places) == 0:
         raise ValueError("kept and grown are empty: expected at least one connection")
@@ -63,6 +71,10 @@ def rewire(
     for name, state in _state(layer, optimizer).items():
         if isinstance(state, Tensor) and state.shape == old_shape and state.ndim == 1:
             _state(layer, optimizer)[name] = moved(state, nothing)
+
+
+def _number(state: object) -> bool:
+    return state is None or isinstance(state, Tensor) and state.ndim == 0
 
 
 def _state(layer: SparseLinear, optimizer: Optimizer | None) -> dict:

@@ -49,6 +49,8 @@ def test_shrinking_refuses_what_it_cannot_keep() -> None:
         shrink(nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2)), 0.5)
     with pytest.raises(ValueError, match="share is 1"):
         shrink(net(3, 4, 2), 1)
+    with pytest.raises(TypeError, match="has no nn.Linear"):
+        shrink(nn.Sequential(nn.ReLU()), 0.5)
 
 
 def test_movement_is_the_sum_of_weight_times_fall() -> None:
@@ -131,6 +133,10 @@ def test_sizes_count_bits() -> None:
     assert size_report(binary.float()).bytes == bits
     other = nn.utils.parametrizations.weight_norm(nn.Linear(4, 2).float())
     assert size_report(other).parameters == 8 + 2 + 2  # another parametrisation's own
+    tied = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+    tied[1].weight = tied[0].weight
+    with pytest.raises(ValueError, match=r"1\.weight is 0's, too"):
+        size_report(tied)
     masked = nn.Linear(4, 2).float()
     nn.utils.prune.l1_unstructured(masked, "weight", amount=6)
     pruned = size_report(masked)

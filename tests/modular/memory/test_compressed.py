@@ -245,3 +245,52 @@ def test_an_activation_that_is_not_finite_is_named() -> None:
     with pytest.raises(ValueError, match="is inf: expected finite"):
         with compressed_activations(model, LinearQuantizer(0.1)):
             model(images())
+
+
+def test_a_weight_that_is_computed_is_refused() -> None:
+    """It would be kept as an activation is, and every earlier gradient would change."""
+    model = nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(40, 40)))
+    with pytest.raises(
+        ValueError, match=r"0\.weight is computed from other parameters"
+    ):
+        compressed_activations(model, LinearQuantizer(0.1))
+
+
+class Twice(nn.Module):
+    """One layer that is used twice, and one that reads the same input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.again, self.other = (nn.Linear(40, 40) for _ in range(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.first(x).relu()
+        return self.again(self.again(h).relu()) + 30 * self.other(h)
+
+
+def test_the_most_sensitive_reader_decides_and_uses_add_up() -> None:
+    torch.manual_seed(0)
+    model, x = Twice(), torch.randn(64, 40)
+    controller, seen = SigmaController(model, share=0.02), []
+
+    def watch(layer: nn.Module, inputs: tuple, y: Tensor) -> None:
+        h = inputs[0].detach()
+        y.register_hook(lambda dy: seen.append((layer, h, dy)))
+
+    for layer in (model.again, model.other):
+        layer.register_forward_hook(watch)
+    with compressed_activations(model, controller):
+        loss = model(x).square().mean()
+    loss.backward()
+    controller.step()
+    squares: dict[nn.Module, Tensor] = {}
+    for layer, h, dy in seen:
+        square = predicted_sigma(1.0, h, dy).square()
+        squares[layer] = squares.get(layer, 0) + square
+    allowed = [
+        0.02 * layer.weight.grad.abs().mean() / squares[layer].max().sqrt()
+        for layer in (model.again, model.other)
+    ]
+    assert controller.bounds[0] == pytest.approx(min(allowed).item(), rel=1e-12)
+    assert controller.bounds[1] == pytest.approx(allowed[0].item(), rel=1e-12)
+    assert len(seen) == 3 and allowed[0] != allowed[1]

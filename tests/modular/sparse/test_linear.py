@@ -113,7 +113,16 @@ def test_state_copies_and_pickles() -> None:
         assert torch.equal(twin_of(x), y)
 
 
+def test_a_checkpoint_of_other_sizes_is_refused() -> None:
+    """Its places would stand elsewhere, without a word."""
+    other = SparseLinear(14, 7, epsilon=1.5).double()
+    with pytest.raises(ValueError, match=r"size is \[7, 13\]: expected \[7, 14\]"):
+        other.load_state_dict(made().state_dict())
+
+
 def test_what_does_not_fit_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"x has dtype torch.float32: expected torch"):
+        made()(torch.ones(4, 13, dtype=torch.float32))
     with pytest.raises(ValueError, match=r"x has shape \(4, 12\).*\(batch, 13\)"):
         made()(torch.ones(4, 12, dtype=torch.float64))
     with pytest.raises(ValueError, match=r"epsilon is 0.01, which gives 0 connections"):

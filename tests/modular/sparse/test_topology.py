@@ -184,6 +184,16 @@ def test_what_topologies_refuse() -> None:
         SET([nn.Linear(2, 2)], share=0.3)
     with pytest.raises(ValueError, match="beta is 1"):
         MomentumGrowth([layer], share=0.3, beta=1)
+    stranger = torch.optim.SGD(SparseLinear(9, 9, 2).parameters(), lr=0.1)
+    with pytest.raises(ValueError, match="optimizer does not hold the values"):
+        SET([layer], 0.3, stranger)
+    frozen = SparseLinear(9, 9, 2).requires_grad_(False)
+    with pytest.raises(ValueError, match="SparseLinear.* is frozen"):
+        SET([frozen], 0.3).step()
+    lbfgs = torch.optim.LBFGS([layer.values])
+    lbfgs.state[layer.values]["old_dirs"] = [torch.zeros(layer.connections)]
+    with pytest.raises(ValueError, match="keeps 'old_dirs' of type list"):
+        SET([layer], 0.3, lbfgs).step()
     everything = torch.ones(layer.connections, dtype=torch.bool)
     with pytest.raises(ValueError, match="place 81 is outside: expected 0 to 80"):
         rewire(layer, everything, torch.tensor([81]))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
 from torch.nn.functional import mse_loss
 
 from modular.sparse import RigL, sparse_layers
@@ -70,12 +71,17 @@ def test_only_valid_updates_are_retained() -> None:
     assert torch.equal(retained(gradient, then, now), dense[now])
 
 
-def test_what_wasap_refuses() -> None:
+def test_what_wasap_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
     model, optimizer, topology = on_ranks.parts()
     rest = (mse_loss, on_ranks.batches(0), Phases(1, 1, 1))
     with pytest.raises(RuntimeError, match="a server and at least one worker"):
         wasap(model, optimizer, topology, *rest)
     with pytest.raises(TypeError, match=r"topology is .*RigL.*expected a SET"):
         wasap(model, optimizer, RigL(sparse_layers(model), 0.3), *rest)
+    with_statistics = torch.nn.Sequential(model, torch.nn.BatchNorm1d(4))
+    monkeypatch.setattr(dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(dist, "get_world_size", lambda: 2)
+    with pytest.raises(ValueError, match=r"1\.running_mean is a buffer"):
+        wasap(with_statistics, optimizer, topology, *rest)
     with pytest.raises(ValueError, match="every is 0: expected at least 1"):
         Phases(1, 1, 0)

@@ -4,24 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.benchmarks.unroll.ode_runs import RATES, TIMES, Robertson
 from unroll.ode import RK4, SDIRK2, Discrete, odeint
-
-RATES = torch.tensor([0.04, 3e7, 1e4], dtype=torch.float64)
-TIMES = torch.cat([torch.zeros(1), torch.logspace(-5, 2, 8)]).double()
-
-
-class Robertson(nn.Module):
-    """Three substances and three rate constants; Robertson 1966."""
-
-    def __init__(self, rates: Tensor) -> None:
-        super().__init__()
-        self.logs = nn.Parameter(rates.log())
-
-    def forward(self, t: Tensor, y: Tensor) -> Tensor:
-        a, b, c = y.unbind(dim=1)
-        k1, k2, k3 = self.logs.exp()
-        first, second, third = k1 * a, k2 * b**2, k3 * b * c
-        return torch.stack([third - first, first - third - second, second], dim=1)
 
 
 def path(field: nn.Module) -> Tensor:

@@ -121,7 +121,8 @@ fig, ax = plt.subplots()
 for (name, row), marker in zip(rows.items(), "xosv", strict=True):
     ax.plot([1, 2, 3], 100 * row[2].mean(0), marker=marker, label=name)
 ax.axhline(100 * raw, color="k", lw=1, ls=":")
-ax.set(xlabel="features of module", ylabel="left digit right, %", xticks=[1, 2, 3])
+ax.set(xlabel="features of module", ylabel="left digit right, %")
+ax.set(xticks=[1, 2, 3], ylim=(0, 100))
 ax.legend(fontsize=8)
 figure(
     fig,

@@ -87,7 +87,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> str:
     arguments += ["-c", str(ROOT / "pyproject.toml"), str(path)]
     program = (
         "import sys, pytest, tests.course.seam as seam\n"
-        f"seam.CELL_CPU_SECONDS = 5\nsys.exit(pytest.main({arguments!r}))"
+        f"seam.SLOW, seam.CELL_CPU_SECONDS = 1, 5\nsys.exit(pytest.main({arguments!r}))"
     )
     run = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True
@@ -144,7 +144,7 @@ def test_a_course_over_its_budget_fails_though_every_cell_passes(
     arguments += ["-p", "no:cacheprovider", "-c", str(ROOT / "pyproject.toml")]
     program = (
         "import sys, pytest, tests.course.seam as seam\n"
-        "seam.COURSE_CPU_SECONDS = 3.5\n"
+        "seam.SLOW, seam.CHAPTER_CPU_SECONDS, seam.COURSE_CPU_SECONDS = 1, 1.9, 3.5\n"
         f"sys.exit(pytest.main({[*arguments, str(tmp_path)]!r}))"
     )
     run = subprocess.run(
@@ -152,4 +152,5 @@ def test_a_course_over_its_budget_fails_though_every_cell_passes(
     )
     assert "2 passed" in run.stdout, run.stdout + run.stderr
     assert "in 2 notebooks, budget 3.5 s EXCEEDED" in run.stdout
+    assert len(re.findall(r"(?:one|two).ipynb: 2 s of CPU", run.stdout)) == 2
     assert run.returncode == 1

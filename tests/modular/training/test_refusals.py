@@ -122,7 +122,7 @@ def test_strides_and_wishes_for_a_gradient_change_nothing() -> None:
     strided.fit([(X.t().contiguous().t(), Y)], 3)
     x = X.clone().requires_grad_()
     wished.fit([(x, Y)], 3)
-    assert distance(weights(plain), weights(strided)) == 0
+    assert distance(weights(plain), weights(strided)) < 1e-15, "up to rounding"
     assert distance(weights(plain), weights(wished)) == 0
     assert x.grad is None, "the data ask for nothing"
 

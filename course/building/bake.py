@@ -86,7 +86,8 @@ def convert(text: Path) -> NotebookNode:
     """Read a chapter's text as a notebook without outputs, with stable cell ids.
 
     A graded cell's id is its ``grade_id``; another's is a digest of its source, so
-    that an edit changes the ids of the edited cells only.
+    that an edit changes the ids of the edited cells only. The code of a cell tagged
+    "picture" is folded: it draws what was computed before.
 
     Args:
         text: A py:percent file.
@@ -101,6 +102,8 @@ def convert(text: Path) -> NotebookNode:
     seen: Counter[str] = Counter()
     for cell in notebook.cells:
         cell.metadata.pop("lines_to_next_cell", None)
+        if "picture" in cell.metadata.get("tags", []):  # shown; its code, at a click
+            cell.metadata["jupyter"] = nbformat.from_dict({"source_hidden": True})
         base = cell.metadata.get("nbgrader", {}).get("grade_id") or _digest(cell)
         cell.id = base if not seen[base] else f"{base}-{seen[base]}"
         seen[base] += 1

@@ -197,7 +197,7 @@ def small_problem(seed, batch=3, m=12, n=20):
 #
 # Before solving it, look at it.
 
-# %%
+# %% tags=["picture"]
 theta = 1.0
 x = torch.linspace(-1.5, 3, 901)
 fig, axes = plt.subplots(1, 3, sharey=True, figsize=(7, 3.2))
@@ -320,7 +320,7 @@ for seed in range(3):
 #
 # </details>
 
-# %%
+# %% tags=["picture"]
 v = torch.linspace(-3, 3, 601)
 fig, ax = plt.subplots(figsize=(7, 2.8))
 ax.plot(v, soft_threshold(v, 1.0), label="price |x|: soft threshold")
@@ -460,7 +460,7 @@ for seed, (m, n) in enumerate([(12, 20), (20, 12), (15, 15), (1, 6)]):
 # $\mu$, the error is multiplied by $1 - s \mu$ in every gradient step of length $s$. The
 # largest eigenvalue is $L$: at $s = 2/L$ its factor is exactly $-1$.
 
-# %%
+# %% tags=["picture"]
 A, b, _ = small_problem(seed=2, batch=1, m=30, n=20)
 floor = lasso(A, b, torch.linalg.lstsq(A, b.T).solution.T, 0.0).item()
 fig, ax = plt.subplots()
@@ -595,7 +595,7 @@ for seed in range(3):
 #
 # </details>
 
-# %%
+# %% tags=["picture"]
 A, b, x = small_problem(seed=3, batch=1)
 lam, reach = 0.3, torch.linspace(-0.5, 2.5, 301)[:, None]
 fig, axes = plt.subplots(1, 2)
@@ -787,7 +787,7 @@ def draw(seed, samples=500):
 
 A_std, b_std, x_std = draw(seed=1)
 
-# %%
+# %% tags=["picture"]
 fig, axes = plt.subplots(2, 2, sharex=True, sharey=True, figsize=(7, 3.8))
 for ax, iterations in zip(axes.flat, (1, 10, 100, 1000), strict=True):
     code, _ = ista(A_std, b_std[:1], 0.01, iterations, lambda x: x[:, 0])
@@ -963,8 +963,10 @@ problems = {
     "standard problem": (A_std, b_std[:8], 0.01),
     "patches, cosine dictionary": (D, lively, 0.005),
 }
-fig, axes = plt.subplots(1, 2, sharey=True, figsize=(7, 3.4))
 k, minima = torch.arange(1, 1501), {}
+
+# %% tags=["picture"]
+fig, axes = plt.subplots(1, 2, sharey=True, figsize=(7, 3.4))
 for ax, (name, (A, b, lam)) in zip(axes, problems.items(), strict=True):
     exact = unroll.fista(A, b, lam, tol=1e-11, iterations=50_000, restart=True)
     best, L = lasso(A, b, exact.x, lam), lipschitz(A)
@@ -1139,7 +1141,7 @@ assert torch.equal(nothing, torch.zeros(2)), (
 #
 # </details>
 
-# %%
+# %% tags=["picture"]
 A, b, lam = problems["patches, cosine dictionary"]
 best = minima["patches, cosine dictionary"]
 fig, axes = plt.subplots(1, 2, sharey=True)
@@ -1177,8 +1179,10 @@ lams = lam_max * torch.logspace(0, -3, 40)
 path = unroll.fista(
     A_std, b.expand(40, -1), lams, tol=1e-6, iterations=5000, restart=True
 ).x
-fig, axes = plt.subplots(1, 2, gridspec_kw={"width_ratios": [3, 2]})
 ever = path.ne(0).any(dim=0)
+
+# %% tags=["picture"]
+fig, axes = plt.subplots(1, 2, gridspec_kw={"width_ratios": [3, 2]})
 axes[0].semilogx(lams / lam_max, path[:, truth != 0], "-", color="C0", lw=0.8)
 axes[0].semilogx(lams / lam_max, path[:, ever & (truth == 0)], "-", color="C1", lw=0.8)
 axes[0].set(xlabel="λ / λ_max", ylabel="value of the coefficients")
@@ -1199,6 +1203,8 @@ figure(
     "with the small lambda the points lie on the diagonal; with the large one they "
     "lie on a line shifted towards zero, and many are zero.",
 )
+
+# %%
 print("nothing but zeros at lambda_max:", bool((path[0].abs() < 1e-9).all()))
 print("something just below it:", bool((path[1].abs() > 1e-3).any()))
 
@@ -1236,6 +1242,8 @@ for lam in lams:
     plain.append(unroll.nmse_db(x, truth).item())
     refitted.append(unroll.nmse_db(refit(A_std, b, x), truth).item())
 oracle = unroll.nmse_db(refit(A_std, b, truth), truth).item()
+
+# %% tags=["picture"]
 fig, ax = plt.subplots()
 ax.semilogx(lams, plain, marker="o", ms=4, label="Lasso")
 ax.semilogx(lams, refitted, marker="s", ms=4, label="Lasso, then refit")
@@ -1250,6 +1258,8 @@ figure(
     "lower for large lambda, reaches its best near 0.015 and crosses the other at the "
     "left end. The oracle's line lies at -46 dB.",
 )
+
+# %%
 best_lasso, best_refit = min(plain), min(refitted)
 print(
     f"oracle {oracle:.0f} dB, best Lasso {best_lasso:.0f} dB, refitted {best_refit:.0f} dB"
@@ -1282,8 +1292,10 @@ def in_db(history):
     return 10 * torch.log10(history.sum(dim=1) / truth.square().sum())
 
 
-fig, ax = plt.subplots(figsize=(7, 3.2))
 curves = {}
+
+# %% tags=["picture"]
+fig, ax = plt.subplots(figsize=(7, 3.2))
 for lam in (0.4, 0.1, 0.02, 0.003):
     curves[lam] = in_db(fista(A_std, b, lam, 300, squared_error)[1])
     ax.plot(curves[lam], label=f"FISTA, λ = {lam}")
@@ -1301,6 +1313,8 @@ figure(
     "iterations and stays; 0.1 stays at -17, 0.02 at -30; 0.003 is slowest at first "
     "and reaches -37 dB, the line of the best exact Lasso. The oracle is at -46.",
 )
+
+# %%
 print(f"lambda = 0.4, 16 iterations: {curves[0.4][16]:.1f} dB (published: -7.6 dB)")
 helps = curves[0.4][300] < curves[0.4][16] - 1
 print("more iterations help lambda = 0.4:", bool(helps))
@@ -1476,6 +1490,8 @@ noise_db = [trial(other_noisy, everything, lam, 25) for lam in noise_lams]
 hole_db = [trial(other, other_known, lam, 60) for lam in hole_lams]
 lam_noise = noise_lams[noise_db.index(max(noise_db))]
 lam_holes = hole_lams[hole_db.index(max(hole_db))]
+
+# %% tags=["picture"]
 fig, ax = plt.subplots(figsize=(7, 2.8))
 ax.semilogx(noise_lams, noise_db, marker="o", ms=4, label="noise, σ = 0.1")
 ax.semilogx(hole_lams, hole_db, marker="s", ms=4, label="holes, no noise")
@@ -1488,6 +1504,8 @@ figure(
     alt="Two curves of quality against lambda, each with a single maximum. The one for "
     "noise peaks at 0.2, the one for holes at 0.02 and is flatter.",
 )
+
+# %%
 print(f"chosen: lambda = {lam_noise} for noise, {lam_holes} for holes")
 
 # %% tags=["front-page"]
@@ -1666,9 +1684,11 @@ b_tilted, truth = unroll.SparseCoding(tilted).sample(
 )
 off = in_db(amp(tilted, b_tilted, ALPHA, 60, squared_error)[2])
 rescue = in_db(fista(tilted, b_tilted, lam_amp, 1000, squared_error)[1])
-fig, axes = plt.subplots(1, 2, sharey=True, figsize=(7, 3.2))
 curves = {"ISTA": ista_db, "FISTA": fista_db, "AMP": amp_curves[0]}
 curves["AMP, no Onsager term"] = no_term
+
+# %% tags=["picture"]
+fig, axes = plt.subplots(1, 2, sharey=True, figsize=(7, 3.2))
 for name, curve in curves.items():
     axes[0].semilogx(range(1, len(curve)), curve[1:], label=name)
 axes[0].axhline(-35, color="k", lw=0.8)
@@ -1690,6 +1710,8 @@ figure(
     "chart at once. Right, with tilted columns AMP rises off the chart, "
     "FISTA still goes down to about -36 dB.",
 )
+
+# %%
 print("without the Onsager term it diverges:", bool(no_term[-1] > 0))
 print("tilted columns: AMP diverges:", not bool(off[-1] < 0))
 print("tilted columns: FISTA reaches -35 dB:", bool(rescue[-1] < -35))
@@ -1699,10 +1721,10 @@ print("tilted columns: FISTA reaches -35 dB:", bool(rescue[-1] < -35))
 # $x_k + A^\top v_k - x^\star$ over all entries and samples at $k = 5$, in units of
 # $\|v_k\| / \sqrt m$. The theory says: standard normal.
 
-# %%
-fig, axes = plt.subplots(1, 2, sharey=True)
+# %% tags=["picture"]
 edges = torch.linspace(-6, 6, 121)
 normal = torch.exp(-0.5 * edges**2) / math.sqrt(2 * math.pi)
+fig, axes = plt.subplots(1, 2, sharey=True)
 for ax, onsager in zip(axes, (True, False), strict=True):
     x, v, _ = amp(A_std, b_std, ALPHA, 5, lambda x: x[:, 0], onsager)
     error = x + v @ A_std - x_std

@@ -150,9 +150,9 @@ def reference_lines():
 
 lasso_line, bayes_line, oracle_line = reference_lines()
 
-# %%
-fig, axes = plt.subplots(1, 2, figsize=(7, 3.2), gridspec_kw={"width_ratios": [3, 2]})
+# %% tags=["picture"]
 code, truth = run_fista(0.2, DEPTH)[-1, 3], x_test[3]
+fig, axes = plt.subplots(1, 2, figsize=(7, 3.2), gridspec_kw={"width_ratios": [3, 2]})
 axes[0].plot(truth.nonzero()[:, 0], truth[truth != 0], "o", mfc="none", ms=5, color="k")
 axes[0].vlines(torch.arange(100), 0, code, color="C1", lw=1.5)
 axes[0].set(title="FISTA, ten iterations", xlabel="entry of the code", ylabel="value")
@@ -175,6 +175,8 @@ figure(
     "-5 dB, FISTA near -7, coordinate descent near -13; the exact Lasso lies at -34, the "
     "Bayes line at -45.",
 )
+
+# %%
 for name, curve in classical.items():
     print(f"{name:18s} after ten: {curve[DEPTH]:6.1f} dB")
 
@@ -237,6 +239,7 @@ def draw_network(ax, layers):
     ax.axis("off")
 
 
+# %% tags=["picture"]
 fig, ax = plt.subplots(figsize=(7, 1.9))
 draw_network(ax, 3)
 figure(
@@ -581,6 +584,8 @@ b, x = quiet.sample(400, torch.Generator().manual_seed(4))
 code = unroll.fista(quiet.A, b, 1e-3, iterations=1500, restart=True).x
 share = (code - x).square().sum(dim=1) / x.square().sum(dim=1)
 each = 10 * torch.log10(share)
+
+# %% tags=["picture"]
 fig, ax = plt.subplots(figsize=(7, 2.6))
 ax.hist(each.numpy(), bins=60, color="0.75")
 ax.axvline(nmse_db(code, x), color="C0", label="ratio of sums")
@@ -595,6 +600,8 @@ figure(
     "tail up to -5. The ratio of sums is a line in the tail; the mean of the dB per "
     "sample is a line in the middle of the bulk, more than fifteen dB lower.",
 )
+
+# %%
 print(
     "the definitions differ by more than 10 dB:",
     bool(nmse_db(code, x) > each.mean() + 10),
@@ -1201,7 +1208,7 @@ fast_last_history = train(fast_last, fresh(1), last_loss, val_error, STEPS, 0.01
 last = LISTA(problem.A, DEPTH, 0.2)
 last_history = train(last, fresh(1), last_loss, val_error, STEPS, 0.001)
 
-# %%
+# %% tags=["picture"]
 fig, axes = plt.subplots(1, 3, figsize=(7, 3.1))
 for net, history, name in (
     (fast_last, fast_last_history, "last layer only, rate 0.01"),
@@ -1228,6 +1235,8 @@ figure(
     "Silence: in the first network a large share of the codes is entirely zero in those "
     "layers; in the other two, none after the start.",
 )
+
+# %%
 with torch.no_grad():
     for name, net in (
         ("last error, rate 0.01", fast_last),
@@ -1294,12 +1303,14 @@ W1, W2, theta = [part.detach() for part in lista.layers()]
 gain = torch.stack([(w @ A).diagonal().mean() for w in W1])
 stretch = torch.linalg.matrix_norm(W2, 2)
 layer = range(1, DEPTH + 1)
-fig, axes = plt.subplots(1, 3, figsize=(7, 2.9))
 ista_values = (
     0.2,
     1 / L,
     torch.linalg.matrix_norm(torch.eye(100) - A.T @ A / L, 2),
 )
+
+# %% tags=["picture"]
+fig, axes = plt.subplots(1, 3, figsize=(7, 2.9))
 for ax, values, known in zip(
     axes, (theta / gain, gain, stretch), ista_values, strict=True
 ):
@@ -1320,6 +1331,8 @@ figure(
     "The gain lies near 0.8 to 1 in all layers, above 2/L, 0.36, and above ISTA's 0.18. "
     "The norm of W2 is 1 in the first layer and between 1.3 and 2.4 in the others.",
 )
+
+# %%
 print("every gain is beyond 2 / L:", bool((gain > 2 / L).all()))
 print(
     "layers after the first whose W2 stretches:", int((stretch[1:] > 1).sum()), "of 9"
@@ -1368,6 +1381,8 @@ with torch.no_grad():
     last_defect = (
         torch.linalg.matrix_norm(last_W2 - (torch.eye(100) - last_W1 @ A)) / 10
     )
+
+# %% tags=["picture"]
 fig = plt.figure(figsize=(7, 3.0))
 axes = fig.subplots(1, 4, gridspec_kw={"width_ratios": [1, 1, 1, 1.6]})
 pictures = {
@@ -1394,6 +1409,8 @@ figure(
     "right the defect falls from above 1 in layer 1 to about 0.1 in layer 10 for "
     "the network trained on every layer; for the other it stays above 0.4.",
 )
+
+# %%
 print(
     "the last layer's defect is below a fifth of the first's:",
     bool(defect[-1] < defect[0] / 5),
@@ -1692,9 +1709,11 @@ def excess(iterates, b):
 noise = torch.randn(dahlia.shape, generator=g)
 noise = noise - noise.mean(dim=1, keepdim=True)
 noise = noise * dahlia.norm(dim=1, keepdim=True) / noise.norm(dim=1, keepdim=True)
-fig, axes = plt.subplots(1, 2, sharey=True, figsize=(7, 3.2))
 curves = {}
 options = dict(iterations=8, keep_iterates=True)
+
+# %% tags=["picture"]
+fig, axes = plt.subplots(1, 2, sharey=True, figsize=(7, 3.2))
 for ax, (name, b) in zip(
     axes, {"unseen photograph": dahlia, "noise": noise}.items(), strict=True
 ):
@@ -1720,6 +1739,8 @@ figure(
     "Right, on noise, all solvers are slower; the first layer falls to 0.05, the others "
     "add little.",
 )
+
+# %%
 for name in ("unseen photograph", "noise"):
     ours = curves[name, "LISTA"]
     for solver in ("FISTA", "coordinate descent"):
@@ -1741,6 +1762,8 @@ with torch.no_grad():
         "ISTA, 1 step": unroll.ista(D, shown, price, iterations=1).x @ D.T,
         "LISTA, 1 layer": for_patches.iterates(shown)[1] @ D.T,
     }
+
+# %% tags=["picture"]
 fig, axes = plt.subplots(3, 8, figsize=(7, 2.8))
 for line, (name, pictures) in zip(axes, rows.items(), strict=True):
     for k, ax in enumerate(line):
@@ -1845,7 +1868,7 @@ def mispaired_error(net):  # whoever mixes up the pairs does so here too
 
 shuffled_history = train(shuffled, mispaired, deep_loss, mispaired_error, 160, 0.01)
 
-# %% tags=["front-page"]
+# %%
 foreign = unroll.SparseCoding.gaussian(50, 100, torch.Generator().manual_seed(99))
 b_foreign, x_foreign = foreign.sample(500, torch.Generator().manual_seed(98))
 with torch.no_grad():
@@ -1858,6 +1881,8 @@ with torch.no_grad():
         "shuffled": nmse_db(shuffled.iterates(b_test), x_test),
         "foreign": nmse_db(lista.iterates(b_foreign), x_foreign),
     }
+
+# %% tags=["front-page", "picture"]
 fig, axes = plt.subplots(1, 2, sharey=True, figsize=(7, 3.6))
 for name, curve in classical.items():
     axes[0].semilogx(range(1, len(curve)), curve[1:], lw=1.2, label=name)
@@ -1895,6 +1920,7 @@ figure(
 )
 
 
+# %%
 def first_at(name, level):
     """Iterations that a classical solver needs for an error."""
     return int((classical[name] <= level).nonzero()[0])
@@ -2057,6 +2083,8 @@ with torch.no_grad():
     once = [part[0] for part in tied.layers()]
     longer = unrolled(b_test, *(torch.stack([part] * 60) for part in once))
 run_on = nmse_db(longer, x_test)
+
+# %% tags=["picture"]
 fig, ax = plt.subplots(figsize=(7, 2.8))
 ax.plot(classical["ISTA"][:61], color="C1", ls="--", label="ISTA, λ tuned")
 ax.plot(run_on, color="C0", label="tied LISTA, trained for ten")
@@ -2069,6 +2097,8 @@ figure(
     alt="Error against layers: the tied network falls faster than ISTA until about layer "
     "ten, the depth of its training, which a grey line marks. ISTA falls slowly all the way.",
 )
+
+# %%
 print("tied networks of the benchmark, three dictionaries: NMSE in dB after")
 print("  rate        10 rounds              20              60             110")
 for rate, runs in claims["ten layers: LISTA, tied"]["rates"].items():

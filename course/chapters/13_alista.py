@@ -71,9 +71,9 @@ lista_cp = unroll.LISTACP(A, depth=16)
 recipe = unroll.Recipe(steps=200, batch=64, lr_matrices=0.01, validation=200, every=20)
 history = unroll.train(lista_cp, problem, recipe, generator=generator)
 
-# %%
-fig, axes = plt.subplots(1, 2, figsize=(7, 3.2))
+# %% tags=["picture"]
 samples = history.checked * recipe.batch
+fig, axes = plt.subplots(1, 2, figsize=(7, 3.2))
 axes[0].plot(samples, history.validation_db[:, -1], marker="o", ms=3)
 axes[0].axhline(best_lasso, color="k", lw=0.8, ls="--")
 axes[0].text(0, best_lasso + 0.8, "best Lasso, nothing learned", fontsize=8)
@@ -92,6 +92,8 @@ figure(
     "LISTA and LISTA-CP rise as parallel lines, from about a hundred thousand at 100 "
     "atoms to tens of millions at 2000.",
 )
+
+# %%
 count = sum(p.numel() for p in lista_cp.parameters())
 print(f"LISTA-CP here:              {count:9,d} numbers")
 print(f"LISTA-CP for 250 x 500:     {16 * (250 * 500 + 1):9,d} numbers")
@@ -122,6 +124,8 @@ W1 = unroll.analytic_weight(A).T
 W2 = torch.eye(100) - W1 @ A
 defect = torch.randn(100, 100, generator=torch.Generator().manual_seed(2))
 defect = defect / torch.linalg.matrix_norm(defect, 2)
+
+# %% tags=["picture"]
 fig, ax = plt.subplots()
 for size in (0.0, 0.001, 0.01, 0.1):
     x, curve = torch.zeros_like(x_sparse), []
@@ -409,7 +413,7 @@ for seed in range(3):
 #
 # </details>
 
-# %%
+# %% tags=["picture"]
 g = torch.Generator().manual_seed(3)
 v = torch.randn(1, 60, generator=g)
 fig, axes = plt.subplots(1, 2, sharey=True, figsize=(7, 2.9))
@@ -696,8 +700,10 @@ off = ~torch.eye(100).bool()
 weights = {"W = A": A, "analytic weight": W}
 energies = {name: (V.T @ A)[off].square().sum() for name, V in weights.items()}
 floor = 100**2 / 50 - 100
-fig, ax = plt.subplots()
 edges = torch.linspace(0, 0.5, 41)
+
+# %% tags=["picture"]
+fig, ax = plt.subplots()
 for (name, V), style in zip(weights.items(), ("-", "--"), strict=True):
     shares = torch.histc((V.T @ A)[off].abs(), 40, 0, 0.5) / off.sum()
     ax.stairs(shares, edges, label=name, lw=1.5, ls=style)
@@ -710,6 +716,8 @@ figure(
     alt="Two step histograms over crosstalk from 0 to 0.5, both falling. The one of the "
     "analytic weight is higher at small values and lower beyond 0.12.",
 )
+
+# %%
 saved = 1 - energies["analytic weight"] / energies["W = A"]
 above = energies["analytic weight"] / floor - 1
 print(f"energy of the crosstalk saved:           {saved:.0%}")
@@ -741,6 +749,8 @@ learned = [added(layer.W.detach()) for layer in lista_cp.layers]
 cosines = torch.stack([(V * added(W)).sum() for V in learned])
 control = torch.stack([(V * added(other_W)).sum() for V in learned])
 layers = torch.arange(1, 17)
+
+# %% tags=["picture"]
 fig, ax = plt.subplots()
 ax.plot(layers, cosines, marker="o", ms=4, label="with the analytic weight")
 ax.plot(layers, control, marker="s", ms=4, label="control: of another dictionary")
@@ -753,6 +763,8 @@ figure(
     alt="Cosine against layer. The curve for the analytic weight runs between 0.6 and 0.9 "
     "over all sixteen layers; the control stays at zero.",
 )
+
+# %%
 print("smallest cosine above 0.5:", bool(cosines.min() > 0.5))
 print("control below 0.1:", bool(control.abs().max() < 0.1))
 
@@ -931,6 +943,8 @@ with torch.no_grad():
         ),
         "LISTA-CP: 80 016 numbers": lista_cp.iterates(b_test),
     }
+
+# %% tags=["picture"]
 fig, axes = plt.subplots(1, 2, figsize=(7, 3.4), width_ratios=[1.5, 1])
 for name, codes in runs.items():
     axes[0].plot(unroll.nmse_db(codes, x_test), label=name)
@@ -953,6 +967,8 @@ figure(
     "far above that line, the one with a random feasible W stays near 0 dB. Right, learned steps "
     "scatter around 1, learned thresholds fall from about 0.5 to almost 0.",
 )
+
+# %%
 db = {name: unroll.nmse_db(codes[-1], x_test).item() for name, codes in runs.items()}
 print("analytic weight beats the best Lasso: ", db["analytic W: 32"] < best_lasso)
 print("W = A with its own 32 numbers does:   ", db["W = A: 32"] < best_lasso)
@@ -1235,7 +1251,7 @@ for seed, s in enumerate((1, 2, 3, 4)):
 # bound the 2-norm.) Theory against a run, on 500 random codes in the identity and
 # Hadamard pair of 64 rows, $\mu = 1/8$. Solid: the largest error over the codes. Dotted: the bound.
 
-# %%
+# %% tags=["picture"]
 pair = identity_and_hadamard(64)
 g = torch.Generator().manual_seed(8)
 fig, axes = plt.subplots(1, 2, sharey=True, figsize=(7, 3.3))
@@ -1486,7 +1502,7 @@ errors = torch.tensor(
 best = torch.unravel_index(errors.nan_to_num(99).argmin(), errors.shape)
 triple = tuple(values[i] for values, i in zip(grid.values(), best, strict=True))
 
-# %%
+# %% tags=["picture"]
 fig, axes = plt.subplots(1, 2, figsize=(7, 3.2), width_ratios=[1, 1.25])
 picture = axes[0].imshow(errors[:, :, best[2]], vmin=-36, vmax=0, cmap="viridis")
 axes[0].grid(visible=False)
@@ -1509,6 +1525,8 @@ figure(
     "smallest and largest c1. Right, both fall; ALISTA ends below the line of the best Lasso after "
     "16 layers, HyperLISTA is at the line there and below it after 24.",
 )
+
+# %%
 print("the triple:", triple)
 
 # %% [markdown]
@@ -1913,7 +1931,7 @@ with torch.no_grad():
     for name, (network, _, count) in nets.items():
         learned_curves[f"{name}: {count}"] = curve(network.iterates(b_std))
 
-# %% tags=["front-page"]
+# %% tags=["front-page", "picture"]
 fig, axes = plt.subplots(1, 2, sharey=True, figsize=(7, 3.9))
 for name, codes in classical.items():
     axes[0].plot(curve(codes), label=name)
@@ -1942,6 +1960,8 @@ figure(
     "near -39, ALISTA and ALISTA-AT near -42, RidgeALISTA near -44: all below the best Lasso, "
     "all above Bayes-AMP.",
 )
+
+# %%
 print("                numbers   training samples   NMSE, 10 000 samples   published")
 for name, (_, row, count) in nets.items():
     cells = rows[row]
@@ -2013,6 +2033,8 @@ controls = {
     "columns of W shuffled": controlled(A_std, shuffled, b_std, x_std),
     "W of another dictionary": controlled(A_std, W_foreign, b_std, x_std),
 }
+
+# %% tags=["picture"]
 fig, ax = plt.subplots(figsize=(7, 3.2))
 for name, values in controls.items():
     ax.plot(values, label=name)
@@ -2029,6 +2051,8 @@ figure(
     "With shuffled columns or the weight of another dictionary it rises off the chart "
     "at once, and with W = A after a few layers.",
 )
+
+# %%
 for name, values in controls.items():
     print(f"{name}: below the best Lasso: {bool(values[-1] < lasso_std)}")
 
@@ -2128,6 +2152,8 @@ for density in densities:
     with torch.no_grad():
         by_density["HyperLISTA"].append(unroll.nmse_db(hyper_std(b), x).item())
     by_density["Lasso, λ = 0.003"].append(unroll.nmse_db(exact, x).item())
+
+# %% tags=["picture"]
 fig, axes = plt.subplots(1, 2, sharey=True, figsize=(7, 3.2))
 axes[0].plot(percents, unknown, marker="o", ms=4, label="W from the old A")
 axes[0].plot(percents, rederived, marker="s", ms=4, label="A known, W derived anew")
@@ -2149,6 +2175,8 @@ figure(
     "networks are below the Lasso at density 0.1, for which they were made, and not at all "
     "other densities. At 0.25 all three are above -11 dB.",
 )
+
+# %%
 print("two percent cost more than 8 dB:", unknown[3] > unknown[0] + 8)
 for i, density in enumerate(densities):
     order = sorted(by_density, key=lambda name: by_density[name][i])

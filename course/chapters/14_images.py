@@ -1401,8 +1401,10 @@ for problem, methods in table.items():
             f"  {name:20} {row['psnr']:.1f} dB {spread:16} {control:>10}   {row['ssim']:.2f}"
         )
 
-fig, ax = plt.subplots(figsize=(7, 3.6))
 names = []
+
+# %% tags=["picture"]
+fig, ax = plt.subplots(figsize=(7, 3.6))
 for problem, methods in table.items():
     for name, row in methods.items():
         at, learned = len(names), "lowest" in row
@@ -1428,6 +1430,8 @@ figure(
     "learned primal-dual furthest right. Fourier: total variation, then ADMM-Net and MoDL a "
     "little to the left. The cross of every network lies far to the left of its circle.",
 )
+
+# %%
 tv_of = {
     problem: methods["total variation"]["psnr"] for problem, methods in table.items()
 }

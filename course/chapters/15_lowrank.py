@@ -648,6 +648,8 @@ untrained = [
     relative(L, M_true).median().item()
     for L in lowrank.LRPCA(2, 10).iterates(M).detach()
 ]
+
+# %% tags=["picture"]
 fig, axes = plt.subplots(1, 3, figsize=(7, 2.6))
 axes[0].semilogy(untrained, label="before")
 axes[0].semilogy(learned, label="after training")
@@ -667,6 +669,8 @@ figure(
     "Middle, the thresholds after training fall faster than before. Right, the steps "
     "are one half before, and jump between 0.4 and 2.6 after training.",
 )
+
+# %%
 print(
     "training lowered the error more than a hundred times:",
     learned[-1] < untrained[-1] / 100,
@@ -1108,6 +1112,7 @@ print(
     min(near["seconds"]) > 3 * max(own["seconds"]),
 )
 
+# %% tags=["picture"]
 fig, ax = plt.subplots(figsize=(7, 3))
 for marker, (name, row) in zip("osD^vP", table.items(), strict=True):
     count = statistics.median(row["iterations"]) if "iterations" in row else depth
@@ -1155,8 +1160,10 @@ for name, network in (("default", plain), ("learned", net)):
     sets[name] = torch.cat([network.start().detach()[None], own["zeta"]]), own["step"]
 crossed = {(z, s): with_numbers(sets[z][0], sets[s][1]) for z in sets for s in sets}
 reverse = with_numbers(sets["learned"][0].flip(0), sets["learned"][1])
-fig, ax = plt.subplots(figsize=(7, 2.4))
 labels = [f"{z} thresholds,\n{s} steps" for z, s in crossed] + ["thresholds\nreversed"]
+
+# %% tags=["picture"]
+fig, ax = plt.subplots(figsize=(7, 2.4))
 ax.bar(range(5), [*crossed.values(), reverse], log=True, color="0.6")
 ax.set_xticks(range(5), labels, fontsize=7)
 ax.set(xlabel="numbers of the network", ylabel="relative error")
@@ -1167,6 +1174,8 @@ figure(
     "choices have errors far above that of learned thresholds with learned steps; "
     "reversed thresholds have the largest error or nearly so.",
 )
+
+# %%
 both = crossed["learned", "learned"]
 print(
     "both learned is the best of the four by far:",

@@ -86,6 +86,8 @@ curves = {
     "ISTA's layer": repeated(classical.layers[0], b_test, 3000),
     "trained for ten": repeated(trained.layers[0], b_test, 100),
 }
+
+# %% tags=["picture"]
 fig, ax = plt.subplots()
 for name, errors in curves.items():
     ax.semilogx(range(1, len(errors) + 1), errors, label=name)
@@ -101,6 +103,8 @@ figure(
     "chart before a hundred. The curve of ISTA's layer falls slowly and steadily, to below "
     "-20 dB after some thousand.",
 )
+
+# %%
 learned, ista = curves["trained for ten"], curves["ISTA's layer"]
 print("after 10 repeats the trained layer is ahead:", learned[9] < ista[9])
 print("after 100 repeats it is worse than no code at all:", learned[99] > 0)
@@ -313,6 +317,8 @@ panels = {
     "max(0, z + 0.3)": (lambda z: torch.relu(z + 0.3), -1.0),
 }
 grid = torch.linspace(-1.6, 1.6, 401)
+
+# %% tags=["picture"]
 fig, axes = plt.subplots(1, 4, sharey=True, figsize=(7.4, 2.6))
 for ax, (name, (curve, z)) in zip(axes, panels.items(), strict=True):
     ax.plot(grid, curve(grid))
@@ -779,8 +785,10 @@ found = Picard(tol=1e-8, iterations=250)(step, z0)
 arrived = found.iterations.masked_fill(~found.converged, 10**6)
 evaluations = range(1, 251)
 plain = torch.stack([(arrived <= k).double().mean() for k in evaluations])
-fig, axes = plt.subplots(1, 2, sharey=True, figsize=(7, 3))
 shares = {}
+
+# %% tags=["picture"]
+fig, axes = plt.subplots(1, 2, sharey=True, figsize=(7, 3))
 for ax, memory in zip(axes, (5, 10), strict=True):
     for name, lost in (("with the safeguard", 2.0), ("without", math.inf)):
         residuals = accelerated(step, z0, 1e-8, 250, memory, lost)
@@ -798,6 +806,8 @@ figure(
     "near 0.9. With memory ten, the curve with the safeguard is higher and the other one "
     "ends clearly lower. Picard's curve is the lowest in both.",
 )
+
+# %%
 for memory in (5, 10):
     ours, bare = shares[memory, "with the safeguard"], shares[memory, "without"]
     print(f"memory {memory}: ahead with the safeguard after 120 evaluations:", end=" ")
@@ -828,8 +838,10 @@ tracks = {
     "ISTA's layer": (lasso_layer(A, b_test[:100], 0.02), torch.zeros(100, 100)),
 }
 solvers = {"Picard": Picard, "Anderson": Anderson, "Broyden": Broyden}
-fig, axes = plt.subplots(1, 2, sharey=True, figsize=(7, 3))
 medians = {}
+
+# %% tags=["picture"]
+fig, axes = plt.subplots(1, 2, sharey=True, figsize=(7, 3))
 for ax, (track, (step, z0)) in zip(axes, tracks.items(), strict=True):
     for name, solver in solvers.items():
         found = solver(tol=1e-6, iterations=3000)(step, z0)
@@ -846,6 +858,8 @@ figure(
     "both, the curves of Anderson and Broyden rise first, close to each other; Picard's "
     "rises at several times as many evaluations. ISTA's layer needs hundreds.",
 )
+
+# %%
 for track in tracks:
     less = {n: medians[track, n] < 0.6 * medians[track, "Picard"] for n in solvers}
     print(f"{track}: median below 60 % of Picard's:", end=" ")
@@ -1030,6 +1044,8 @@ for depth in depths:
         state = layer(state, theta)
     (through,) = torch.autograd.grad(state, theta, v)
     errors.append(((through - exact).norm() / exact.norm()).item())
+
+# %% tags=["picture"]
 fig, ax = plt.subplots()
 ax.semilogy(depths, errors, marker="o", ms=3, label="autograd through K iterations")
 ax.set(xlabel="iterations K, each with its state in memory", ylabel="relative error")
@@ -1041,6 +1057,8 @@ figure(
     alt="A curve that falls along a straight line on a logarithmic axis, from about one to "
     "1e-14, where rounding ends it after about twenty-five iterations.",
 )
+
+# %%
 print("after 30 iterations they agree to 1e-6:", errors[-1] < 1e-6)
 
 # %% [markdown]
@@ -1176,6 +1194,8 @@ for _ in range(10):
     way.append((lam, error))
     lam = lam * math.exp(-max(-0.7, min(0.7, slope / error)))
 way.append((lam, squared_error(lam)[0]))
+
+# %% tags=["picture"]
 fig, axes = plt.subplots(1, 2, sharex=True, sharey=True, figsize=(7, 3))
 axes[0].loglog(lams, [error for error, _ in values], "o", ms=4, label="error")
 for at, (error, slope) in zip(lams, values, strict=True):
@@ -1195,6 +1215,8 @@ figure(
     "tangent points towards its neighbours. Right, points walk from the upper right end down "
     "the slope and gather at the bottom of the valley.",
 )
+
+# %%
 best = min(error for error, _ in values)
 print(
     "descent ends within 2 % of the best of the grid, or below:",
@@ -1472,6 +1494,8 @@ for k in (1, 2, 5, 10):
     strain.append(R / (gains[:, -1] / gains[:, 0]).square())
     cosine.append(torch.cosine_similarity(v @ P @ B, exact, dim=2)[:, 0])
 strain, cosine = torch.cat(strain), torch.cat(cosine)
+
+# %% tags=["picture"]
 fig, ax = plt.subplots(figsize=(7, 3.2))
 for uphill, colour, name in ((False, "C0", "not uphill"), (True, "C1", "uphill")):
     some = (cosine < 0) == uphill
@@ -1489,6 +1513,8 @@ figure(
     "widens; most points are still above zero, and some, in another colour, lie below, down to "
     "minus one.",
 )
+
+# %%
 inside = strain <= 1
 print("within the condition, more than 1000 cases:", bool(inside.sum() > 1000))
 print("... of them uphill:", int((cosine[inside] < 0).sum()))
@@ -1502,7 +1528,7 @@ print("outside it, some point uphill:", bool((cosine[~inside] < 0).any()))
 # How many terms does a real layer want? Take $\tanh(W z + U b + c)$ with 100 states and a norm of $W$
 # that is just at the bound.
 
-# %%
+# %% tags=["picture"]
 fig, ax = plt.subplots()
 for q in (0.5, 0.9, 0.99):
     g = torch.Generator().manual_seed(7)
@@ -1592,6 +1618,8 @@ with torch.no_grad():
     for _ in range(1000):
         x = weighted(x, b_new, logs)
         errors.append(unroll.nmse_db(x, x_new).item())
+
+# %% tags=["picture"]
 fig, axes = plt.subplots(1, 2, figsize=(7, 3))
 axes[0].semilogx(range(1, 1001), errors, label="60 learned weights")
 axes[0].axhline(
@@ -1615,6 +1643,8 @@ figure(
     "about a hundred, and stays level up to a thousand. Right, the weights of atoms that are "
     "used rarely lie well above the dashed line, those of the others near it or below.",
 )
+
+# %%
 print("better than the best single weight:", errors[-1] < one_weight[best_lam])
 print(
     "run on from 500 to 1000 repeats, it stays:", abs(errors[-1] - errors[499]) < 0.05
@@ -1694,9 +1724,9 @@ def relative(name):
     return [one / other for one, other in pairs]
 
 
-# %% tags=["front-page"]
-fig, ax = plt.subplots(figsize=(7, 3.6))
+# %% tags=["front-page", "picture"]
 markers = dict(zip(rows, "osD^vPX", strict=True))
+fig, ax = plt.subplots(figsize=(7, 3.6))
 for name, row in rows.items():
     times, off = relative(name), row["one_minus_cosine"]
     middle = statistics.median(times)
@@ -1716,6 +1746,8 @@ figure(
     "IFT stands at 1 and 1e-9. To its right are autograd through all iterations and, at several "
     "times the price, torchdeq's implicit gradient.",
 )
+
+# %%
 learning = record["learning"]
 print(
     "                       backward   1 - cosine   training loss         test accuracy"
@@ -1882,7 +1914,7 @@ print("too large by more than a factor of 2:", abs(u.item()) > 2 * abs(exact))
 # back, each solve starting from the last state. The output depends on the *history*, and where a
 # branch ends, its slope by $c$ is infinite.
 
-# %%
+# %% tags=["picture"]
 sweep = torch.linspace(-1, 1, 201)
 fig, axes = plt.subplots(1, 2, figsize=(7, 3))
 for inputs, name in ((sweep, "upwards"), (sweep.flip(0), "downwards")):

@@ -122,6 +122,7 @@ tasks = locked_tasks(K=4, S=2, f=1.0, b=2.0)
 ends = [0.0, *accumulate(task.cost for task in tasks)]
 times = {task.name: ends[i : i + 2] for i, task in enumerate(tasks)}
 
+# %% tags=["picture"]
 fig, axes = plt.subplots(1, 2, figsize=(7, 3.0), gridspec_kw={"width_ratios": [2, 3]})
 axes[0].plot(depths, curve / MEBIBYTE, marker="o", ms=4)
 axes[0].axhline(budget / MEBIBYTE, color="C1", ls="--")
@@ -138,6 +139,8 @@ figure(
     "of batch 0 go down the rows as a staircase, the longer backward bars come back up, then "
     "the same again for batch 1. At any time one row is busy and three are empty.",
 )
+
+# %%
 for depth in (16, 32):
     print(f"depth {depth} fits:", held_bytes(depth) <= budget)
 idle = 1 - sum(task.cost for task in tasks) / (4 * ends[-1])
@@ -432,7 +435,7 @@ def pairwise_tasks(K, S, f, b):
 
 SCHEDULES = {"locked": locked_tasks, "pairwise": pairwise_tasks, "local": local_tasks}
 
-# %%
+# %% tags=["picture"]
 fig, axes = plt.subplots(3, 1, sharex=True, figsize=(7, 4.8))
 for ax, (name, make) in zip(axes, SCHEDULES.items(), strict=True):
     tasks = make(K=4, S=4, f=1.0, b=2.0)
@@ -682,8 +685,10 @@ def pipeline_tasks(K, M, f, b):
     return tasks
 
 
-fig, ax = plt.subplots(figsize=(7, 2.2))
 tasks = pipeline_tasks(4, 6, 6.0, 12.0)
+
+# %% tags=["picture"]
+fig, ax = plt.subplots(figsize=(7, 2.2))
 gantt(ax, tasks, clock(tasks))
 ax.set_xlabel("time (a micro-batch takes 1 forward and 2 backward)")
 figure(
@@ -694,6 +699,8 @@ figure(
     "the right; the longer backward bars form one that leans to the left. Between "
     "them and in the corners there are gaps.",
 )
+
+# %%
 print("micro-batches   busy   M / (M + K - 1)")
 for M in (1, 4, 16, 64):
     tasks = pipeline_tasks(4, M, 1.0, 2.0)
@@ -868,6 +875,8 @@ def units_held(activation, depth=20):
 
 names = ["Tanh", "Sigmoid", "ReLU", "GELU", "SiLU"]
 counts = [units_held(getattr(nn, name)) for name in names]
+
+# %% tags=["picture"]
 fig, ax = plt.subplots(figsize=(7, 2.4))
 ax.bar(names, counts, color=["C0", "C0", "C0", "C1", "C1"])
 for i, count in enumerate(counts):
@@ -1076,7 +1085,7 @@ assert reaches([h.sum()], extra * 2).shape == (1, 6), "rows are losses, columns 
 #
 # </details>
 
-# %%
+# %% tags=["picture"]
 nets, heads, x, y = chain(seed=1)
 setups = {"no cut": [], "one cut forgotten": [1, 3], "every entrance cut": [1, 2, 3]}
 fig, axes = plt.subplots(1, 3, figsize=(7, 2.4))
@@ -1351,6 +1360,8 @@ meters = {
     "detach, sum, one backward": trap,
     "freed one by one": freed,
 }
+
+# %% tags=["picture"]
 fig, ax = plt.subplots(figsize=(7, 3.0))
 for name, meter in meters.items():
     held = torch.tensor(meter.history) / UNIT
@@ -1369,6 +1380,8 @@ figure(
     "detach and one backward: a slightly higher triangle. Freed one by one: four "
     "teeth, each up to about 8.",
 )
+
+# %%
 for name, meter in meters.items():
     print(f"{name:27s} peak {meter.peak / UNIT:5.1f} activations")
 print("at most a third of end to end:", freed.peak <= whole.peak / 3)
@@ -1594,8 +1607,10 @@ def checkpoint_peak(lengths, width=16, batch=32):
 
 even = [s for s in range(1, D + 1) if D % s == 0]
 measured = [checkpoint_peak([D // s] * s) for s in even]
-fig, ax = plt.subplots(figsize=(7, 2.8))
 s = torch.linspace(1, D, 200)
+
+# %% tags=["picture"]
+fig, ax = plt.subplots(figsize=(7, 2.8))
 ax.plot(s, s + D / s, label="s + D / s")
 ax.plot(even, measured, "o", ms=5, color="C1", label="measured")
 ax.axhline(D + 1, color="k", lw=0.8, ls="--")
@@ -1609,6 +1624,8 @@ figure(
     "segments. Nine measured points lie on it. A dashed line at 37 marks the network "
     "without checkpoints.",
 )
+
+# %%
 best = even[measured.index(min(measured))]
 print(
     "best number of even segments:", best, "; peak", f"{min(measured):.0f} activations"
@@ -1963,14 +1980,16 @@ with SavedTensors(exclude=parameters_of(blocks)) as meter:
     cross_entropy(checkpointed(segments, x), y).backward()
 best_checkpoints = meter.peak / again["whole"]
 
-# %% tags=["front-page"]
-fig, axes = plt.subplots(1, 2, figsize=(7, 3.6))
+# %%
 rows = {
     "detach only (control)": control,
     "interlocking, n = 2": [memory[f"interlocking n=2, K={K}"]["ratio"] for K in KS],
     "checkpointing": [memory[f"checkpointing {K}"]["ratio"] for K in KS],
     "local losses": [memory[f"dgl K={K}"]["ratio"] for K in KS],
 }
+
+# %% tags=["front-page", "picture"]
+fig, axes = plt.subplots(1, 2, figsize=(7, 3.6))
 for (name, values), marker in zip(rows.items(), "x^so", strict=True):
     axes[0].plot(KS, values, marker=marker, ms=5, label=name)
 axes[0].plot(KS, [1 / K for K in KS], color="k", lw=0.8, ls=":", label="1 / K")
@@ -2014,6 +2033,8 @@ figure(
     "Right, pairs of bars for locked, pairwise and local: measured times are slightly "
     "above the critical paths, and fall from about 11 to 4 to 2 seconds.",
 )
+
+# %%
 print("memory, K = 4, measured again: within 5 % of the file:", end=" ")
 ratio = again["dgl"] / again["whole"]
 print(abs(ratio - memory["dgl K=4"]["ratio"]) < 0.05 * ratio)
@@ -2171,6 +2192,8 @@ def head_ratio(depth, hidden, modules=4):
 
 
 depths = [4, 8, 16, 32, 64, 128]
+
+# %% tags=["picture"]
 fig, axes = plt.subplots(1, 2, figsize=(7, 3.2))
 for hidden, label in ((0, "linear head"), (64, "64 hidden units")):
     ratios = [head_ratio(depth, hidden) for depth in depths]
@@ -2199,6 +2222,8 @@ figure(
     "1.2, crosses 1 before depth 8 and comes near a quarter only at depth 128. Right, a "
     "hyperbola from 16 down to 1, with dots for 16, 8, 4 and 2 equal modules on it.",
 )
+
+# %%
 print("four layers, heavy heads: saves anything:", wide_head[0] < 1)
 
 # %% [markdown]

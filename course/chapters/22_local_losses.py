@@ -107,7 +107,7 @@ for name, task in (("one digit", single), ("sum of two", pairs)):
     for modules in (2, 3, 6):
         trained[name, modules] = train(task, modular.DGL(), modules)
 
-# %%
+# %% tags=["picture"]
 fig = plt.figure(figsize=(7, 3.0))
 grid = fig.add_gridspec(3, 2, width_ratios=[1, 2])
 for row in range(3):
@@ -719,6 +719,7 @@ def suspects():
     yield "a weight is tied", local_losses(body, heads, x, y, {1, 2, 3}), body
 
 
+# %% tags=["picture"]
 fig, axes = plt.subplots(1, 4, figsize=(7, 2.3))
 for ax, (name, losses, body) in zip(axes, suspects(), strict=True):
     found, declared = isolation(losses, body), torch.eye(4, dtype=torch.bool)
@@ -946,9 +947,9 @@ views = {
     "InfoPro (section 5)": keeping,
 }
 
-# %%
-fig, axes = plt.subplots(1, 2, figsize=(7, 3.1))
+# %% tags=["picture"]
 seen = {}
+fig, axes = plt.subplots(1, 2, figsize=(7, 3.1))
 for name, trainer in views.items():
     seen[name, "sum"] = probes(trainer, pairs.y, pairs.y_test)
     seen[name, "left"] = probes(trainer, digits_train[:, 0], digits_test[:, 0])
@@ -967,6 +968,8 @@ figure(
     "digit. With backpropagation it stays near 90 and is still above 80 after module 4; "
     "with local modules it falls below 50; InfoPro lies between.",
 )
+
+# %%
 print("after module 0, the local features predict the sum better:", end=" ")
 print(seen["six local modules", "sum"][0] > 1.3 * seen["backpropagation", "sum"][0])
 print("after module 4, they have lost the left digit:", end=" ")
@@ -1208,6 +1211,8 @@ heads = {
     "linear head": ("greedy K=6", "interlocking n=1"),
     "MLP head": ("greedy K=6, mlp head", "dgl K=6"),
 }
+
+# %% tags=["picture"]
 fig, ax = plt.subplots(figsize=(7, 2.8))
 for place, methods in enumerate(heads.values()):
     for shift, method, schedule in zip((-0.12, 0.12), methods, "01", strict=True):
@@ -1249,6 +1254,8 @@ figure(
     "simultaneous training overlap almost completely, near 82 per cent for linear and near "
     "86 for MLP heads. A dashed line for backpropagation lies above both, near 92.",
 )
+
+# %%
 for name, (greedy, at_once) in heads.items():
     mean, error = paired_difference(by_seed[greedy], by_seed[at_once])
     print(f"{name:12s} all at once minus one after another: {mean:+.1f} ± {error:.1f}")
@@ -1488,7 +1495,7 @@ def goodness_of_labels(net, x):
 ff = forward_forward(single, epochs=40)
 ff_pairs = forward_forward(pairs, epochs=8)
 
-# %%
+# %% tags=["picture"]
 fig, axes = plt.subplots(1, 2, figsize=(7, 2.9))
 for ax, (name, net, task) in zip(
     axes, (("one digit", ff, single), ("sum of two", ff_pairs, pairs)), strict=True
@@ -1762,6 +1769,8 @@ methods = {
     "Interlocking(2)": modular.Interlocking(2),
     "Backprop": modular.Backprop(),
 }
+
+# %% tags=["picture"]
 fig, axes = plt.subplots(1, 5, figsize=(7, 2.0))
 for ax, (name, method) in zip(axes, methods.items(), strict=True):
     parts = modular.Partition(blocks(128), 6, sample=x)
@@ -1807,14 +1816,16 @@ class Mistaught(modular.Pred):
 small = [accuracy(trained["sum of two", k], pairs) for k in (1, 2, 3, 6)]
 control = accuracy(train(pairs, modular.DGL(Mistaught())), pairs)
 
-# %% tags=["front-page"]
+# %%
 ladder = {
     "greedy, linear heads": ["greedy K=2", "greedy K=3", "greedy K=6"],
     "all at once, MLP heads": ["dgl K=2", "dgl K=3", "dgl K=6"],
 }
-fig, axes = plt.subplots(1, 2, figsize=(7, 3.3), gridspec_kw={"width_ratios": [3, 2]})
 base = torch.tensor(by_seed["backprop"])
 error = base.std() / math.sqrt(len(base))
+
+# %% tags=["front-page", "picture"]
+fig, axes = plt.subplots(1, 2, figsize=(7, 3.3), gridspec_kw={"width_ratios": [3, 2]})
 axes[0].axhspan(base.mean() - error, base.mean() + error, color="0.85")
 axes[0].axhline(base.mean(), color="k", lw=1, ls="-", label="backpropagation")
 for (name, row), marker in zip(ladder.items(), "os", strict=True):
@@ -1852,6 +1863,8 @@ figure(
     "below 70 with six modules; the control with shuffled labels lies far below, at "
     "a little more than 20.",
 )
+
+# %%
 print(
     "method                            K = 2      K = 3      K = 6    K = 6 minus backprop"
 )
@@ -1990,6 +2003,8 @@ kinds = {
     "untrained": modular.DGL(0 * modular.Pred()),
 }
 towers = {name: tower(method) for name, method in kinds.items()}
+
+# %% tags=["picture"]
 fig, ax = plt.subplots(figsize=(7, 2.6))
 ax.barh(
     list(towers), [final for _, final in towers.values()], color=["C0", "C1", "0.6"]
@@ -2004,6 +2019,8 @@ figure(
     alt="Three bars. With the first module trained end to end the network reaches almost 70 per "
     "cent; with the local one and with the untrained one it stays below 40, and the two are alike.",
 )
+
+# %%
 print(f"accuracy of the local head: {towers['local'][0]:.0f} % (chance is 10 %)")
 print(
     "local training beats no training by 5 points:",

@@ -128,6 +128,7 @@ def charts(axes, names, end):
     return handles
 
 
+# %% tags=["picture"]
 fig, axes = plt.subplot_mosaic(
     [["Backprop", "learns"], ["n = 1", "learns"]],
     figsize=(7.4, 4.0),
@@ -152,6 +153,8 @@ figure(
     "lies far below Backprop's after every epoch, and a grey area with a question mark "
     "lies between them.",
 )
+
+# %%
 gap = final_accuracy("Backprop")[-1] - final_accuracy("n = 1")[-1]
 print("DGL ends more than five points below Backprop:", bool(gap > 5))
 
@@ -268,7 +271,7 @@ for K in range(1, 8):
 #
 # </details>
 
-# %%
+# %% tags=["picture"]
 fig, axes = plt.subplots(1, 3, figsize=(7.2, 2.3))
 for ax, n in zip(axes, (1, 3, 6), strict=True):
     for k in range(6):
@@ -954,8 +957,10 @@ def shifted(weights):
 
 
 subject = small_net(seed=7, K=5)
-fig, axes = plt.subplots(1, 4, figsize=(7.2, 2.3), sharey=True)
 promise, band = declared(3, 5)
+
+# %% tags=["picture"]
+fig, axes = plt.subplots(1, 4, figsize=(7.2, 2.3), sharey=True)
 for ax, step in zip(axes, (stitched, summed, leaky, shifted), strict=True):
     found = measured(step, 5)
     ax.imshow(band, cmap="Greys", vmin=0, vmax=3)
@@ -978,6 +983,8 @@ figure(
     "grey band. Leaky: crosses in the whole lower triangle. Shifted: crosses one row below the "
     "circles' places, outside the band for the first column.",
 )
+
+# %%
 ours, _ = interlocked(*subject, 3)
 same = all(
     torch.allclose(torch.cat([g.flatten() for g in own]), other, rtol=0, atol=1e-12)
@@ -1108,7 +1115,7 @@ for n in (2, 3):
 # %%
 runs["n = 4"], angles[4] = study(modular.Interlocking(4), aligned=True)
 
-# %%
+# %% tags=["picture"]
 fig, axes = plt.subplots(1, 3, figsize=(7.4, 2.9))
 for n in (1, 2, 3, 4):
     for ax, when in ((axes[0], 0), (axes[1], -1)):
@@ -1129,6 +1136,8 @@ figure(
     "are above 0.4, higher for later modules and for longer horizons. For module 0 the cosine rises "
     "from about zero with the epochs, faster for longer horizons.",
 )
+
+# %%
 first = torch.cat([angles[n][0][: 6 - n] for n in (1, 2, 3, 4)])
 last = torch.cat([angles[n][-1][: 6 - n] for n in (1, 2, 3, 4)])
 print(
@@ -1164,7 +1173,7 @@ print("after training every one of them is above 0.3:", bool(last.min() > 0.3))
 # (with respect to the parameters, which nobody waits for), of $B / 2$ each. Heads and messages cost nothing. All
 # machines start idle at time 0.
 
-# %%
+# %% tags=["picture"]
 fig, axes = plt.subplots(3, 1, figsize=(7.0, 5.4), sharex=True)
 handles = charts(axes, {name: name for name in ("n = 2", "n = 3", "n = 4")}, 32)
 fig.legend(*handles, loc="outside lower center", ncols=3)
@@ -1763,12 +1772,14 @@ for name, n in horizons.items():
     closed = (accuracies(name).mean() - low) / (high - low)
     print(f"  n = {n}: {closed:4.0%} with {share_of_bytes(name):.0%} of the memory")
 
-# %% tags=["front-page"]
+# %%
 F, B = 1.0, 2.0
 waits = {name: update_times(n, 6, F, B)[0] for name, n in horizons.items()}
 waits |= {"dgl K=6": update_times(1, 6, F, B)[0]}
 waits |= {"backprop": 6 * F + 5 * B + B / 2}
 waits |= {f"greedy K={K}": 6 // K * (F + B) - B / 2 for K in (2, 3)}
+
+# %% tags=["front-page", "picture"]
 fig, axes = plt.subplots(1, 3, figsize=(7.6, 3.6))
 for index, (label, names) in enumerate(families.items()):
     points = [mean_and_error(accuracies(name)) for name in names]
@@ -1884,6 +1895,8 @@ controls = ["scrambled", "modules 0 to 4 frozen"]
 controls += ["untrained heads", "untrained heads, n = 1"]
 values = [final_accuracy(name)[-1].item() for name in (*order, *controls)]
 colours = ["C0"] * 4 + ["k"] + ["C2"] * 2 + ["C1"] * 4
+
+# %% tags=["picture"]
 fig, ax = plt.subplots(figsize=(7, 3.4))
 ax.barh(range(11), values, color=colours)
 for place, value in enumerate(values):
@@ -1902,6 +1915,8 @@ figure(
     "scrambled control falls to about 20 per cent, as low as with frozen lower modules; untrained heads with horizon 3 lose about twenty "
     "points against trained ones, untrained heads with horizon 1 about ten.",
 )
+
+# %%
 climb = [final_accuracy(f"n = {n}")[-1] for n in (1, 2, 3, 4)]
 print("a reach of four modules gains more than five points:", end=" ")
 print(bool(climb[-1] - climb[0] > 5))
@@ -1989,6 +2004,8 @@ rows = {
     "horizon 2": [held[f"interlocking n=2, K={K}"]["ratio"] for K in cuts],
     "checkpointing, exact": [held[f"checkpointing {K}"]["ratio"] for K in cuts],
 }
+
+# %% tags=["picture"]
 fig, ax = plt.subplots(figsize=(7, 2.8))
 for (name, ratios), marker in zip(rows.items(), "os^", strict=True):
     ax.plot(range(3), ratios, marker=marker, label=name)
@@ -2002,6 +2019,8 @@ figure(
     "sixth. Checkpointing starts at a half as well and ends at a quarter. Horizon 2 starts at one, "
     "and with eight modules still lies a little above checkpointing.",
 )
+
+# %%
 worse = [
     b >= c for b, c in zip(rows["horizon 2"], rows["checkpointing, exact"], strict=True)
 ]

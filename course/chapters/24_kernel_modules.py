@@ -86,9 +86,9 @@ with_ten = end_to_end(ten)
 print(f"all labels: {percent(with_all, task.y_test):.0f} % right on the test set")
 print(f"ten labels: {percent(with_ten, task.y_test):.0f} %")
 
-# %%
-fig, axes = plt.subplots(3, 10, figsize=(7, 2.8))
+# %% tags=["picture"]
 pictures = torch.cat([task.x[ten], task.x_test[:20]])
+fig, axes = plt.subplots(3, 10, figsize=(7, 2.8))
 for k, ax in enumerate(axes.flat):
     ax.imshow(-pictures[k].reshape(8, 8))
     ax.axis("off")
@@ -137,6 +137,8 @@ def cosines(h, other):
 
 order = task.y_test.argsort(stable=True)
 spaces = {"pixels": nn.Identity(), "after pair training": preview.blocks[0].eval()}
+
+# %% tags=["picture"]
 fig, axes = plt.subplots(1, 2, figsize=(7, 3.5))
 for ax, (name, space) in zip(axes, spaces.items(), strict=True):
     with torch.no_grad():
@@ -740,6 +742,7 @@ free_best, relu_best = (
     for allowed in (torch.ones(512, dtype=torch.bool), quarter)
 )
 
+# %% tags=["picture"]
 fig, axes = plt.subplots(1, 2, figsize=(7, 3.1), gridspec_kw={"width_ratios": [1, 2]})
 axes[0].plot(*circle[list(range(8)) + [0]].T, color="0.8", ls=":")
 for best, ring in ((free_best, 1.0), (relu_best, 0.6)):
@@ -770,6 +773,8 @@ figure(
     "the risk against the squared distance of class means: a cloud of points, none "
     "below a falling curve, and some on it; the lowest is at its right end, at 4.",
 )
+
+# %%
 print("a module lies below the bound:", bool((risks < bounds - 1e-9).any()))
 print("places of the best module:", free_best, "  without negative cosines:", relu_best)
 touching = (risks - bounds).abs() < 1e-9
@@ -1103,6 +1108,8 @@ proxies = {
     "log-contrastive": log_contrastive,
     "negative squares": negative_squares,
 }
+
+# %% tags=["picture"]
 fig, axes = plt.subplots(1, 5, figsize=(7, 1.8))
 for ax, (name, G) in zip(axes, suspects.items(), strict=True):
     ax.imshow(G, vmin=0, vmax=1)
@@ -1117,6 +1124,8 @@ figure(
     "lighter blocks; all white; a white diagonal on black; and a dark grey noise with a "
     "white diagonal.",
 )
+
+# %%
 print(f"{'':18s}" + "".join(f"{name:>12s}" for name in suspects))
 for name, proxy in proxies.items():
     values = [proxy(G, same).item() + 0.0 for G in suspects.values()]
@@ -1345,7 +1354,6 @@ for name, hidden in rows.items():
 print("\n".join(lines))
 
 # %%
-fig, axes = plt.subplots(1, 2, figsize=(7, 2.9), gridspec_kw={"width_ratios": [3, 2]})
 stops = [0, 10, 20, 40, 70, 100, 150]
 hidden, progress, spread_of = fresh(0), [], []
 draw = pair_source(task.x, task.y, 128, seed=0)
@@ -1355,6 +1363,9 @@ for start, stop in zip([0] + stops, stops + [200], strict=True):
     found = named(hidden, task, 1, draws=10)
     progress.append(found.mean())
     spread_of.append(found.std())
+
+# %% tags=["picture"]
+fig, axes = plt.subplots(1, 2, figsize=(7, 2.9), gridspec_kw={"width_ratios": [3, 2]})
 axes[0].plot(traces["upper alignment"], color="C2", ls="-", label="upper alignment")
 axes[0].set(xlabel="steps of pair training", ylabel="proxy on the batch", ylim=(0, 1))
 axes[1].errorbar(stops + [200], progress, spread_of, marker="o", ms=4, capsize=2)
@@ -1587,6 +1598,8 @@ groups = {
     "both": (split_by_five & split_by_even, "^"),
     "neither": (~split_by_five & ~split_by_even, "x"),
 }
+
+# %% tags=["picture"]
 fig, axes = plt.subplots(1, 2, figsize=(7, 3.6))
 for name, (group, marker) in groups.items():
     axes[0].plot(gain[group], gap[group], marker, ms=5, label=name)
@@ -1614,6 +1627,8 @@ figure(
     "proxy: eight tasks that neither module separates lie alone at the lower left, below "
     "80 per cent; all others on the right, most above 90.",
 )
+
+# %%
 p = permutation_p(gain, gap, 499, torch.Generator().manual_seed(0))
 print("rank correlation of the differences above 0.5:", bool(spearman(gain, gap) > 0.5))
 print("no shuffle of 499 does as well:", p < 1.5 / 500)
@@ -1811,12 +1826,14 @@ worth = (
 print("of pair training, more than 30 points are due to the right pairs:", end=" ")
 print(bool(worth > 30))
 
-# %% tags=["front-page"]
+# %%
 proxy_of = torch.tensor(benchmark["transfer"]["proxy"])
 accuracy_of = torch.tensor(benchmark["transfer"]["accuracy"])
 across = split_by_five
-fig, axes = plt.subplots(1, 2, figsize=(7, 3.8), gridspec_kw={"width_ratios": [3, 4]})
 bars = list(table)[::-1]
+
+# %% tags=["front-page", "picture"]
+fig, axes = plt.subplots(1, 2, figsize=(7, 3.8), gridspec_kw={"width_ratios": [3, 4]})
 axes[0].barh(
     range(len(bars)),
     [table[name].mean() for name in bars],
@@ -1848,6 +1865,8 @@ figure(
     "tasks across the border have a transferability near 1 and accuracies above 90; "
     "tasks within a half have about 0.72 and accuracies from 73 to 99.",
 )
+
+# %%
 draws = torch.Generator().manual_seed(0)
 lines = ["rank correlation of transferability and truth, permutation p of 999 draws:"]
 for name, group in (
@@ -2019,7 +2038,7 @@ for _ in range(500):
     optimiser.step()
 collapse["end to end"] = probed(whole)
 
-# %%
+# %% tags=["picture"]
 fig, axes = plt.subplots(1, 2, sharey=True, figsize=(7, 3.3))
 for ax, column, title in zip(
     axes, (0, 1), ("the sum (the label)", "the left digit (needed)"), strict=True
@@ -2039,6 +2058,8 @@ figure(
     "left digit: end to end and one kernel module stay near 95 for several blocks, six "
     "kernel modules fall from block to block to about 30.",
 )
+
+# %%
 print("six kernel modules, blocks passed " + "".join(f"{k:5d}" for k in range(7)))
 for name, column in (("sum, % right", 0), ("left digit, % right", 1)):
     values = "".join(f"{v:5.0f}" for v in collapse["six kernel modules"][:, column])
@@ -2164,6 +2185,8 @@ FIELD = [  # column, row, what stands there, colour: chapter, library only, else
     ),
     (2, 4, "backpropagation, with\ncheckpoints or pipelines (ch. 21)", "C0"),
 ]
+
+# %% tags=["picture"]
 fig, ax = plt.subplots(figsize=(8.2, 6.0))
 for column, row, text, colour in FIELD:
     box = dict(boxstyle="round", facecolor="w", edgecolor=colour)

@@ -120,6 +120,8 @@ def by_backpropagation(epochs=50):
 
 whole = by_backpropagation()
 seen, true = from_a_table(price=1e-4, rate=50.0)
+
+# %% tags=["picture"]
 fig, ax = plt.subplots()
 ax.plot(seen, label="table: as the last module sees it")
 ax.plot(true, label="table: of the network")
@@ -136,6 +138,8 @@ figure(
     "loss of the network with the same weights leaves the dotted line of guessing slowly and "
     "is above one after fifty epochs, while backpropagation's has come down to a half.",
 )
+
+# %%
 print("the last module sees a loss below 0.01:", seen[-1] < 0.01)
 print("the loss of the network is below 1:", true[-1] < 1)
 print("backpropagation's is below 1:", whole[-1] < 1)
@@ -815,6 +819,8 @@ left_over = [
     for b in betas
 ]
 slope = math.log(left_over[-1] / left_over[-2]) / math.log(betas[-1] / betas[-2])
+
+# %% tags=["picture"]
 fig, axes = plt.subplots(1, 2, figsize=(7, 3.1))
 axes[0].loglog(betas, left_over, marker="o", ms=5)
 axes[0].loglog(betas, [left_over[-1] * betas[-1] / b for b in betas], "k:", lw=1.0)
@@ -839,15 +845,19 @@ figure(
     "for beta 3 it falls by orders of magnitude in seven rounds, for beta 1 more slowly, "
     "for beta 0.3 slower still.",
 )
+
+# %%
 print(f"slope between the last two: {slope:.1f}")
 print("seven rounds at β = 3: below a thousandth:", ways[3.0][-1] < 1e-3)
 print("the smallest β is the slowest:", ways[0.3][-1] > ways[1.0][-1] > ways[3.0][-1])
 
 # %%
-fig, axes = plt.subplots(1, 3, sharey=True, figsize=(7, 2.7))
 a = torch.cat([t.flatten() for t in adjoints])
 span = 1.1 * a.abs().max().item()
 rounds = settled(1.0, rounds=5)
+
+# %% tags=["picture"]
+fig, axes = plt.subplots(1, 3, sharey=True, figsize=(7, 2.7))
 for ax, n in zip(axes, (1, 2, 5), strict=True):
     kappa = torch.cat([t.flatten() for t in rounds[n - 1][1]])
     ax.plot([-span, span], [span, -span], color="0.6", lw=1.2, ls="-")
@@ -887,8 +897,10 @@ def trainer_of(method, layers, x, optimizer=sgd):
 
 
 free = Lifted(Quadratic(beta=1.0), Free(samples=400, rate=0.5))
-fig, axes = plt.subplots(2, 1, figsize=(7, 4.0))
 spans = {}
+
+# %% tags=["picture"]
+fig, axes = plt.subplots(2, 1, figsize=(7, 4.0))
 for ax, (name, method) in zip(
     axes,
     {"backpropagation": modular.Backprop(), "auxiliary variables": free}.items(),
@@ -909,6 +921,8 @@ figure(
     "Below, auxiliary variables: in all rows forward, backward and a short exchange "
     "stand under each other, and both steps are over before seven units.",
 )
+
+# %%
 print(
     f"two steps: {spans['backpropagation']:g} and {spans['auxiliary variables']:g} units"
 )
@@ -1045,6 +1059,8 @@ def agreement(with_multipliers, steps=40, lr=0.3, beta=0.3):
 
 
 fresh, without = agreement(True), agreement(False)
+
+# %% tags=["picture"]
 fig, ax = plt.subplots()
 ax.plot(fresh, marker="o", ms=3, label="after a sweep")
 ax.plot(without, marker="^", ms=3, label="no multipliers (control)")
@@ -1056,6 +1072,8 @@ figure(
     alt="Cosine against steps. With the multipliers of a sweep it starts at one and falls as "
     "steps are taken. Without multipliers it stays near zero.",
 )
+
+# %%
 print("at the first step it is the true gradient:", fresh[0] > 1 - 1e-9)
 print("later it is not:", fresh[-1] < 0.9)
 print("without multipliers it is below 0.5 throughout:", max(without) < 0.5)
@@ -1445,6 +1463,8 @@ settings = {
     "constant overhead": Times(0, 0.8, 1.6, 0, 0.05, 0),
     "AuxNets in a chain": Times(0, 0.8, 1.6, 0, 0, 0.01),
 }
+
+# %% tags=["picture"]
 fig, ax = plt.subplots(figsize=(7, 3.4))
 for name, t in settings.items():
     ax.loglog(ks, [speed_up(K, t) for K in ks], label=name)
@@ -1470,6 +1490,8 @@ figure(
     "rises, turns near sixteen modules, and falls. At 2, 4 and 8 crosses "
     "lie in or just under circles, somewhat below the second curve.",
 )
+
+# %%
 print("best number with the chain:", best_count(settings["AuxNets in a chain"]))
 for K, row in law.items():
     print(f"{K} processes: measured {row['speed_up']:.1f}, law {row['eq27']:.1f}")
@@ -1582,8 +1604,7 @@ pairs = zip(runs[AUX], runs[FROZEN], strict=True)
 print("the AuxNet's network is below the frozen one on every seed:", end=" ")
 print(all(a < b for a, b in pairs))
 
-# %% tags=["front-page"]
-fig, axes = plt.subplots(1, 2, figsize=(7, 3.4), gridspec_kw={"width_ratios": [4, 3]})
+# %%
 shown = {
     FROZEN: ("hidden modules\nfrozen (control)", "x", "0.3"),
     AUX: ("penalty, AuxNet", "s", "C1"),
@@ -1592,6 +1613,9 @@ shown = {
     "DGL": ("DGL", "o", "0.3"),
     "backpropagation": ("backpropagation", "o", "0.3"),
 }
+
+# %% tags=["front-page", "picture"]
+fig, axes = plt.subplots(1, 2, figsize=(7, 3.4), gridspec_kw={"width_ratios": [4, 3]})
 for place, (name, (_, marker, colour)) in enumerate(shown.items()):
     axes[0].plot(runs[name], [place] * len(runs[name]), marker, color=colour, ms=7)
 axes[0].axvline(10, color="k", lw=1.0, ls=":")

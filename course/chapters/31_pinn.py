@@ -112,6 +112,7 @@ with torch.no_grad():
     fit = fitted(line)
 bend = pinn.jet_of(fitted, line, pinn.Wanted.all(1)).H.flatten().detach()
 
+# %% tags=["picture"]
 fig, axes = plt.subplots(1, 2, figsize=(7, 3))
 axes[0].plot(line, exact(line), color="k", lw=1, label="truth")
 axes[0].plot(line, fit, color="C1", ls="--", label="network")
@@ -131,6 +132,8 @@ figure(
     "Right: the heat produced is a wave between -65 and 85; what the network's curve "
     "carries off starts negative and soon leaves the picture on both sides.",
 )
+
+# %%
 print(f"worst misfit at a thermometer: {'below 1e-9' if worst < 1e-9 else worst}")
 print(f"relative error along the rod: {relative_error(fitted, exact, line):.1f}")
 
@@ -452,6 +455,8 @@ with torch.no_grad():
 scale = by_hand.abs().max()
 wrong = torch.stack([(q - by_hand).abs().max() / scale for q in quotients])
 auto = ((derivatives(net, x)[2][:, 0] - by_hand).abs().max() / scale).detach()
+
+# %% tags=["picture"]
 fig, ax = plt.subplots(figsize=(7, 2.8))
 ax.loglog(steps, wrong, color="C0", label="difference quotient")
 ax.axhline(auto.clamp_min(1e-17), color="C1", ls="--", label="autograd")
@@ -466,6 +471,8 @@ figure(
     "slope 2 until about 2e-8 at a step of 4e-4 and then rises again through round-off. "
     "The error of autograd is a flat line near 1e-16.",
 )
+
+# %%
 print(f"best step of the quotient: {-wrong.min().log10():.0f} digits right")
 print("autograd: 13 digits or more" if auto < 1e-13 else f"autograd: only {auto:.0e}")
 
@@ -761,6 +768,7 @@ rod = network(SIZES, seed=1)
 losses = train(rod, rod_equations(midpoints(40)), 80)
 pinn_error = relative_error(rod, exact, line)
 
+# %% tags=["picture"]
 fig, axes = plt.subplots(1, 2, figsize=(7, 3))
 with torch.no_grad():
     axes[0].plot(line, exact(line), color="k", lw=3, alpha=0.3, label="truth")
@@ -779,6 +787,8 @@ figure(
     "thermometers cuts through them. Right: the loss falls from about 30 by seven "
     "orders of magnitude in 80 iterations, most of it between the 20th and the 40th.",
 )
+
+# %%
 terms = loss_terms(
     rod,
     lambda u, x: -derivatives(u, x)[2] - source(x),
@@ -960,7 +970,7 @@ assert (needed.abs() * biggest).max() < 200, (
 #
 # </details>
 
-# %%
+# %% tags=["picture"]
 fig, axes = plt.subplots(1, 2, sharey=True, figsize=(7, 2.7))
 for seed in range(4):
     net = network([2, 20, 20, 1], seed)
@@ -1028,6 +1038,7 @@ model = dde.Model(data, by_hand)
 model.compile("adam", lr=5e-3, verbose=0)
 history, state = model.train(iterations=200, display_every=100, verbose=0)
 
+# %% tags=["picture"]
 fig, axes = plt.subplots(1, 2, figsize=(7, 2.9), gridspec_kw={"width_ratios": [3, 2]})
 axes[0].plot(*data.train_x_all.T, ".", ms=3, color="C0")
 conditions_at = data.train_x_bc
@@ -1047,6 +1058,8 @@ figure(
     "crosses stand on its left, lower and right side. Right: three loss terms; the one of "
     "the initial values falls most.",
 )
+
+# %%
 x = torch.tensor(data.train_x_all)
 same = burgers_residual(by_hand, x, NU)
 x.requires_grad_()
@@ -1250,7 +1263,7 @@ burgers = pinn.Problem(
 vanilla = pinn.Vanilla(num_domain=800, num_sides=50, hidden=(16, 16, 16), resample=None)
 solution = pinn.solve(burgers, vanilla, iterations=40, seed=0)
 
-# %% tags=["front-page"]
+# %% tags=["front-page", "picture"]
 times = (0.0, 0.2, 0.4, 0.6, 1.0)
 across = torch.linspace(-1, 1, 201)
 fig, axes = plt.subplots(1, 2, figsize=(7, 3.2), gridspec_kw={"width_ratios": [3, 2.4]})
@@ -1280,6 +1293,8 @@ figure(
     "solution lie on every line. Right: in the plane of x and t, a red half and a blue half, "
     "the border between them growing sharp as t increases.",
 )
+
+# %%
 print("relative error:", "below 0.1 %" if solution.error() < 1e-3 else "above 0.1 %")
 print(f"loss:           {solution.history.loss[-1]:.0e}")
 
@@ -1455,6 +1470,7 @@ with torch.no_grad():
 print(f"largest error of our PINN: {worst:.0e}")
 print(f"its certificate:           {bound:.0e}")
 
+# %% tags=["picture"]
 fig, axes = plt.subplots(1, 2, figsize=(7, 2.9))
 for k, eps in enumerate((1.0, 0.1, 0.01)):
     truth = torch.sin(math.pi * line)  # solves -eps u'' = eps pi^2 sin(pi x)
@@ -1607,10 +1623,10 @@ no_boundary = train(without, rod_equations(midpoints(40), weights=(0.01, 0.0)), 
 flipped = network(SIZES, seed=1)
 wrong_sign = train(flipped, rod_equations(midpoints(40), sign=-1.0), 80)
 
-# %%
-fig, axes = plt.subplots(1, 3, figsize=(7, 3.2))
+# %% tags=["picture"]
 trained = {"PINN": rod, "no boundary term": without, "wrong sign": flipped}
 curves = {"PINN": losses, "no boundary term": no_boundary, "wrong sign": wrong_sign}
+fig, axes = plt.subplots(1, 3, figsize=(7, 3.2))
 axes[0].plot(line, exact(line), color="k", ls="-", lw=4, alpha=0.25, label="truth")
 for (name, net), colour, style in zip(
     trained.items(), ("C0", "C1", "C2"), ("-", "--", "-."), strict=True
@@ -1639,6 +1655,8 @@ figure(
     "lines of finite differences lie far to the left of the two marks of the "
     "PINNs, by several powers of ten at the same error.",
 )
+
+# %%
 print(f"{'':18s}{'final loss':>12s}{'error':>10s}")
 for name, net in trained.items():
     tiny = "below 1e-4" if curves[name][-1] < 1e-4 else "large"
@@ -1741,6 +1759,8 @@ few = midpoints(8)
 fooled = network(SIZES, seed=0)
 curve = train(fooled, rod_equations(few), 80)
 r = -derivatives(fooled, line)[2].detach() - source(line)
+
+# %% tags=["picture"]
 fig, axes = plt.subplots(1, 2, figsize=(7, 2.9))
 with torch.no_grad():
     axes[0].plot(line, exact(line), color="k", lw=1, label="truth")
@@ -1759,6 +1779,8 @@ figure(
     "where the truth is half way up. Right: the residual swings between -175 and 135, but "
     "passes through zero at each of the eight marked points.",
 )
+
+# %%
 print(f"loss:           {'below 1e-15' if curve[-1] < 1e-15 else 'not yet zero'}")
 print(f"relative error: {relative_error(fooled, exact, line):.1f}")
 bound = error_bound(fooled, source, 1.0, 0.0, 1.0, 0.0, 0.0)

@@ -163,6 +163,7 @@ paths = torch.stack(paths)
 size = exact(grid).norm()
 errors = paths.norm(dim=1) / size
 
+# %% tags=["picture"]
 fig, axes = plt.subplots(1, 2, figsize=(7, 3))
 axes[0].semilogy(LOOKS, losses, label="loss")
 axes[0].semilogy(LOOKS, errors, label="relative error")
@@ -182,6 +183,8 @@ figure(
     "truth is a wave between -1.2 and 1.2; the network's curve has the same ripples but is "
     "tilted, far off the truth at both ends.",
 )
+
+# %%
 fall = losses[0] / losses[-1]
 print("loss, first over last:         ", "above 50" if fall > 50 else f"{fall:.0f}")
 print(f"relative error, first and last: {errors[0]:.1f} and {errors[-1]:.1f}")
@@ -328,6 +331,8 @@ by_task = {
     "fitted to the solution": parts(torch.stack(fit_paths)),
     "trained by the equation": parts(paths),
 }
+
+# %% tags=["picture"]
 fig, axes = plt.subplots(1, 2, sharey=True, figsize=(7, 3))
 for ax, (task, curves) in zip(axes, by_task.items(), strict=True):
     for name, curve in curves.items():
@@ -344,6 +349,8 @@ figure(
     "ripple and wave fall to a hundredth and below, the ripple furthest; the line rises to "
     "about ten and stays there.",
 )
+
+# %%
 fit_400 = {name: c[20].item() for name, c in by_task["fitted to the solution"].items()}
 pinn_end = {n: c[-1].item() for n, c in by_task["trained by the equation"].items()}
 wave, ripple = "mode 2 (wave)", "mode 8 (ripple)"
@@ -561,6 +568,8 @@ for K in (2, 4, 8, 16, 32):
 r, J = jacobian(soft(), standard)
 sigma = torch.linalg.svdvals(J)
 _, J_fit = jacobian(lambda u: u(x_fit)[:, 0] / 120**0.5, fitted)
+
+# %% tags=["picture"]
 fig, ax = plt.subplots(figsize=(7, 3))
 ax.semilogy(torch.arange(1, 123), sigma**2, marker=".", ms=3, label="equation and ends")
 ax.semilogy(
@@ -579,6 +588,8 @@ figure(
     alt="On a logarithmic axis, two curves fall steeply over more than twenty powers of ten; the "
     "curve of the equation starts several powers of ten above that of the fit.",
 )
+
+# %%
 spread = (sigma[0] ** 2 / sigma[-1] ** 2).log10()
 print("spread over more than", "12 powers of ten" if spread > 12 else f"{spread:.0f}")
 step = 1 / sigma[0].item() ** 2
@@ -955,6 +966,8 @@ class Hard(nn.Module):
 hard = Hard(Network(seed=0))
 x120 = midpoints(120)
 _, hard_errors = adam(hard, lambda u: equation(u, x120), 800)
+
+# %% tags=["picture"]
 fig, ax = plt.subplots(figsize=(7, 3))
 ax.semilogy(LOOKS, errors, label="equal weights (cold open)")
 ax.semilogy(LOOKS, balanced_errors, lw=1, label="weights from gradients")
@@ -970,6 +983,8 @@ figure(
     "weights from gradients it stays near 1 for half of the steps and then falls, with large jumps up "
     "and down; with the hard constraint it falls to about a third and stays there.",
 )
+
+# %%
 runs = stored("claims_training")["rows"]["boundary"].values()
 print(f"{len(runs)} starts, median of the last five looks:  median   from      to")
 for name in next(iter(runs)):
@@ -1198,6 +1213,7 @@ for _ in range(6):
 
     levenberg(sharp, weighted, 25)
 
+# %% tags=["picture"]
 fig, axes = plt.subplots(1, 2, sharey=True, figsize=(7, 3))
 for ax, u, x, name in (
     (axes[0], blind, x_missing, "120 points, none at the step"),
@@ -1217,6 +1233,8 @@ figure(
     "from corner to corner, and none of the marks below lies at the step. Right: the PINN lies on "
     "the step; the marks are spread over the rod, most densely below the step.",
 )
+
+# %%
 print("no point at the step: loss", "below 0.01" if blind_loss < 0.01 else "above 0.01")
 print(f"               relative error {relative_error(blind, step_exact):.1f}")
 print(f"share of RAD's first draw where s is large: {shares[0]:.1f}")
@@ -1422,6 +1440,8 @@ def on_sines(update_or_none, steps, K=8):
 
 
 descent, self_scaled = on_sines(None, 40), on_sines(update, 9)
+
+# %% tags=["picture"]
 fig, ax = plt.subplots(figsize=(7, 2.8))
 ax.semilogy(descent, marker=".", label="steepest descent")
 ax.semilogy(
@@ -1436,6 +1456,8 @@ figure(
     alt="On a logarithmic axis, the curve of steepest descent hardly falls in 40 iterations; that of "
     "self-scaled BFGS falls slowly too, then drops by many powers of ten at iteration 8.",
 )
+
+# %%
 reached = "below 1e-5" if self_scaled[8] < 1e-5 else f"{self_scaled[8]:.0e}"
 print(f"eight steps of BFGS:           {reached}")
 print(f"forty steps of steepest descent: {descent[-1]:.1f}")
@@ -1622,6 +1644,8 @@ def train_lm(u, residuals, steps, mu=0.01):
 
 second = Network(seed=3)
 with_lm = train_lm(second, soft(), 70)
+
+# %% tags=["picture"]
 fig, axes = plt.subplots(1, 2, figsize=(7, 3))
 axes[0].semilogy(with_lm[:, 0], label="loss")
 axes[0].semilogy(with_lm[:, 1], label="relative error")
@@ -1640,6 +1664,8 @@ figure(
     "powers of ten. Right: the curve of Levenberg-Marquardt lies on the truth; the one of Adam is "
     "tilted away from it.",
 )
+
+# %%
 print("relative error:", "below 1 %" if with_lm[-1, 1] < 0.01 else "above 1 %")
 
 # %% [markdown]
@@ -1658,8 +1684,7 @@ print("relative error:", "below 1 %" if with_lm[-1, 1] < 0.01 else "above 1 %")
 # the *same* weights and points in both precisions.
 
 
-# %% tags=["nbval-ignore-output"]
-# output ignored: rounding in float32 is another on every processor
+# %%
 def loss_along(u, direction, t, dtype):
     """Loss at theta + t direction, computed in a precision. t: (K,). Returns (K,)."""
     start = nn.utils.parameters_to_vector(u.parameters()).detach()
@@ -1680,8 +1705,11 @@ r, J = jacobian(lambda u: equation(u, x120), trained)
 slope = J.T @ r
 t = torch.linspace(-1, 1, 81)
 across = slope * (1e-3 * r.square().sum() / (2 * slope.square().sum()))  # 0.1 %
-fig, axes = plt.subplots(1, 2, sharey=True, figsize=(7, 2.8))
 noise = {}
+
+# %% tags=["nbval-ignore-output", "picture"]
+# output ignored: rounding in float32 is another on every processor
+fig, axes = plt.subplots(1, 2, sharey=True, figsize=(7, 2.8))
 for ax, dtype, name in (
     (axes[0], torch.float64, "float64"),
     (axes[1], torch.float32, "float32"),
@@ -1904,7 +1932,7 @@ raced = {name: [run(name, seed) for seed in STARTS[name]] for name in OPTIMISERS
 sizes = [10, 20, 40, 80, 160, 320, 640]
 classical = [finite_differences(n) for n in sizes]
 
-# %% tags=["front-page"]
+# %% tags=["front-page", "picture"]
 fig, ax = plt.subplots(figsize=(7, 3.8))
 for k, (name, runs) in enumerate(raced.items()):
     for j, found in enumerate(runs):
@@ -1925,6 +1953,8 @@ figure(
     "and 1e-5 with similar work. The black line of finite differences lies far to the left: an error "
     "of 1e-4 for less than a ten-thousandth of the work.",
 )
+
+# %%
 final = {
     name: max(found[:, 1].min().item() for found in runs)
     for name, runs in raced.items()
@@ -1992,6 +2022,8 @@ def minimise(make, x):
 honest, honest_loss = minimise(Hard, x120)
 no_ends, no_ends_loss = minimise(lambda net: net, x120)
 ten_points, ten_loss = minimise(Hard, midpoints(10))
+
+# %% tags=["picture"]
 fig, axes = plt.subplots(1, 2, sharey=True, figsize=(7, 3))
 with torch.no_grad():
     for ax, u, name in (
@@ -2009,6 +2041,8 @@ figure(
     alt="Left: a curve with the right ripples, tilted and shifted away from the truth. Right: a curve "
     "that follows quite another course than the truth between ten points.",
 )
+
+# %%
 for name, loss, u in (
     ("honest", honest_loss, honest),
     ("no boundary term", no_ends_loss, no_ends),
@@ -2106,6 +2140,8 @@ with torch.no_grad():
     true_residual = (-honest.jet(candidates)[2] - source(candidates))[:, 0]
 measured = true_residual - disturbance
 worst = measured.abs().topk(50).indices
+
+# %% tags=["picture"]
 fig, axes = plt.subplots(1, 2, figsize=(7, 3))
 axes[0].semilogy(10 * torch.arange(21), jumpy[:, 1], label="no averaging", lw=1)
 axes[0].semilogy(10 * torch.arange(21), calm[:, 1], label="momentum 0.9")
@@ -2127,6 +2163,8 @@ figure(
     "smoother. Right: the noise of all candidates is a bell around zero; that of the chosen ones sits in "
     "its two far tails only.",
 )
+
+# %%
 ratio = (jumpy[1:, 1] / jumpy[:-1, 1]).log().abs().max().exp()
 changes = "more than 2" if ratio > 2 else f"{ratio:.1f}"
 print(f"without averaging, a weight changes by a factor of {changes} within ten steps")

@@ -146,7 +146,7 @@ def train_halves(seed):
 
 runs = [train_halves(seed) for seed in (1, 2, 3)]
 
-# %%
+# %% tags=["picture"]
 fig, axes = plt.subplots(1, 2, figsize=(7, 3.2), gridspec_kw={"width_ratios": [3, 2]})
 axes[0].plot(line, exact(line), color="k", lw=1, label="truth")
 for seed, (left, right, losses) in enumerate(runs, start=1):
@@ -165,6 +165,8 @@ figure(
     "dashed curves start and end where it does, and differ wildly in between, each with "
     "a sharp corner at x = 0.4. Right: the three losses fall by many orders of magnitude.",
 )
+
+# %%
 for seed, (left, right, losses) in enumerate(runs, start=1):
     with torch.no_grad():
         misfit = (left(x_cut) - right(x_cut)).abs().item()
@@ -285,8 +287,10 @@ g = torch.Generator().manual_seed(3)
 points = torch.rand(700, 2, generator=g)
 points[:, 0] = 2 * points[:, 0] - 1
 cuts = [[-0.6, 0.2, 0.5], []]
-fig, ax = plt.subplots(figsize=(7, 2.6))
 owner = locate(points, cuts)
+
+# %% tags=["picture"]
+fig, ax = plt.subplots(figsize=(7, 2.6))
 for q, marker in enumerate("o^sv"):
     mine = points[owner == q]
     ax.plot(mine[:, 0], mine[:, 1], marker, ms=3, color=f"C{q}")
@@ -425,7 +429,7 @@ for truth in (exact, tilted):
 # If this is what happened in the cold open, the trained networks must lie on your line: value at
 # the cut against kink.
 
-# %%
+# %% tags=["picture"]
 values = torch.linspace(-1, 4, 50)
 fig, ax = plt.subplots(figsize=(7, 2.8))
 ax.plot(values, [kink(exact, CUT, v.item()) for v in values], label="formula")
@@ -445,6 +449,8 @@ figure(
     alt="A falling straight line of kink against value at the cut. Three marks, one per "
     "seed, lie on it far apart; a star on it, at zero kink, is the truth.",
 )
+
+# %%
 off = max(off_line)
 print(
     "trained networks off the line by", "less than 0.2" if off < 0.2 else f"{off:.1f}"
@@ -1368,7 +1374,7 @@ burgers_runs = {
     for name, couple in couplings.items()
 }
 
-# %%
+# %% tags=["picture"]
 x = torch.linspace(-1, 1, 401)[:, None]
 fig, axes = plt.subplots(1, 2, figsize=(7, 3.2), gridspec_kw={"width_ratios": [3, 2]})
 axes[0].plot(x, standing(x), color="k", lw=3, alpha=0.3, label="truth")
@@ -1387,6 +1393,8 @@ figure(
     "on it. The published mixture and XPINN pass through other curves with a corner at the "
     "cut, x = 0.4. Right: all three losses fall below one millionth.",
 )
+
+# %%
 print("coupling            loss below    error         net loss of momentum flux")
 for name, (pieces, losses) in burgers_runs.items():
     _, jumps = balances([shock] * 2, pieces, [-1.0, 0.4, 1.0])
@@ -1850,7 +1858,7 @@ for name, (laws, cuts, couple, budget) in trials.items():
     trained = train_line(laws, two_materials, cuts, couple, (0.0, 1.0), budget)
     material_runs[name] = (cuts, laws, *trained)
 
-# %% tags=["front-page"]
+# %% tags=["front-page", "picture"]
 fig, axes = plt.subplots(1, 2, figsize=(7, 3.4))
 axes[0].plot(line, two_materials(line), color="k", lw=3, alpha=0.3, label="truth")
 axes[1].plot(line, into[0] + content(line), color="k", lw=3, alpha=0.3)
@@ -1878,6 +1886,8 @@ figure(
     "a smooth curve that is far off, and XPINN on yet another. Right: the true flux is one smooth curve, "
     "followed by cPINN; the fluxes of the others jump at x = 0.4.",
 )
+
+# %%
 print("method     numbers   loss below    error         lost at the cut")
 for name, (cuts, _, pieces, losses) in material_runs.items():
     numbers = sum(p.numel() for piece in pieces for p in piece.parameters())
@@ -2047,6 +2057,8 @@ with torch.no_grad():
     value_jump = (here(still) - there(still)).abs()
 slopes = [pinn.jet_of(u, still, pinn.Wanted((0,))).p[:, :, 0] for u in (here, there)]
 slope_jump = nu * (slopes[0] - slopes[1]).detach().abs()
+
+# %% tags=["picture"]
 fig, ax = plt.subplots(figsize=(7, 2.8))
 ax.semilogy(where, value_jump, label="jump of u")
 ax.semilogy(where, slope_jump.clamp(min=1e-12), ls="--", label="jump of $\\nu u_x$")
@@ -2060,6 +2072,8 @@ figure(
     "and the jump of the viscous flux has a notch; from there both fall together, "
     "by about one order of magnitude for every 0.05.",
 )
+
+# %%
 louder = (value_jump.max() / value_jump[0]).log10().item()
 print(f"on the shock the same mistake is heard 10^{louder:.0f} times louder")
 

@@ -133,6 +133,8 @@ asked = library_residuals(form, fooled)
 more = pinn.Mesh(steep.geometry, 1, degree=240)
 unasked = library_residuals(pinn.WeakForm(steep, more, points=1000), fooled)
 wrong = network(fooled, line)[0]
+
+# %% tags=["picture"]
 fig, axes = plt.subplots(1, 2, figsize=(7, 3))
 axes[0].plot(line, exact(line), color="k", lw=1, label="truth")
 axes[0].plot(line, wrong, color="C1", ls="--", label="network")
@@ -153,6 +155,8 @@ figure(
     "near 1e-5, the residuals that were trained; the true residuals for tests 1 to 240 lie "
     "between a hundredth and three, four orders of magnitude higher and more.",
 )
+
+# %%
 mean = asked.square().mean().item()
 print("mean square of the sixty residuals:", "below 1e-9" if mean < 1e-9 else mean)
 print(f"relative error: {relative_error(wrong):.1f}")
@@ -302,8 +306,10 @@ for a, b in moment.values():
         row.append(abs((J * few.weights * slope).sum().item() - truth))
     errors.append([max(e, 1e-14) for e in row])
 
-fig, axes = plt.subplots(1, 2, figsize=(7, 3))
 near = torch.linspace(-0.12, 0.12, 801)
+
+# %% tags=["picture"]
+fig, axes = plt.subplots(1, 2, figsize=(7, 3))
 axes[0].plot(near, source(near), color="k", lw=1, label="source")
 inside = rule.nodes[rule.nodes.abs() < 0.12]
 axes[0].plot(inside, source(inside), "o", color="C1", label="80 points on [-1, 1]")
@@ -451,10 +457,10 @@ def tests(K, xi):
 
 Element = namedtuple("Element", ["x", "J", "v", "dv", "ddv"])
 
-# %%
-fig, axes = plt.subplots(1, 2, figsize=(7, 2.7))
+# %% tags=["picture"]
 shown = torch.linspace(-1, 1, 301)
 v, dv, _ = tests(6, shown)
+fig, axes = plt.subplots(1, 2, figsize=(7, 2.7))
 for row, name in ((0, "hat"), (1, "hat"), (2, "$v_1$"), (3, "$v_2$"), (7, "$v_6$")):
     style = "--" if row < 2 else "-"
     axes[0].plot(shown, v[row], ls=style, color=f"C{min(row, 4)}", label=name)
@@ -774,6 +780,8 @@ def extra_factor(u):
 
 
 span = torch.linspace(A, B, 201)
+
+# %% tags=["picture"]
 fig, ax = plt.subplots(figsize=(7, 2.8))
 ax.plot(span, wave(span)[0], color="k", lw=3, alpha=0.3, label="truth")
 forms = {
@@ -1392,6 +1400,8 @@ routes = {
     "h: marked, 8 tests": path(where_needed, (torch.linspace(-1, 1, 5), 8), 14)[0],
 }
 final = path(where_needed, (torch.linspace(-1, 1, 5), 8), 14)[1]
+
+# %% tags=["picture"]
 fig, axes = plt.subplots(1, 2, figsize=(7, 3.1), gridspec_kw={"width_ratios": [3, 2]})
 for (name, found), marker in zip(routes.items(), "os^D", strict=True):
     axes[0].loglog(*found, marker + "-", ms=3, label=name)
@@ -1410,6 +1420,8 @@ figure(
     "four. Right: the elements are 0.06 long except around zero, where they are down to "
     "0.004.",
 )
+
+# %%
 wall = final.diff()[(final[:-1] < 0.01) & (final[1:] > -0.01)].max()
 print(f"longest element over those at the wall: {final.diff().max() / wall:.0f}")
 
@@ -1684,10 +1696,9 @@ strong_runs = {
     seed: train(strong_residuals, strong_jacobian, start(seed), 150) for seed in (0, 1)
 }
 
-# %% tags=["front-page"]
+# %% tags=["front-page", "picture"]
 half = three.diff() / 2
 spoiled, spoiled_curve = train(*weak_problem(three, 60, 80, factor=half), start(0), 150)
-
 fig, axes = plt.subplots(1, 2, figsize=(7, 3.2))
 axes[0].plot(line, exact(line), color="k", lw=3, alpha=0.3, label="truth")
 for theta, style, color, name in (
@@ -1711,6 +1722,8 @@ figure(
     "loss falls by five orders of magnitude and stays ahead for eighty iterations; the right "
     "one's falls by nine.",
 )
+
+# %%
 runs = {"weak": weak_runs, "strong": strong_runs}
 lm_errors = {
     form: [relative_error(network(theta, line)[0]) for theta, _ in found.values()]
@@ -1877,6 +1890,8 @@ graded_edges = [
     torch.cat([torch.zeros(1), 0.15 ** torch.arange(L - 1.0, -1.0, -1)]) for L in layers
 ]
 by_hp = [rough_error(e, 8) for e in graded_edges]
+
+# %% tags=["picture"]
 fig, axes = plt.subplots(1, 2, figsize=(7, 3))
 axes[0].semilogy(asked_tests, fixed, "o-", color="C1", ms=4, label="60 points")
 axes[0].semilogy(
@@ -1900,6 +1915,8 @@ figure(
     "raising the degree gives a slowly falling straight line; grading falls faster and "
     "faster.",
 )
+
+# %%
 best = min(fixed)
 print("90 tests at 60 points, error over the best:", end=" ")
 print("above 10" if fixed[-1] > 10 * best else f"{fixed[-1] / best:.0f}")

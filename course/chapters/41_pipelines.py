@@ -122,6 +122,8 @@ def legend(ax, colours):
 
 
 whole = Cost(4, 8)  # the batch in one piece: four times a micro-batch
+
+# %% tags=["picture"]
 fig, axes = plt.subplots(2, 1, figsize=(7, 4.2), sharex=True)
 gantt(axes[0], GPipe().schedule(4, 1), whole, 48, "one batch")
 gantt(axes[1], GPipe().schedule(4, 4), Cost(1, 2), 48, "four micro-batches")
@@ -136,6 +138,8 @@ figure(
     "row is busy. It ends at time 48. Below, four short light bars in each row overlap with "
     "those of the other rows, then four dark ones; it ends at time 21.",
 )
+
+# %%
 for name, schedule, cost in (
     ("one batch", GPipe().schedule(4, 1), whole),
     ("four micro-batches", GPipe().schedule(4, 4), Cost(1, 2)),
@@ -457,7 +461,7 @@ for D, N in ((1, 1), (2, 1), (3, 2), (4, 4), (4, 9), (7, 3), (8, 20)):
 #
 # </details>
 
-# %%
+# %% tags=["picture"]
 both = {"GPipe": GPipe().schedule(4, 8), "1F1B": one_f_one_b(4, 8)}
 fig, axes = plt.subplots(2, 1, figsize=(7, 4.2), sharex=True)
 for ax, (name, schedule) in zip(axes, both.items(), strict=True):
@@ -471,6 +475,8 @@ figure(
     "with a grey triangle in the middle. 1F1B: light and dark bars alternate after a start of "
     "four, three, two and one light bars; its grey is spread over the rows. Both end at 33.",
 )
+
+# %%
 for name, schedule in both.items():
     found = simulate(schedule, Cost(1, 2))
     print(
@@ -801,7 +807,7 @@ for D in (3, 7, 1, 0, -1, -2):
 #
 # </details>
 
-# %%
+# %% tags=["picture"]
 equal = Cost(1, 1)
 both = {"1F1B": one_f_one_b(4, 4), "Chimera": chimera(4)}
 fig, axes = plt.subplots(2, 1, figsize=(7, 4.2), sharex=True)
@@ -817,6 +823,8 @@ figure(
     "Chimera ends at 10: a second set of bars, in another hue, starts in the last row, goes up "
     "and fills the grey of the first set. In each row two of ten slots stay grey.",
 )
+
+# %%
 for name, schedule in both.items():
     found = simulate(schedule, equal)
     peaks = [held(schedule[r]) for r in range(4)]
@@ -978,9 +986,9 @@ assert saved_by_doubling(4, 400) == Fraction(5, 1209), (
 #   gradient of the input ($I$) is waited for by another rank. The gradient of the weights ($W$)
 #   can be done later, at any time when there is nothing else to do.
 
-# %%
-fig, axes = plt.subplots(2, 1, figsize=(7, 4.2), sharex=True)
+# %% tags=["picture"]
 split = {"1F1B": OneFOneB().schedule(4, 4), "zero bubble": ZeroBubble().schedule(4, 4)}
+fig, axes = plt.subplots(2, 1, figsize=(7, 4.2), sharex=True)
 for ax, (name, schedule) in zip(axes, split.items(), strict=True):
     gantt(ax, schedule, Cost(1, 2), 21, title=name)
 halves = {
@@ -998,6 +1006,8 @@ figure(
     "bubble chart dark bars are half as long, bars of a third colour fill most of the grey on "
     "the right, and it ends at 15.",
 )
+
+# %%
 for name, schedule in split.items():
     found = simulate(schedule, Cost(1, 2))
     print(f"{name:12s} time {found.makespan}, held {[int(n) for n in found.peak]}")
@@ -1034,6 +1044,8 @@ lines = {
     "interleaved, 2 stages": (Interleaved(2), 2, "^:"),
     "zero bubble": (ZeroBubble(), 1, "v-"),
 }
+
+# %% tags=["picture"]
 fig, ax = plt.subplots(figsize=(7, 3.4))
 for name, (rule, v, style) in lines.items():
     points = [N for N in micros if N >= 16 or "doubling" not in name]
@@ -1450,7 +1462,7 @@ for size, part in clocks.items():
         f"  within 3 points of the formula for F = B: {bool(abs(gain - naive) < 0.03)}"
     )
 
-# %%
+# %% tags=["picture"]
 names = list(next(iter(clocks.values())))
 fig, ax = plt.subplots(figsize=(7, 4.0))
 ax.axvspan(0.9, 1.1, color="0.88", label="within 10 %")

@@ -121,6 +121,8 @@ def gantt(ax, found, ranks):
 
 equal_layers = [4, 8, 11]
 found = played(equal_layers, micros=8)
+
+# %% tags=["picture"]
 fig, ax = plt.subplots(figsize=(7, 2.6))
 gantt(ax, found, 4)
 ax.set(xlabel="time in MFLOP of a machine")
@@ -132,6 +134,8 @@ figure(
     "first to its last. Between the bars of the other three are gaps longer than the bars "
     "themselves.",
 )
+
+# %%
 print("last machine idle for less than a fifth of the time:", found.bubble[3] < 0.2)
 print("every other machine idle for more than half of it:", min(found.bubble[:3]) > 0.5)
 
@@ -955,6 +959,8 @@ def sent(rows, machines=4):
 
 
 sizes = (1, 16, 256, 4096)
+
+# %% tags=["picture"]
 fig, ax = plt.subplots(figsize=(7, 3.2))
 for (name, marker), style in zip(
     zip(sent(1), "osD^v", strict=True), ("-", "--", "-.", ":", "-"), strict=True
@@ -976,6 +982,8 @@ figure(
     "and 20 MiB. Tensor, pipeline and local rise in proportion to the rows, tensor highest, then "
     "pipeline, local lowest; they cross the level lines one after the other.",
 )
+
+# %%
 cheapest = {rows: min(sent(rows), key=sent(rows).get) for rows in sizes}
 exact = {
     rows: min((n for n in sent(rows) if n != "local"), key=sent(rows).get)
@@ -1073,12 +1081,14 @@ print(
 # ways to cut, each of them played. **Negative controls**: cuts at random (the median of twenty), and chains whose layers are all equal, where a plan has
 # nothing to gain.
 
-# %% tags=["front-page"]
+# %%
 record = stored("pipeline")["cuts"]
 where = record["where"]
 names = ("at random", "equal layers", "equal parameters", "plan", "best")
-fig, axes = plt.subplots(1, 2, figsize=(7.4, 3.4), sharey=True)
 shades, hatches = ("1.0", "0.8", "0.6", "C0", "0.2"), ("..", "///", "", "", "")
+
+# %% tags=["front-page", "picture"]
+fig, axes = plt.subplots(1, 2, figsize=(7.4, 3.4), sharey=True)
 for i, name in enumerate(names):
     look = dict(
         width=0.16, color=shades[i], hatch=hatches[i], edgecolor="k", label=name
@@ -1106,6 +1116,8 @@ figure(
     "cuts of all. For the random chains the plan is lowest too, level with equal parameters, "
     "which there stand for equal cost. Cuts at random are highest.",
 )
+
+# %%
 for D in ("2", "3", "4"):
     row = where["GPT"][D]
     shown = "   ".join(f"{name} {row[name]:.2f}" for name in names)

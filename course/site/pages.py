@@ -69,7 +69,8 @@ def _page(path: Path) -> NotebookNode:
     """A notebook as it was verified: answers and tests folded, links to the library."""
     notebook = nbformat.read(path, as_version=4)
     for cell in notebook.cells:
-        if is_solution(cell) or is_graded(cell):
+        tags = cell.metadata.get("tags", [])
+        if is_solution(cell) or is_graded(cell) or "picture" in tags:
             cell.metadata.setdefault("tags", []).append("hide-input")
         for output in cell.get("outputs", []):
             if "text/html" in output.get("data", {}):  # it shows more than plain text

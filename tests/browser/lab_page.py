@@ -48,6 +48,7 @@ async image => {
 
 # JupyterLab shows the traceback of an error as such too.
 _STDERR = '[data-mime-type="application/vnd.jupyter.stderr"]'
+_CODE = ".jp-CodeCell .jp-InputArea-editor .cm-content"
 _NOTEBOOK = ".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Notebook"
 
 
@@ -127,6 +128,12 @@ class LabPage:
             polling=SECOND,  # by default at every frame, which costs the kernel time
             timeout=CHAPTER_PATIENCE,
         )
+
+    def folded(self) -> tuple[int, list[str]]:
+        """How many cells are folded, and the code of those that are not."""
+        cells = self.notebook.locator(".jp-CodeCell")
+        folded = cells.filter(has=self.page.locator(".jp-InputPlaceholder"))
+        return folded.count(), self.notebook.locator(_CODE).all_text_contents()
 
     def save(self) -> None:
         """Save the notebook from the menu; wait until it is stored."""

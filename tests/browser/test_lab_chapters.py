@@ -92,6 +92,7 @@ def test_a_solved_copy_runs_without_errors_and_passes_as_it_is_saved(
     lab_page.run_all()
     assert lab_page.complaints.all_text_contents() == []
     _check_pictures(lab_page, chapter)
+    _check_folds(lab_page, chapter)
     _check_quiz(lab_page)
     if request.config.getoption("chapter"):  # somebody works on it, and may look
         lab_page.take_pictures_of_notebook(f"{chapter.slug}_solved")
@@ -115,6 +116,18 @@ def _check_pictures(lab_page: LabPage, chapter: Chapter) -> None:
         assert picture.variance > 1, (number, picture)
         assert picture.alt and picture.caption, (number, picture)
         assert picture.alt != picture.caption, (number, picture)
+
+
+def _check_folds(lab_page: LabPage, chapter: Chapter) -> None:
+    """Code that only draws is out of sight, all other code is in sight."""
+    notebook = nbformat.read(chapter.source, as_version=4)
+    code = [c for c in notebook.cells if c.cell_type == "code"]
+    hidden = sum(
+        c.metadata.get("jupyter", {}).get("source_hidden", False) for c in code
+    )
+    folded, shown = lab_page.folded()
+    assert folded == hidden > 0
+    assert len(shown) == len(code) - hidden
 
 
 def _check_quiz(lab_page: LabPage) -> None:

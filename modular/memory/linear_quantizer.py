@@ -12,6 +12,7 @@ from modular.memory.codec import Codec
 __all__ = ["LinearQuantizer"]
 
 _CODES = (torch.int8, torch.int16, torch.int32)
+_PIECE = 1 << 14  # numbers that are worked on at a time: less room is needed meanwhile
 
 
 @dataclass(frozen=True)
@@ -51,20 +52,21 @@ class LinearQuantizer(Codec):
         self.bound = bound
 
     def _encode(self, x: Tensor) -> _Kept:
-        size = x.detach().double().abs() / (2 * self.bound)
-        most = size.max().item() + 1 if x.numel() else 0.0
+        x = x.detach()
+        most = _largest(x) / (2 * self.bound) + 1
         fits = [d for d in _CODES if most <= torch.iinfo(d).max]
         if not fits:
             raise ValueError(
-                f"x reaches {x.abs().max().item():.3g}, which is {most:.3g} steps of "
+                f"x reaches {_largest(x):.3g}, which is {most:.3g} steps of "
                 f"bound {self.bound:.3g}: expected at most {2**31 - 1}"
             )
-        codes = ((size.floor() + 1) * x.sign()).to(fits[0])
+        codes = torch.empty(x.numel(), dtype=fits[0], device=x.device)
+        for part, into in zip(_pieces(x.flatten()), _pieces(codes), strict=True):
+            size = part.double().abs().div_(2 * self.bound)
+            into.copy_(size.floor_().add_(1).mul_(part.sign()))
         like = x.new_empty(0)
         if x.device.type == "cpu":
-            return _Kept(
-                zlib.compress(codes.numpy().tobytes(), 1), fits[0], like, x.shape
-            )
+            return _Kept(zlib.compress(codes.numpy(), 1), fits[0], like, x.shape)
         return _Kept(codes, fits[0], like, x.shape)
 
     def decode(self, kept: _Kept) -> Tensor:
@@ -76,17 +78,16 @@ class LinearQuantizer(Codec):
         Returns:
             The activation. Shape ``(...)``.
         """
-        if isinstance(kept.codes, bytes):
-            raw = bytearray(zlib.decompress(kept.codes))
-            codes = (
-                torch.frombuffer(raw, dtype=kept.integer)
-                if raw
-                else torch.empty(0, dtype=kept.integer)
-            )
-        else:
-            codes = kept.codes
-        steps = 2 * codes.double() - codes.sign()
-        return (steps * self.bound).to(kept.like).view(kept.shape)
+        codes = kept.codes
+        if isinstance(codes, bytes):
+            raw = bytearray(zlib.decompress(codes))
+            empty = torch.empty(0, dtype=kept.integer)
+            codes = torch.frombuffer(raw, dtype=kept.integer) if raw else empty
+        x = kept.like.new_empty(codes.numel())
+        for part, into in zip(_pieces(codes), _pieces(x), strict=True):
+            steps = part.double().mul_(2).sub_(part.sign())
+            into.copy_(steps.mul_(self.bound))
+        return x.view(kept.shape)
 
     def count(self, kept: _Kept) -> int:
         """Count the bytes that are kept.
@@ -100,3 +101,16 @@ class LinearQuantizer(Codec):
         if isinstance(kept.codes, bytes):
             return len(kept.codes)
         return kept.codes.numel() * kept.codes.element_size()
+
+
+def _pieces(x: Tensor) -> tuple[Tensor, ...]:
+    """Cut a row of numbers into views of it."""
+    return x.split(_PIECE)
+
+
+def _largest(x: Tensor) -> float:
+    """Return the largest size of a number, without a second tensor of all sizes."""
+    if not x.numel():
+        return 0.0
+    low, high = x.aminmax()
+    return max(-low.item(), high.item())

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from modular._checks import check_positive
+from modular._checks import check_count, check_positive
 from modular.memory.codec import Codec, Identity, Steering
 from modular.memory.linear_quantizer import LinearQuantizer
 
@@ -47,19 +47,24 @@ class SigmaController(Steering):
     .. math:: b = \frac{\text{share} \cdot \operatorname{mean} |\nabla W|}
                        {\max_k \sigma_k / b}
 
-    :meth:`step` takes the gradients of the last backward pass; until the first one all
-    is kept exactly. An activation belongs to the linear or convolutional layers that
-    read it, of which the most sensitive decides; one that none reads is kept exactly.
-    Jin et al. 2021 (arXiv 2111.09562), section 4, set ``share`` to 0.01 and step every
-    1000 iterations; where they write a momentum, this takes the gradient itself.
+    Call :meth:`step` once in every training step. The first one, and each ``period``-th
+    after it, takes the gradients of the backward pass before it; the steps between are
+    not watched and cost nothing. Until the first one all is kept exactly. An activation
+    belongs to the linear or convolutional layers that read it, of which the most
+    sensitive decides; one that none reads is kept exactly.
+    Jin et al. 2021 (arXiv 2111.09562), section 4, set ``share`` to 0.01 and ``period``
+    to 1000; where they write a momentum, this takes the gradient itself.
 
     Args:
         model: Whose layers are watched. It must run its layers in the same order each
             time.
         share: Noise of a weight's gradient over its mean size, positive.
+        period: Training steps from one setting of the bounds to the next.
 
     Raises:
-        ValueError: If ``share`` is not positive, or the model has no such layer.
+        TypeError: If ``period`` is not an int.
+        ValueError: If ``share`` is not positive, ``period`` below 1, or the model has
+            no such layer.
 
     Example:
         >>> import torch
@@ -74,9 +79,10 @@ class SigmaController(Steering):
         True
     """
 
-    def __init__(self, model: nn.Module, share: float = 0.01) -> None:
+    def __init__(self, model: nn.Module, share: float = 0.01, period: int = 1) -> None:
         check_positive("share", share)
-        self.share = share
+        check_count("period", period, least=1)
+        self.share, self.period, self._steps = share, period, 0
         self.layers = [
             m for m in model.modules() if isinstance(m, nn.Linear | nn.Conv2d)
         ]
@@ -113,16 +119,22 @@ class SigmaController(Steering):
             number: Which activation, from 0.
             layer: Which layer.
         """
-        self._readers.setdefault(number, set()).add(layer)
+        if self._watches():
+            self._readers.setdefault(number, set()).add(layer)
 
     def step(self) -> None:
-        """Set the bounds anew, after a backward pass and before gradients are cleared.
+        """Set the bounds anew if it is time, before gradients are cleared.
 
         Raises:
-            RuntimeError: If no backward pass went through the layers since the last.
+            RuntimeError: If it is, and no backward pass went through the layers since
+                the last time.
         """
+        if not self._watches():
+            self._steps += 1
+            return
         if not self._noise:
             raise RuntimeError("no backward pass was seen: expected step() after it")
+        self._steps += 1
         self.bounds = {}
         for number, layers in self._readers.items():
             bounds = [self._bound(layer) for layer in layers]
@@ -130,6 +142,10 @@ class SigmaController(Steering):
                 self.bounds[number] = min(bounds)
         self._readers.clear()
         self._noise.clear()
+
+    def _watches(self) -> bool:
+        """Say whether the next call of step sets the bounds."""
+        return self._steps % self.period == 0
 
     def _bound(self, layer: nn.Module) -> float:
         """Return the bound that a layer allows; NaN if it has no gradient."""
@@ -139,7 +155,7 @@ class SigmaController(Steering):
         return (self.share * gradient.abs().mean() / energy.max().sqrt()).item()
 
     def _forward(self, layer: nn.Module, inputs: tuple[Any, ...], y: Tensor) -> None:
-        if not y.requires_grad:
+        if not y.requires_grad or not self._watches():
             return
         x = inputs[0].detach()
         share = (x != 0).to(x).mean()

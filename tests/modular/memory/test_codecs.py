@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from modular.memory import BitAllocator, Groupwise, Identity, LinearQuantizer
 from modular.memory.codec import Codec
@@ -34,6 +35,36 @@ def test_shape_and_dtype_come_back(codec: Codec, dtype: torch.dtype) -> None:
     found = codec(x)
     assert found.shape == x.shape and found.dtype == dtype
     assert isinstance(codec.count(codec.encode(x)), int)
+
+
+class Largest(TorchDispatchMode):
+    """Note the bytes of the largest tensor that is made, views of one left out."""
+
+    def __init__(self, given: torch.Tensor) -> None:
+        super().__init__()
+        self.size, self.given = 0, given.untyped_storage().data_ptr()
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        made = function(*args, **(kwargs or {}))
+        for t in made if isinstance(made, tuple | list) else (made,):
+            if isinstance(t, torch.Tensor) and (
+                t.untyped_storage().data_ptr() != self.given
+            ):
+                self.size = max(self.size, t.numel() * t.element_size())
+        return made
+
+
+def test_coding_needs_little_room_beside_what_comes_out() -> None:
+    """Whoever needs another copy of the activation in double precision saves none."""
+    x = torch.randn(50, 8, 1000, dtype=torch.float32)
+    codec = LinearQuantizer(0.05)
+    with Largest(x) as coding:
+        kept = codec.encode(x)
+    with Largest(x) as back:
+        found = codec.decode(kept)
+    assert coding.size == x.numel()  # the codes, of a byte each
+    assert back.size == found.numel() * 4
+    assert (found - x).abs().max() <= 0.05 * (1 + 1e-5)
 
 
 def test_sparse_activations_take_little_room() -> None:

@@ -227,6 +227,32 @@ def test_the_controller_s_bounds_are_its_equation() -> None:
         SigmaController(nn.ReLU())
 
 
+def test_bounds_hold_for_a_period_and_come_from_one_backward_pass() -> None:
+    """Noise of the steps between does not add up, and a late bound is a fresh one."""
+    model, x = network(), images()
+    rare = SigmaController(model, share=0.03, period=3)
+    seen = []
+    for count in range(4):
+        if count == 3:  # another batch: the bounds are those of this one alone
+            x = images(seed=5)
+        model.zero_grad()
+        with compressed_activations(model, rare):
+            loss = model(x).square().mean()
+        loss.backward()
+        rare.step()
+        seen.append(rare.bounds)
+    assert seen[0] == seen[1] == seen[2] != seen[3]
+    fresh = SigmaController(model, share=0.03)
+    with compressed_activations(model, fresh):
+        loss = model(x).square().mean()
+    model.zero_grad()
+    loss.backward()
+    fresh.step()
+    assert seen[3] == pytest.approx(fresh.bounds, rel=0.01)  # the gradient has noise
+    with pytest.raises(ValueError, match="period is 0"):
+        SigmaController(model, period=0)
+
+
 def test_each_activation_gets_its_bits() -> None:
     model, x = network(), images()
     size = 16 * 8 * 64

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
 
 from modular._checks import check_count
-from modular.sparse.pattern import Pattern, erdos_renyi
+from modular.sparse.pattern import Pattern, erdos_renyi, times
 
 __all__ = ["SparseLinear"]
 
@@ -172,23 +172,24 @@ class _Product(torch.autograd.Function):
     def forward(
         ctx: FunctionCtx, x: Tensor, values: Tensor, pattern: Pattern
     ) -> Tensor:
-        ctx.save_for_backward(x, values)
+        columns = x.t().contiguous()  # rows are read in one piece: less time
+        ctx.save_for_backward(columns, values)
         ctx.pattern = pattern  # type: ignore[attr-defined]
-        return (pattern.matrix(values) @ x.t().contiguous()).t()
+        return times(pattern.matrix(values), columns).t()
 
     @staticmethod
     @once_differentiable
     def backward(
         ctx: FunctionCtx, dy: Tensor
     ) -> tuple[Tensor | None, Tensor | None, None]:
-        x, values = ctx.saved_tensors  # type: ignore[attr-defined]
+        columns, values = ctx.saved_tensors  # type: ignore[attr-defined]
         pattern: Pattern = ctx.pattern  # type: ignore[attr-defined]
-        dyt = dy.t().contiguous()  # rows are read in one piece: less time
+        dyt = dy.t().contiguous()
         dx = dv = None
         if ctx.needs_input_grad[0]:  # type: ignore[attr-defined]
-            dx = (pattern.transpose(values) @ dyt).t()
+            dx = times(pattern.transpose(values), dyt).t()
         if ctx.needs_input_grad[1]:  # type: ignore[attr-defined]
             sampled = pattern.matrix(torch.zeros_like(values))
-            columns = x.t().contiguous().t()
-            dv = torch.sparse.sampled_addmm(sampled, dyt, columns, beta=0.0).values()
+            dw = torch.sparse.sampled_addmm(sampled, dyt, columns.t(), beta=0.0)
+            dv = dw.values()
         return dx, dv, None

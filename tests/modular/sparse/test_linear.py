@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 from torch import nn
 
 from modular.sparse import AllReLU, SparseLinear, erdos_renyi, sparse_layers
-from modular.sparse.pattern import draw
+from modular.sparse.pattern import WIDE, draw
 
 
-def made(seed: int = 0, dtype: torch.dtype = torch.float64) -> SparseLinear:
+def made(
+    seed: int = 0, dtype: torch.dtype = torch.float64, epsilon: float = 1.5
+) -> SparseLinear:
     g = torch.Generator().manual_seed(seed)
-    return SparseLinear(13, 7, epsilon=1.5, generator=g).to(dtype)
+    return SparseLinear(13, 7, epsilon, generator=g).to(dtype)
 
 
 def twin(layer: SparseLinear) -> nn.Linear:
@@ -25,18 +27,20 @@ def twin(layer: SparseLinear) -> nn.Linear:
     return dense
 
 
+@pytest.mark.parametrize("epsilon", [1.5, 0.4])  # with 0.4 some rows are empty
+@pytest.mark.parametrize("batch", [1, 5, WIDE - 1, WIDE, 2 * WIDE + 3])  # two kernels
 @pytest.mark.parametrize(
-    ("dtype", "tol"), [(torch.float64, 1e-12), (torch.float32, 1e-6)]
+    ("dtype", "tol"), [(torch.float64, 1e-12), (torch.float32, 1e-5)]
 )
 def test_forward_and_gradients_equal_the_masked_dense_layer(
-    dtype: torch.dtype, tol: float
+    dtype: torch.dtype, tol: float, batch: int, epsilon: float
 ) -> None:
     g = torch.Generator().manual_seed(3)
-    layer = made(dtype=dtype)
+    layer = made(dtype=dtype, epsilon=epsilon)
     dense = twin(layer)
-    x = torch.randn(5, 13, generator=g, dtype=dtype, requires_grad=True)
+    x = torch.randn(batch, 13, generator=g, dtype=dtype, requires_grad=True)
     z = x.detach().clone().requires_grad_()
-    weight = torch.randn(5, 7, generator=g, dtype=dtype)
+    weight = torch.randn(batch, 7, generator=g, dtype=dtype)
     y, w = layer(x), dense(z)
     assert (y - w).abs().max() < tol
     (y * weight).sum().backward()

@@ -17,6 +17,7 @@ from modular.compact.binary import BinaryConv2d, BinaryLinear
 from modular.compact.distillation import distill
 from modular.compact.dorefa import DoReFa
 from modular.compact.fake_quant import quantize_weights
+from modular.compact.int8 import export_int8
 from modular.compact.lsq import LSQ
 from modular.compact.pruning import Movement, shrink
 from modular.compact.size import Size, separable_ratio, size_report
@@ -39,4 +40,6 @@ __all__ = [
     "Size",
     "separable_ratio",
     "size_report",
+    # where it runs
+    "export_int8",
 ]

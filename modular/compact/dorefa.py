@@ -49,3 +49,14 @@ class DoReFa(FakeQuant):
         most = t.detach().abs().max()
         most = torch.where(most > 0, most, 1.0)
         return 2 * rounded((t / (2 * most) + 0.5) * steps) / steps - 1
+
+    def unit(self, v: Tensor) -> Tensor:
+        """Return half the distance of two levels for weights, else the distance.
+
+        Args:
+            v: Numbers. Shape ``(...)``.
+
+        Returns:
+            ``1 / (2^k - 1)``. Shape ``()``.
+        """
+        return v.new_tensor(1 / (2**self.bits - 1))

@@ -44,6 +44,10 @@ class FakeQuant(nn.Module, ABC):
     def forward(self, v: Tensor) -> Tensor:
         """Round. Shape ``(...)``."""
 
+    @abstractmethod
+    def unit(self, v: Tensor) -> Tensor:
+        """Return the number of which all levels are whole multiples. Shape ``()``."""
+
     def extra_repr(self) -> str:
         """Say the bits."""
         return f"bits={self.bits}, signed={self.signed}"

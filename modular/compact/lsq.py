@@ -58,8 +58,7 @@ class LSQ(FakeQuant):
             ValueError: If the step is not positive any more: its rate is too large.
         """
         if not self.started:
-            size = 2 * v.detach().abs().mean() / self.most**0.5
-            self.step.data = torch.where(size > 0, size, 1.0).to(self.step)
+            self.step.data = self.unit(v)
             self.started.fill_(True)
         if not self.step > 0:
             raise ValueError(
@@ -69,3 +68,17 @@ class LSQ(FakeQuant):
         slow = 1 / (v.numel() * self.most) ** 0.5
         step = self.step * slow + (self.step * (1 - slow)).detach()
         return rounded((v / step).clamp(self.least, self.most)) * step
+
+    def unit(self, v: Tensor) -> Tensor:
+        """Return the step, as learned; before it has begun, where it begins.
+
+        Args:
+            v: Numbers. Shape ``(...)``.
+
+        Returns:
+            ``s``. Shape ``()``.
+        """
+        if self.started:
+            return self.step.detach()
+        size = 2 * v.detach().abs().mean() / self.most**0.5
+        return torch.where(size > 0, size, 1.0).to(self.step)

@@ -47,6 +47,18 @@ class STE(FakeQuant):
         """
         if not self.signed:
             v = v.clamp(min=0)
-        step = v.detach().abs().max() / self.most
-        step = torch.where(step > 0, step, 1.0)
+        step = self.unit(v)
         return rounded(v / step) * step
+
+    def unit(self, v: Tensor) -> Tensor:
+        """Return the step.
+
+        Args:
+            v: Numbers. Shape ``(...)``.
+
+        Returns:
+            ``s``. Shape ``()``.
+        """
+        v = v.detach() if self.signed else v.detach().clamp(min=0)
+        step = v.abs().max() / self.most
+        return torch.where(step > 0, step, 1.0)

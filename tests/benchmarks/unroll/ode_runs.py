@@ -1,11 +1,10 @@
-"""What the benchmark of neural ODEs trains and fits: a spiral, stiff reactions.
+"""What the benchmark of neural ODEs fits and races: stiff reactions, adaptive steps.
 
 Used by ``python -m tests.benchmarks.unroll.ode``.
 """
 
-import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import torch
 from scipy.integrate import solve_ivp
@@ -13,27 +12,27 @@ from torch import Tensor, nn
 
 from unroll.ode import (
     DOPRI5,
-    EULER,
     RK4,
     SDIRK2,
     Adaptive,
-    Continuous,
     Discrete,
-    SNOpt,
+    Through,
     odeint,
 )
 
 RATES = torch.tensor([0.04, 3e7, 1e4], dtype=torch.float64)
 TIMES = torch.cat([torch.zeros(1), torch.logspace(-5, 2, 8)]).double()
 SCALE = torch.tensor([1.0, 1e4, 1.0], dtype=torch.float64)
-BETWEEN = 6  # steps from one time of the data to the next
-
-TRIES = {  # the same number of settings for each side
-    "SGD": [{"lr": lr} for lr in (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)],
-    "Adam": [{"lr": lr} for lr in (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)],
-    "SNOpt": [{"lr": lr, "eps": e} for lr in (0.003, 0.01, 0.03) for e in (0.05, 0.5)],
+TOLERANCES = {"rtol": 1e-5, "atol": 1e-7}
+SAME_STEPS = {  # whose autograd goes through the steps of each side
+    "Discrete": "Through",
+    "Discrete(8)": "Through",
+    "Continuous": "Through",
+    "torchdiffeq odeint_adjoint": "torchdiffeq odeint",
+    "torchode BacksolveAdjoint": "torchode AutoDiffAdjoint",
+    "torchode JointBacksolveAdjoint": "torchode AutoDiffAdjoint, joint",
 }
-UPDATES, EVERY, SEARCH_SEED = 200, 10, 100
+BETWEEN = 6  # steps from one time of the data to the next
 
 
 class Robertson(nn.Module):
@@ -112,111 +111,11 @@ def robertson() -> dict:
     }
 
 
-class Flow(nn.Module):
-    """Two layers on two states."""
-
-    def __init__(self, seed: int) -> None:
-        super().__init__()
-        torch.manual_seed(seed)
-        self.inner = nn.Linear(2, 32, dtype=torch.float64)
-        self.outer = nn.Linear(32, 2, dtype=torch.float64)
-
-    def forward(self, t: Tensor, x: Tensor) -> Tensor:
-        return self.outer(torch.tanh(self.inner(x)))
-
-
-def spiral(count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Return starts and ends on the cubic spiral of Chen et al. 2018."""
-    A = torch.tensor([[-0.1, 2.0], [-2.0, -0.1]], dtype=torch.float64)
-    x = 3 * torch.rand(count, 2, generator=generator, dtype=torch.float64) - 1.5
-    t = torch.linspace(0, 1, 101, dtype=torch.float64)
-    with torch.no_grad():
-        return x, odeint(lambda t, x: x**3 @ A, x, t, RK4)
-
-
-def train(side: str, setting: dict, seed: int, updates: int = UPDATES) -> dict:
-    """Train once; return seconds of CPU and the error on new points, as it goes."""
-    field = Flow(seed)
-    data = torch.Generator().manual_seed(1000 + seed)
-    x, goal = spiral(1024, data)
-    x_new, goal_new = spiral(512, data)
-    euler = "Euler" in side
-    method, t = EULER if euler else RK4, torch.linspace(0, 1, 9).double()
-    snopt = SNOpt(field, setting.get("eps", 1.0), every=50)
-    if side == "SNOpt":
-        adjoint = Discrete(watch=snopt)
-    else:
-        adjoint = Continuous() if "continuous" in side else Discrete()
-    kind = torch.optim.Adam if "Adam" in side else torch.optim.SGD
-    momentum = {} if "Adam" in side else {"momentum": 0.9}
-    optimiser = kind(field.parameters(), lr=setting["lr"], **momentum)
-    spent, seconds, errors = 0.0, [], []
-    for i in range(updates + 1):
-        if i % EVERY == 0:
-            with torch.no_grad():
-                off = odeint(field, x_new, t, method) - goal_new
-            errors.append(off.square().sum(dim=1).mean().item())
-            seconds.append(round(spent, 3))
-        start = time.process_time()
-        some = torch.randint(len(x), (64,), generator=data)
-        try:
-            out = odeint(field, x[some], t, method, adjoint)
-        except FloatingPointError:
-            return {"seconds": [*seconds, spent], "errors": [*errors, float("inf")]}
-        loss = (out - goal[some]).square().sum(dim=1).mean()
-        optimiser.zero_grad()
-        (-loss if "reversed" in side else loss).backward()
-        if side == "SNOpt":
-            snopt.step()
-        optimiser.step()
-        spent += time.process_time() - start
-    return {"seconds": seconds, "errors": errors}
-
-
-def _final(run: dict) -> float:
-    """Return the mean error of the last three looks."""
-    last = run["errors"][-3:]
-    return statistics.mean(last) if all(map(_finite, last)) else float("inf")
-
-
-def _finite(value: float) -> bool:
-    return value == value and abs(value) < float("inf")
-
-
-def spiral_race(seeds: tuple[int, ...], updates: int = UPDATES) -> Iterator[tuple]:
-    """Yield name and row of each side, at the best setting of its search."""
-    best = {}
-    for side, settings in TRIES.items():
-        tried = [_final(train(side, one, SEARCH_SEED, updates)) for one in settings]
-        best[side] = settings[tried.index(min(tried))]
-        runs = [train(side, best[side], seed, updates) for seed in seeds]
-        search = {
-            str(s): e if _finite(e) else None
-            for s, e in zip(settings, tried, strict=True)
-        }
-        yield side, _row(runs, best[side]) | {"search": search}
-    for side in ("Adam, Euler", "Adam, Euler, continuous", "Adam, reversed"):
-        runs = [train(side, best["Adam"], seed, updates) for seed in seeds]
-        yield side, _row(runs, best["Adam"])
-
-
-def _row(runs: list[dict], setting: dict) -> dict:
-    """Return what is kept of the runs of one side."""
-    return {
-        "setting": setting,
-        "final": [f if _finite(f := _final(run)) else None for run in runs],
-        "curves": runs,
-    }
-
-
 def adaptive_sides(field: nn.Module, t: Tensor) -> dict[str, Callable]:
     """Return what maps the first state to the last with Dopri5 at one tolerance."""
     import torchdiffeq
 
-    from unroll.ode import Through
-
-    tolerances = {"rtol": 1e-5, "atol": 1e-7}
-    method = Adaptive(DOPRI5, **tolerances)
+    method = Adaptive(DOPRI5, **TOLERANCES)
     ours = {"Through": Through(), "Discrete": Discrete(), "Discrete(8)": Discrete(8)}
     found = {
         name: lambda x, a=adjoint: odeint(field, x, t, method, a)
@@ -226,7 +125,50 @@ def adaptive_sides(field: nn.Module, t: Tensor) -> dict[str, Callable]:
         "torchdiffeq odeint": torchdiffeq.odeint,
         "torchdiffeq odeint_adjoint": torchdiffeq.odeint_adjoint,
     }
-    return found | {
-        name: lambda x, solve=solve: solve(field, x, t, **tolerances)[-1]
-        for name, solve in theirs.items()
+    return (
+        found
+        | {
+            name: lambda x, solve=solve: solve(field, x, t, **TOLERANCES)[-1]
+            for name, solve in theirs.items()
+        }
+        | torchode_sides(field, t)
+    )
+
+
+class Joined(nn.Module):
+    """A field that sees the batch as one long state, so that all take the same step."""
+
+    def __init__(self, field: nn.Module, shape: torch.Size) -> None:
+        super().__init__()
+        self.field, self.shape = field, shape
+
+    def forward(self, t: Tensor, x: Tensor) -> Tensor:
+        return self.field(t, x.view(self.shape)).view(1, -1)
+
+
+def torchode_sides(field: nn.Module, t: Tensor) -> dict[str, Callable]:
+    """Return the same by torchode, whose samples have steps of their own, or joint."""
+    import torchode
+
+    def solved(adjoint: Callable, x: Tensor) -> Tensor:
+        ends = t.expand(len(x), 2)
+        return adjoint.solve(torchode.InitialValueProblem(y0=x, t_eval=ends)).ys[:, -1]
+
+    def parts(look: nn.Module) -> tuple:
+        term = torchode.ODETerm(look)
+        control = torchode.IntegralController(term=term, **TOLERANCES)
+        return term, torchode.Dopri5(term=term), control
+
+    def joint(x: Tensor) -> Tensor:
+        _, *rest = parts(Joined(field, x.shape))
+        return solved(torchode.AutoDiffAdjoint(*rest), x.view(1, -1)).view(x.shape)
+
+    term, *rest = parts(field)
+    kinds = {
+        "torchode AutoDiffAdjoint": torchode.AutoDiffAdjoint(*rest),
+        "torchode BacksolveAdjoint": torchode.BacksolveAdjoint(term, *rest),
+        "torchode JointBacksolveAdjoint": torchode.JointBacksolveAdjoint(term, *rest),
+    }
+    return {"torchode AutoDiffAdjoint, joint": joint} | {
+        name: lambda x, kind=kind: solved(kind, x) for name, kind in kinds.items()
     }

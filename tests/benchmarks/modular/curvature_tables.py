@@ -84,7 +84,7 @@ def race(record: dict) -> str:
             )
             lines.append(
                 f"| {task}, {target:.2g}: {method} | {' | '.join(cells)} "
-                f"| {last[method]:.2g} | {test:.2g} |"
+                f"| {last[method]:.3g} | {test:.3g} |"
             )
     setting = record["setting"]
     lines += [

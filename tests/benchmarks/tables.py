@@ -16,7 +16,7 @@ from tests.benchmarks.modular import tables as modular
 from tests.benchmarks.pinn import tables as pinn
 from tests.benchmarks.record import RESULTS, ROOT, where
 from tests.benchmarks.unroll import lowrank_tables as lowrank
-from tests.benchmarks.unroll import ode_tables, tables_images
+from tests.benchmarks.unroll import ode_tables, structured_tables, tables_images
 from tests.benchmarks.unroll import tables as unroll
 
 README = ROOT / "README.md"
@@ -35,6 +35,7 @@ TABLES: dict[str, Callable[[dict], str]] = {
     "lowrank": lowrank.lowrank,
     "lowrank.parts": lowrank.parts,
     "images": tables_images.images,
+    "structured": structured_tables.structured,
     "modular": modular.modular,
     "modular.memory": modular.memory,
     "modular.unlocking": modular.unlocking,

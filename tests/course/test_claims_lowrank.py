@@ -1,4 +1,6 @@
-"""What chapter 15 says of the stored runs is what was measured, with every seed."""
+"""What chapter 15 and its results say of stored runs is what was measured."""
+
+from statistics import median
 
 from course.kit import stored
 
@@ -32,3 +34,20 @@ def test_parts_are_better_at_equal_depth_and_worse_at_convergence() -> None:
     learned = PARTS["DeepNMF"]["ratio_db"]
     assert max(learned) < min(PARTS["8 updates"]["ratio_db"])
     assert min(learned) > max(PARTS["500 updates"]["ratio_db"])
+
+
+def test_what_the_results_page_says_of_clips_blurs_and_labels() -> None:
+    rows = stored("structured")["rows"]
+
+    def values(kind: str, key: str) -> dict[str, float]:
+        return {name: median(row[key]) for name, row in rows[kind].items()}
+
+    error = values("clips", "error")
+    assert 0.4 < error["network"] / error["parent"] < 0.6, "halves the error"
+    assert 4 * error["PCP"] < error["network"] < error["median over time"]
+    image, kernel = values("blurs", "psnr"), values("blurs", "kernel_error")
+    assert abs(image["network"] - image["parent, long"]) < 0.5 < image["network"]
+    assert 3 * kernel["network"] < kernel["parent, long"] < kernel["parent"]
+    right = values("labels", "right")
+    assert 0 < right["network"] - right["parent"] < 0.01, "training adds little"
+    assert right["network, another's picture"] < right["network"] - 0.2

@@ -63,7 +63,8 @@ def structured(record: dict) -> str:
         "",
         f"Medians of seeds {', '.join(map(str, setting['seeds']))}, lowest and "
         "highest. A parent has the best numbers of a search for as many iterations, on "
-        "samples that are not those of the test; the network starts at those. CPU "
+        "samples that are not those of the test; the network starts at those, CORONA "
+        "at those from which a short training gets furthest. CPU "
         "seconds of one training. "
         f"{where(record)}.",
     ]

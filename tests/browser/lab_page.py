@@ -4,6 +4,7 @@ Selectors are those of JupyterLab 4; they are all here, so that another version 
 change of this file only.
 """
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,6 +91,12 @@ class LabPage:
     def popups(self) -> Locator:
         """Dialogs and notifications, whatever they say."""
         return self.page.locator("dialog.jp-Dialog, .Toastify__toast")
+
+    @property
+    def teachers_tools(self) -> Locator:
+        """The menu and the tabs in which nbgrader makes and grades assignments."""
+        said = re.compile("Nbgrader|Create Assignment|Formgrader")
+        return self.page.locator("#jp-menu-panel, .jp-SideBar").get_by_text(said)
 
     @property
     def complaints(self) -> Locator:

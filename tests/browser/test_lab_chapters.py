@@ -47,6 +47,7 @@ def test_the_course_page_opens_rendered_and_leads_to_the_first_chapter(
         link.click()
         lab_page.wait_for_kernel()
     expect(lab_page.notebook.get_by_role("heading", level=1)).to_contain_text(first.id)
+    assert lab_page.teachers_tools.all_text_contents() == []
     assert lab_page.popups.all_text_contents() == []
     assert lab_page.script_errors == []
     hosts = {urlsplit(url).hostname for url in lab_page.visited} - {None}

@@ -11,7 +11,12 @@ from collections.abc import Callable
 
 from tests.benchmarks.course import tables as course
 from tests.benchmarks.modular import communication_tables as communication
-from tests.benchmarks.modular import curvature_tables, sparse_tables, tables_cuts
+from tests.benchmarks.modular import (
+    curvature_tables,
+    memory_tables,
+    sparse_tables,
+    tables_cuts,
+)
 from tests.benchmarks.modular import tables as modular
 from tests.benchmarks.pinn import tables as pinn
 from tests.benchmarks.record import RESULTS, ROOT, where
@@ -50,6 +55,8 @@ TABLES: dict[str, Callable[[dict], str]] = {
     "multilevel": modular.multilevel,
     "curvature": curvature_tables.curvature,
     "curvature.race": curvature_tables.race,
+    "memory": memory_tables.memory,
+    "memory.held": memory_tables.held,
     "sparse": sparse_tables.sparse,
     "sparse.noise": sparse_tables.noise,
     "pinn": pinn.errors,

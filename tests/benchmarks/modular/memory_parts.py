@@ -1,0 +1,93 @@
+"""Parts of the benchmark of memory: the task, the net, and what an optimiser keeps."""
+
+import time
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from modular import digits
+from modular.memory import Groupwise, LinearQuantizer, zero
+
+CHANNELS, LAYERS, BATCH, EPOCHS = 16, 9, 64, 5
+RANKS, RATE = 4, 0.002
+
+
+def data(seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return digits as images, to train and to test."""
+    task = digits(torch.Generator().manual_seed(seed))
+    x, held = (t.float().view(-1, 1, 8, 8) for t in (task.x, task.x_test))
+    return x, task.y, held, task.y_test
+
+
+def network(seed: int) -> nn.Sequential:
+    """Convolutions with ReLUs between them, and one linear layer."""
+    torch.manual_seed(seed)
+    layers: list[nn.Module] = []
+    for i in range(LAYERS):
+        layer = nn.Conv2d(CHANNELS if i else 1, CHANNELS, 3, padding=1)
+        nn.init.kaiming_normal_(layer.weight)
+        layers += [layer, nn.ReLU()]
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(64 * CHANNELS, 10))
+
+
+def coded(optimizer: torch.optim.Adam, kind: str) -> int:
+    """Round Adam's states to what 8 bits remember; return their bytes.
+
+    Steps are equal between zero and the largest number of a tensor, the root of the
+    second state is coded; ``signs`` keeps zeros and signs, else rounding is by chance.
+    """
+    count = 0
+    for state in optimizer.state.values():
+        root = state["exp_avg_sq"].sqrt()
+        for t in (state["exp_avg"], root):
+            bound = max(t.abs().max().item(), 1e-30) / 252
+            codec = LinearQuantizer(bound) if "signs" in kind else Groupwise(8)
+            t.copy_(codec(t))
+            count += t.numel() + 4
+        state["exp_avg_sq"].copy_(root**2)
+    return count
+
+
+def adam(kind: str, seed: int) -> dict:
+    """Train with Adam, its states as they are or in 8 bits."""
+    x, y, held, labels = data(seed)
+    model, count = network(seed), 0
+    torch.manual_seed(seed)
+    optimizer = torch.optim.Adam(model.parameters(), lr=RATE)
+    g, start = torch.Generator().manual_seed(seed), time.process_time()
+    for _ in range(EPOCHS):
+        for index in torch.randperm(len(x), generator=g).split(BATCH):
+            optimizer.zero_grad()
+            cross_entropy(model(x[index]), y[index]).backward()
+            optimizer.step()
+            if kind != "32 bits":
+                try:
+                    count = coded(optimizer, kind)
+                except ValueError:  # a gradient is infinite: refused by the codec
+                    return {"accuracy": None, "loss": None, "bytes": count}
+    seconds = time.process_time() - start
+    with torch.no_grad():
+        out = model(held)
+    whole = 2 * sum(p.numel() * p.element_size() for p in model.parameters())
+    return {
+        "accuracy": round(100 * (out.argmax(1) == labels).double().mean().item(), 2),
+        "loss": round(cross_entropy(out, labels).item(), 4),
+        "bytes": count or whole,
+        "seconds": round(seconds, 2),
+    }
+
+
+def shares() -> dict:
+    """Count what a worker holds of parameters, gradients and Adam's states."""
+    parameters = list(network(0).parameters())
+    found = {}
+    for stage in range(4):
+        one = zero(parameters, RANKS, stage)
+        found[f"stage {stage}"] = {
+            "parameters": max(one.parameters),
+            "gradients": max(one.gradients),
+            "states": max(one.states),
+            "most": max(one.total),
+        }
+    return found

@@ -37,6 +37,7 @@ TABLES: dict[str, Callable[[dict], str]] = {
     "bayes": unroll.bayes,
     "ode": unroll.ode,
     "ode.adaptive": ode_tables.adaptive,
+    "ode.race": ode_tables.race,
     "lowrank": lowrank.lowrank,
     "lowrank.parts": lowrank.parts,
     "images": tables_images.images,

@@ -1,0 +1,50 @@
+"""What the pages say of SNOpt and of the horizon, against the stored runs."""
+
+from statistics import median
+
+from course.kit import stored
+from tests.benchmarks.unroll.ode_tables import shares
+
+
+def test_snopt_is_far_below_on_the_spiral_but_for_one_seed() -> None:
+    """Chapter 17, section 6; the page of systems."""
+    rows = stored("ode")["spiral"]
+    first = zip(rows["SGD"]["final"], rows["Adam"]["final"], strict=True)
+    lower = [
+        ours < 0.1 * min(pair)
+        for ours, pair in zip(rows["SNOpt"]["final"], first, strict=True)
+    ]
+    assert lower.count(True) == 4
+    stays = rows["SNOpt"]["curves"][lower.index(False)]["errors"]
+    assert all(1.1 < error < 1.2 for error in stays[2:])
+    assert min(rows["Adam, reversed"]["final"]) > 1000
+
+
+def test_half_of_the_time_is_met_on_some_seeds_of_the_spiral_only() -> None:
+    """The page of systems."""
+    record = stored("ode")
+    spiral, letters = (shares(record[name])[1] for name in ("spiral", "letters"))
+    assert 0 < sum(part <= 0.5 for part in spiral) < 5
+    assert not any(part <= 0.5 for part in letters)
+
+
+def test_each_side_has_the_best_of_six_settings() -> None:
+    for name in ("spiral", "letters"):
+        for side in ("SGD", "Adam", "SNOpt"):
+            row = stored("ode")[name][side]
+            tried = {k: v for k, v in row["search"].items() if v is not None}
+            assert len(row["search"]) == 6
+            assert str(row["setting"]) == min(tried, key=tried.__getitem__)
+
+
+def test_first_order_has_no_better_setting_at_the_end_of_its_search() -> None:
+    """SGD's and Adam's best rates lie inside the rates that were tried."""
+    for name in ("spiral", "letters"):
+        for side in ("SGD", "Adam"):
+            search = [
+                float("inf") if one is None else one
+                for one in stored("ode")[name][side]["search"].values()
+            ]
+            assert search.index(min(search)) not in (0, len(search) - 1)
+    accuracy = [c["accuracy"][-1] for c in stored("ode")["letters"]["SNOpt"]["curves"]]
+    assert median(accuracy) > 0.95

@@ -38,6 +38,7 @@ TABLES: dict[str, Callable[[dict], str]] = {
     "ode": unroll.ode,
     "ode.adaptive": ode_tables.adaptive,
     "ode.race": ode_tables.race,
+    "ode.horizon": ode_tables.horizon,
     "lowrank": lowrank.lowrank,
     "lowrank.parts": lowrank.parts,
     "images": tables_images.images,

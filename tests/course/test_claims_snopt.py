@@ -48,3 +48,44 @@ def test_first_order_has_no_better_setting_at_the_end_of_its_search() -> None:
             assert search.index(min(search)) not in (0, len(search) - 1)
     accuracy = [c["accuracy"][-1] for c in stored("ode")["letters"]["SNOpt"]["curves"]]
     assert median(accuracy) > 0.95
+
+
+def test_a_learned_horizon_saves_less_than_a_short_one_that_is_given() -> None:
+    """Chapter 17, section 7; the page of systems."""
+    rows = dict(stored("ode")["horizon"])
+    rows.pop("search")
+
+    def part(name: str, what: str) -> float:
+        pairs = zip(rows[name][what], rows["fixed"][what], strict=True)
+        return median(one / other for one, other in pairs)
+
+    looks = {name: part(name, "looks") for name in rows}
+    assert 0.85 < looks["learned"] < looks["learned from the first update"] < 1
+    assert looks["fixed where the search ended"] < 0.8
+    assert looks["fixed, one step"] == 1 / 8
+    assert part("learned", "seconds") > 0.95
+    accuracy = {name: row["accuracy"] for name, row in rows.items()}
+    control = accuracy.pop("learned, time for nothing")
+    assert control.count(None) > len(control) / 2
+    for name, right in accuracy.items():
+        assert 0.94 < median(right) < 0.97 and min(right) > 0.92, name
+    assert median(accuracy["learned"]) >= median(accuracy["fixed"])
+    grown = rows["learned from the first update"]["times"]
+    assert all(max(times) > 1 for times in grown)
+
+
+def test_torchode_with_joint_steps_is_the_quickest_autograd() -> None:
+    """The page of systems."""
+    rows = stored("ode")["adaptive"]
+    joint = rows["torchode AutoDiffAdjoint, joint"]["ms"]
+    assert median(joint) < median(rows["Discrete"]["ms"])
+    for name in ("Discrete", "Discrete(8)"):
+        pairs = zip(
+            rows["torchdiffeq odeint_adjoint"]["ms"], rows[name]["ms"], strict=True
+        )
+        assert min(theirs / ours for theirs, ours in pairs) > 1.5
+        assert max(rows[name]["gradient_error"]) < 1e-6 * min(
+            rows["torchdiffeq odeint_adjoint"]["gradient_error"]
+        )
+        errors = (rows[n]["state_error"] for n in (name, "torchdiffeq odeint_adjoint"))
+        assert all(a < b for a, b in zip(*errors, strict=True))

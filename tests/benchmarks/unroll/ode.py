@@ -159,7 +159,7 @@ def main() -> None:
     parts: dict[str, Callable[[], dict]] = {
         "rows": lambda: raced(seeds, repetitions, adaptive=False),
         "memory": memory,
-        "adaptive": lambda: raced(seeds, max(3, repetitions // 5), adaptive=True),
+        "adaptive": lambda: raced(seeds, max(3, repetitions // 8), adaptive=True),
         "robertson": ode_runs.robertson,
     }
     setting = {"seeds": seeds, "steps": STEPS, "batch": 64, "clock": "CPU"}

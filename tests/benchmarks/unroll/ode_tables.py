@@ -8,8 +8,9 @@ from tests.benchmarks.record import where
 def adaptive(record: dict) -> str:
     """Seconds and exactness with adaptive steps, a row each; then the reactions."""
     lines = [
-        "| gradient | a step of training | in parts of odeint_adjoint | error |",
-        "|---|---|---|---|",
+        "| gradient | a step of training | in parts of odeint_adjoint "
+        "| error of the gradient | error of the last state |",
+        "|---|---|---|---|---|",
     ]
     rows, stiff = record["adaptive"], record["robertson"]
     slowest = rows["torchdiffeq odeint_adjoint"]["ms"]
@@ -18,7 +19,10 @@ def adaptive(record: dict) -> str:
         share = median(one / other for one, other in pairs)
         errors = row["gradient_error"]
         error = "0" if not any(errors) else f"{median(errors):.1e}"
-        lines.append(f"| {name} | {median(row['ms']):.0f} ms | {share:.2f} | {error} |")
+        lines.append(
+            f"| {name} | {median(row['ms']):.0f} ms | {share:.2f} | {error} "
+            f"| {median(row['state_error']):.0e} |"
+        )
     told = "; ".join(f"{name}: {text}" for name, text in stiff["explicit"].items())
     before = ", ".join(f"{100 * one:.0f}" for one in stiff["error_before"])
     after = ", ".join(f"{100 * one:.2g}" for one in stiff["error_after"])
@@ -26,7 +30,9 @@ def adaptive(record: dict) -> str:
         "",
         "Dormand and Prince's fifth order at a relative tolerance of 1e-5, the same "
         "field with weights three times as large, CPU time of a busy machine; the "
-        "error is the relative distance from autograd through the same steps. "
+        "gradient's error is the relative distance from autograd through the same "
+        "steps, the state's from 400 fixed steps. torchode gives each sample steps of "
+        "its own unless it is joint, and is used as it comes, not compiled. "
         "Robertson's reactions, explicit methods: "
         f"{told}. SDIRK of order 2 with the discrete adjoint, {stiff['steps']} steps, "
         "fitted to SciPy's Radau solution: the three rate constants are off by "
@@ -113,13 +119,11 @@ def horizon(record: dict) -> str:
         "|---|---|---|---|---|",
     ]
     whole = rows["fixed"]
-    ran = rows.pop("learned from the first update")
     for name, row in rows.items():
         pairs = zip(row["seconds"], whole["seconds"], strict=True)
         part = median(one / other for one, other in pairs)
-        right = row["accuracy"]
         lines.append(
-            f"| {name} | {100 * median(right):.1f} % ({100 * min(right):.1f} %) "
+            f"| {name} | {_named(row['accuracy'])} "
             f"| {median(row['T']):.2f} | {median(row['looks']):.0f} | {part:.2f} |"
         )
     lines += [
@@ -127,17 +131,16 @@ def horizon(record: dict) -> str:
         "The digits of scikit-learn, five seeds, 400 digits to test on. Adam at its "
         f"best rate for the fixed time ({found['lr']:g} of four), time at the highest "
         f"price of four ({found['price']:g}) that loses at most a point of accuracy on "
-        "digits kept for that, from T = 1, let free after a third of the updates; "
-        f"let free from the first, it is {_escape(ran)}. "
+        "digits kept for that, from T = 1, let free after a third of the updates. A "
+        "horizon has run away when it is beyond 2, and its training ends. "
         f"{where(record)}.",
     ]
     return "\n".join(lines)
 
 
-def _escape(row: dict) -> str:
-    """Say how many horizons ran away, and when."""
-    gone = [
-        n for n, a in zip(row["updates"], row["accuracy"], strict=True) if a is None
-    ]
-    count = f"beyond 3 on {len(gone)} of {len(row['updates'])} seeds"
-    return f"{count}, after {min(gone)} to {max(gone)} updates" if gone else count
+def _named(right: list[float | None]) -> str:
+    """Return the accuracies, or how many horizons ran away."""
+    kept = [one for one in right if one is not None]
+    if len(kept) < len(right):
+        return f"{len(right) - len(kept)} of {len(right)} ran away"
+    return f"{100 * median(kept):.1f} % ({100 * min(kept):.1f} %)"

@@ -30,6 +30,13 @@ def test_on_the_autoencoder_curvature_is_ahead_in_steps_and_seconds() -> None:
     assert sum(below(run, target)[0] == float("inf") for run in runs(own)) == 2
     assert abs(median(ends(drawn)) / median(ends("Adam")) - 1) < 0.02
     assert sum(loss > 1.05 * max(ends("Adam")) for loss in ends(drawn)) == 1
+    early = {
+        m: median(below(run, 2.0)[1] for run in runs(m)) for m in (*FIRST, own, drawn)
+    }
+    assert min(early, key=lambda method: early[method]) == FIRST[0]
+    slow = [below(run, 1.7)[0] - below(run, 1.5)[0] for run in runs(FIRST[0])]
+    fast = [below(run, 1.7)[0] - below(run, 1.5)[0] for run in runs(drawn)]
+    assert -median(slow) > 300 and -median(fast) < 40  # steps between two losses
     steps = [run["steps"][-1] for run in (runs("Adam")[0], runs(drawn)[0])]
     assert steps[0] == 5 * steps[1]
 

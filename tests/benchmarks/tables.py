@@ -12,6 +12,7 @@ from collections.abc import Callable
 from tests.benchmarks.course import tables as course
 from tests.benchmarks.modular import communication_tables as communication
 from tests.benchmarks.modular import (
+    compact_tables,
     curvature_tables,
     memory_tables,
     sparse_tables,
@@ -61,6 +62,8 @@ TABLES: dict[str, Callable[[dict], str]] = {
     "memory.held": memory_tables.held,
     "sparse": sparse_tables.sparse,
     "sparse.noise": sparse_tables.noise,
+    "compact": compact_tables.frontier,
+    "compact.int8": compact_tables.int8,
     "pinn": pinn.errors,
     "pinn.speed": pinn.speeds,
     "pinn_inverse": pinn.inverse,

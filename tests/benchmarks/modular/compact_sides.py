@@ -1,7 +1,7 @@
 """Small networks in the making: the sides that compact.py compares."""
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from itertools import pairwise
 
 import torch
@@ -22,8 +22,9 @@ from modular.compact import (
 from modular.tasks import Task, digits
 from tests.benchmarks.modular.workers import both, sums
 
-BATCH, MOMENTUM, KEPT, TEMPERATURE = 64, 0.9, 0.1, 4.0
-SIZES = {"digits": (64, 64, 64, 10), "pair_sum": (128, 128, 128, 10)}
+MOMENTUM, KEPT, TEMPERATURE = 0.9, 0.1, 4.0
+BATCH = {"digits": 64, "pair_sum": 128}
+SIZES = {"digits": (64, 64, 64, 10), "pair_sum": (128, 64, 64, 10)}
 EPOCHS = {"digits": 20, "pair_sum": 10}
 Tasks = tuple[Task, Task]
 Make = Callable[[nn.Sequential], nn.Module]
@@ -99,18 +100,18 @@ def train(
     task: Task,
     rate: float,
     seed: int,
-    span: tuple[int, int, int],
+    span: tuple[int, int, int, int],
     watch: Movement | None = None,
     teacher: nn.Module | None = None,
 ) -> None:
     """Train from one pass to another of all, with a rate that falls to zero."""
-    first, last, passes = span
-    per_pass = len(task.x) // BATCH
+    first, last, passes, batch = span
+    per_pass = len(task.x) // batch
     generator = torch.Generator().manual_seed(1000 * seed + first)
     optimizer = torch.optim.SGD(model.parameters(), rate, momentum=MOMENTUM)
     for step in range(first * per_pass, last * per_pass):
         if step % per_pass == 0:
-            order = torch.randperm(len(task.x), generator=generator).split(BATCH)
+            order = torch.randperm(len(task.x), generator=generator).split(batch)
         index = order[step % per_pass]
         optimizer.param_groups[0]["lr"] = rate * (1 - step / (passes * per_pass))
         optimizer.zero_grad()
@@ -130,29 +131,36 @@ def halves(
     problem: str, make: Make | None, seed: int, rate: float, moving: bool = False
 ) -> tuple[nn.Module, Tasks]:
     """Train floats, change the network after half of the passes, and go on."""
-    tasks, passes = data(problem, seed), EPOCHS[problem]
+    tasks, passes, batch = data(problem, seed), EPOCHS[problem], BATCH[problem]
     torch.manual_seed(seed)
     model: nn.Module = perceptron(SIZES[problem])
     watch = Movement([m for m in model if isinstance(m, nn.Linear)]) if moving else None
-    train(model, tasks[1], rate, seed, (0, passes // 2, passes), watch)
+    train(model, tasks[1], rate, seed, (0, passes // 2, passes, batch), watch)
     if watch:
         watch.prune(1 - KEPT)
     elif make:
         model = make(model)
-    train(model, tasks[1], rate, seed, (passes // 2, passes, passes))
+    train(model, tasks[1], rate, seed, (passes // 2, passes, passes, batch))
     return model, tasks
+
+
+@cache
+def floats(problem: str, seed: int, rate: float) -> nn.Module:
+    """The network of floats of one seed."""
+    return halves(problem, None, seed, rate)[0]
 
 
 def small(
     problem: str, wide: int, taught: float | None, seed: int, rate: float
 ) -> tuple[nn.Module, Tasks]:
     """Train a network of few floats, perhaps with a large one, of that rate, beside."""
-    teacher = halves(problem, None, seed, taught)[0] if taught else None
-    tasks, passes = data(problem, seed), EPOCHS[problem]
+    teacher = floats(problem, seed, taught) if taught else None
+    tasks, passes, batch = data(problem, seed), EPOCHS[problem], BATCH[problem]
     torch.manual_seed(seed)
     n, _, _, classes = SIZES[problem]
     model = perceptron((n, wide, wide, classes))
-    for span in ((0, passes // 2, passes), (passes // 2, passes, passes)):
+    for first, last in ((0, passes // 2), (passes // 2, passes)):
+        span = (first, last, passes, batch)
         train(model, tasks[1], rate, seed, span, teacher=teacher)
     return model, tasks
 

@@ -26,6 +26,8 @@ def test_half_of_the_time_is_met_on_some_seeds_of_the_spiral_only() -> None:
     spiral, letters = (shares(record[name])[1] for name in ("spiral", "letters"))
     assert 0 < sum(part <= 0.5 for part in spiral) < 5
     assert not any(part <= 0.5 for part in letters)
+    ends = [median(record["letters"][s]["final"]) for s in ("SGD", "Adam", "SNOpt")]
+    assert max(ends) < 2 * min(ends)
 
 
 def test_each_side_has_the_best_of_six_settings() -> None:

@@ -89,8 +89,9 @@ def race(record: dict) -> str:
         "on the spiral, cross-entropy on twelve letters that a pen writes, generated "
         "here. "
         "Each side has the best of six settings on another seed; the control is "
-        "reversed, and Euler's steps take Adam's. SNOpt's first look with the final "
-        "error of the best first-order run, seed by seed: "
+        "reversed, and Euler's steps take Adam's. No moments: SNOpt's Kronecker "
+        "factors alone, at its setting. SNOpt's first look with the final error of the "
+        "best first-order run, seed by seed: "
         f"{'; '.join(told)}. CPU time of a busy "
         f"machine. {where(record)}.",
     ]

@@ -1,9 +1,11 @@
 """What chapters 43 and 44 say of their races is what was measured."""
 
-from statistics import median
+from statistics import mean, median
 
 from course.kit import stored
+from tests.benchmarks.modular.communication_tables import step_medians
 from tests.benchmarks.modular.curvature_tables import below
+from tests.benchmarks.modular.steps import fitted
 
 FIRST = ("SGD, momentum", "Adam")
 
@@ -47,3 +49,62 @@ def test_the_search_on_the_autoencoder_has_its_best_inside() -> None:
         found = stored("curvature")["search"][f"autoencoder, {method}"]
         rates = [row["lr"] for row in found["tried"]]
         assert min(rates) < found["best"]["lr"] < max(rates)
+
+
+def test_the_noise_scale_tells_the_size_of_where_more_samples_stop_helping() -> None:
+    """Chapter 43, does the noise scale know?"""
+    medians = step_medians(stored("communication"))
+    counts = {size: count for size, (count, _) in medians.items()}
+    assert list(counts) == [8, 32, 128, 512, 2048]
+    least, scale = fitted(counts)
+    assert all(abs(least * (1 + scale / b) / s - 1) < 0.2 for b, s in counts.items())
+    assert 60 < scale < 80
+    assert all(125 < noise < 185 for _, noise in medians.values())
+    assert 1 / 7 < 1.03 * counts[128] / counts[8] < 1 / 6
+    assert 0.7 < counts[2048] / counts[128] < 0.8
+    assert 11 < 16 * counts[2048] / counts[128] < 12.5
+
+
+def test_no_best_rate_lies_at_the_edge_of_its_search() -> None:
+    """Chapter 43, all rows: the best of three, and more until it lies between two."""
+    record = stored("communication")
+    for part in ("convolutions", "pair_sum", "steps", "batches"):
+        for name, row in record[part].items():
+            tried = [float(rate) for rate in row["searched"]]
+            assert min(tried) < row["rate"] < max(tried), (part, name)
+
+
+def test_what_compressed_messages_lose_on_digits() -> None:
+    """Chapter 43, read it with care."""
+    record = stored("communication")
+    rows = record["convolutions"]
+
+    def behind(name: str) -> list[float]:
+        sides = (rows["all of the gradient"]["runs"], rows[name]["runs"])
+        return [a["accuracy"] - b["accuracy"] for a, b in zip(*sides, strict=True)]
+
+    assert all(mean(behind(name)) < 0 for name in ("sign, feedback", "QSGD, 4 bits"))
+    assert all(4.9 < gap < 8 for gap in behind("top-k"))
+    assert all(0.7 < gap < 1.2 for gap in behind("sign"))
+    assert abs(mean(behind("TernGrad"))) < 0.5 > abs(mean(behind("local SGD, 8 steps")))
+    assert all(1 < gap < 2.3 for gap in behind("local SGD, 100 steps"))
+    less = {
+        name: round(row["runs"][0]["less on the wire"]) for name, row in rows.items()
+    }
+    assert less["QSGD, 4 bits"] == less["local SGD, 8 steps"] == 4
+    assert less["TernGrad"] == 8 and less["local SGD, 100 steps"] == 50
+    lengths = [rows[n]["runs"][0]["message"] for n in ("PowerSGD, rank 1", "top-k")]
+    assert 1.8 < lengths[0] / lengths[1] < 2
+    half = "top-k, half as many, feedback"
+    assert less[half] == 55 and mean(behind(half)) < 0
+    assert all(3.9 < gap < 6.5 for gap in behind("random-k, feedback"))
+    assert abs(mean(behind("random-k")) - mean(behind("random-k, feedback"))) < 1
+    rates = {name: rows[name]["rate"] for name in ("random-k", "random-k, feedback")}
+    assert rates == {"random-k": 0.025, "random-k, feedback": 16 * 0.025}
+    assert rows["random-k"]["searched"]["0.1"] == 0  # it diverges
+    whole, few = rows["all of the gradient"], rows["top-k, feedback"]
+    assert (whole["rate"], few["rate"]) == (0.1, 0.4)
+    assert whole["searched"]["0.1"] - whole["searched"]["0.4"] > 5
+    real = record["gloo"]
+    assert real["all bits equal"] and real["accuracy"] == real["simulated"]
+    assert real["accuracy"] == few["runs"][0]["accuracy"]

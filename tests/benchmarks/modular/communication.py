@@ -5,30 +5,29 @@
 
 convolutions, pair_sum   four workers, batches of 128, plain SGD whose rate falls to
            zero: a small convolutional network on digits (25 epochs), a perceptron on
-           sums of two digits (10 epochs). Every way to exchange takes the best of the
-           same three rates, by the mean over validation data of all seeds. Simulated in
-           one process, with the bits of several: see workers.py.
+           sums of two digits (5 epochs). Every way to exchange takes the best rate of
+           the same search. Simulated in one process, with the bits of several: see
+           workers.py.
 gloo       one of these runs again, on four real processes: the same bits.
 batches    the perceptron on 6000 sums, 10 epochs with batches of 32, 256 and 2048:
            SGD with momentum, LARS and LAMB, with and without a warm-up of a tenth (32
-           without), each at the best of three rates by the mean over validation data,
-           or of more while the largest is the best.
-steps      plain SGD at a constant rate, the best of three: steps to a
-           training loss for batches of 8 to 2048, beside the noise scale measured on
-           the way.
+           without).
+steps      plain SGD at a constant rate: steps to a training loss for batches of 8 to
+           2048, beside the noise scale measured on the way; see steps.py.
 
-Seeds are paired: one seed draws data, weights and order for all. Writes
-``results/communication.json``, row by row; rows that are there are kept.
+The search (rates.py): three rates, by the mean over validation data of all seeds, and
+more as long as the best is the largest or the smallest. Seeds are paired: one seed
+draws data, weights and order for all. Writes ``results/communication.json``, row by
+row; rows that are there are kept.
 """
 
 import argparse
 import json
-import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
-from torch import nn
 from torch.nn import functional
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -41,9 +40,10 @@ from modular.communication import (
     Sign,
     TernGrad,
     TopK,
-    noise_scale,
 )
 from tests.benchmarks import record
+from tests.benchmarks.modular.rates import measured, open_ended
+from tests.benchmarks.modular.steps import COUNTS, TARGET, TWOS, to_target
 from tests.benchmarks.modular.workers import (
     BATCH,
     PROBLEMS,
@@ -52,7 +52,6 @@ from tests.benchmarks.modular.workers import (
     Way,
     accuracy,
     batches,
-    gradients,
     on_processes,
     seeded,
     sent,
@@ -61,9 +60,8 @@ from tests.benchmarks.modular.workers import (
     wire,
 )
 
-SEEDS, EPOCHS, TARGET, LIMIT = 3, 10, 0.7, 40
-RATES = (0.03, 0.1, 0.3)
-SIZES, COUNTS = (2048, 256, 32), (8, 32, 128, 512, 2048)
+SEEDS, EPOCHS, SIZES = 3, 10, (2048, 256, 32)
+RATES = tuple(0.1 * 2.0**k for k in range(-6, 7))
 
 
 def chance() -> torch.Generator:
@@ -76,23 +74,31 @@ WAYS: dict[str, Callable[[], Way]] = {
     "top-k, feedback": lambda: Way(ErrorFeedback(TopK(SHARE))),
     "top-k": lambda: Way(TopK(SHARE)),
     "PowerSGD, rank 1": lambda: Way(rank=1),
-    "random-k, feedback": lambda: Way(ErrorFeedback(RandomK(SHARE, chance()))),
-    "random-k": lambda: Way(RandomK(SHARE, chance())),
-    "QSGD, 4 bits": lambda: Way(QSGD(7, chance())),
-    "TernGrad": lambda: Way(TernGrad(chance())),
     "sign, feedback": lambda: Way(ErrorFeedback(Sign())),
     "sign": lambda: Way(Sign()),
+    "QSGD, 4 bits": lambda: Way(QSGD(7, chance())),
+    "TernGrad": lambda: Way(TernGrad(chance())),
     "local SGD, 8 steps": lambda: Way(period=8),
+    "post-local SGD, 8 steps": lambda: Way(period=8, before=0.5),
     "local SGD, 100 steps": lambda: Way(period=100),
+    "random-k, feedback": lambda: Way(ErrorFeedback(RandomK(SHARE, chance()))),
+    "random-k": lambda: Way(RandomK(SHARE, chance())),
+    "top-k, half as many, feedback": lambda: Way(ErrorFeedback(TopK(SHARE / 2))),
+    "top-k, half as many": lambda: Way(TopK(SHARE / 2)),
 }
-FEWER = [*WAYS][:3] + ["PowerSGD, rank 1"]  # on pair_sum
 OPTIMISERS: dict[str, tuple[Callable, tuple[float, ...]]] = {
     "SGD": (
         lambda p, rate: torch.optim.SGD(p, rate, momentum=0.9),
-        (0.02, 0.06, 0.2, 0.6, 2.0),
+        (0.0006, 0.002, 0.006, 0.02, 0.06, 0.2, 0.6, 2.0),
     ),
-    "LARS": (lambda p, rate: LARS(p, rate), (3.0, 10.0, 30.0, 100.0, 300.0)),
-    "LAMB": (lambda p, rate: LAMB(p, rate), (0.005, 0.015, 0.05, 0.15, 0.5)),
+    "LARS": (
+        lambda p, rate: LARS(p, rate),
+        (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0),
+    ),
+    "LAMB": (
+        lambda p, rate: LAMB(p, rate),
+        (0.00015, 0.0005, 0.0015, 0.005, 0.015, 0.05, 0.15, 0.5),
+    ),
 }
 
 
@@ -104,7 +110,8 @@ def frontier(name: str) -> dict[str, Callable[[int, float, int], dict]]:
         way, start = make(), time.process_time()
         known, task = problem.data(seed)
         net = trained(problem, way, rate, seed, task)
-        message, all_of_it = sent(way, net), sent(Way(), net)
+        fresh = seeded(problem, seed)  # the other may have diverged
+        message, all_of_it = sent(way, fresh), sent(Way(), fresh)
         return {
             "accuracy": round(accuracy(net, task), 3),
             "validation": round(accuracy(net, known), 3),
@@ -142,66 +149,23 @@ def large(name: str, size: int, warm: bool, seed: int, rate: float) -> dict:
     }
 
 
-def to_target(size: int, seed: int, rate: float) -> dict:
-    """Count steps to a training loss, and measure the noise scale on the way."""
-    problem = PROBLEMS["pair_sum"]
-    task, net = problem.data(seed)[0], seeded(problem, seed)
-    optimizer = torch.optim.SGD(net.parameters(), rate)
-    every, squares = max(1, 4096 // size), []
-    for t, (x, y) in enumerate(batches(task, size, seed, LIMIT), start=1):
-        optimizer.zero_grad()
-        functional.cross_entropy(net(x), y).backward()
-        optimizer.step()
-        if t % every == 0:
-            squares.append(two_squares(net, x, y))
-            if loss_of(net, task) < TARGET:
-                break
-    else:
-        return {"steps": None, "noise scale": None}
-    small, whole = (statistics.mean(column) for column in zip(*squares, strict=True))
-    found = noise_scale(small, whole, max(1, size // 8), size)
-    return {"steps": t, "noise scale": round(found.batch, 1)}
-
-
-def two_squares(net: nn.Module, x: torch.Tensor, y: torch.Tensor) -> tuple:
-    """Return the mean square of gradients of eighths of a batch, and of all of it."""
-    parts = [gradients(net, a, b) for a, b in zip(x.chunk(8), y.chunk(8), strict=True)]
-    mean = [torch.stack(tensors).mean(dim=0) for tensors in zip(*parts, strict=True)]
-    sizes = [square(part) for part in parts]
-    return statistics.mean(sizes), square(mean)
-
-
-def square(tensors: list[torch.Tensor]) -> float:
-    """Return the squared length of a gradient."""
-    return sum(t.square().sum().item() for t in tensors)
-
-
-@torch.no_grad()
-def loss_of(net: nn.Module, task) -> float:
-    """Return the loss of two thousand training samples."""
-    return functional.cross_entropy(net(task.x[:2000]), task.y[:2000]).item()
-
-
-def rows(part: str) -> dict[str, tuple[Callable, tuple[float, ...]]]:
-    """Return what measures each row of a part, and the rates it chooses from."""
+def rows(part: str) -> dict[str, tuple[Callable, tuple[float, ...], int]]:
+    """Return what measures each row, all rates, and which of them is the first."""
     if part in ("convolutions", "pair_sum"):
         name = "digits, convolutions" if part == "convolutions" else part
-        found = {way: (run, RATES) for way, run in frontier(name).items()}
-        return {way: row for way, row in found.items() if part != name or way in FEWER}
+        first, ways = (7, [*WAYS][:6]) if part == name else (6, [*WAYS])
+        runs = frontier(name)
+        return {way: (runs[way], RATES, first) for way in ways}
     if part == "steps":
-
-        def short(size: int) -> Callable:
-            return lambda seed, rate: to_target(size, seed, rate)
-
-        return {str(size): (short(size), RATES) for size in COUNTS}
-
-    def one(name: str, size: int, warm: bool) -> Callable:
-        return lambda seed, rate: large(name, size, warm, seed, rate)
-
+        return {
+            str(size): (partial(to_target, size), TWOS, first)
+            for size, first in COUNTS.items()
+        }
     return {
         f"{name}, {size}{', warm-up' if warm else ''}": (
-            one(name, size, warm),
-            rates[: 3 if size == 32 else 5],
+            partial(large, name, size, warm),
+            rates,
+            3,
         )
         for size in SIZES
         for name, (_, rates) in OPTIMISERS.items()
@@ -221,31 +185,20 @@ def confirmed(found: dict) -> dict:
         for one in ranks
         for key, p in alone.state_dict().items()
     ]
-    keys = ("sent", "plain")
-    return {"all bits equal": all(equal)} | {key: ranks[0][key] for key in keys}
+    return {
+        "steps": len(list(batches(task, BATCH, 0, problem.epochs))),
+        "all bits equal": all(equal),
+        "accuracy": round(accuracy(seeded(problem, 0, ranks[0]["net"]), task), 3),
+        "simulated": round(accuracy(alone, task), 3),
+        "sent": ranks[0]["sent"],
+        "plain": ranks[0]["plain"],
+    }
 
 
-def better(runs: list[dict]) -> float:
-    """Return what a search maximises: accuracy on validation data, or few steps."""
-    if "validation" in runs[0]:
-        return round(statistics.mean(run["validation"] for run in runs), 3)
-    return -statistics.mean(run["steps"] or 10**6 for run in runs)
-
-
-def measured(run: Callable, rates: tuple[float, ...], quick: bool) -> dict:
-    """Train with three rates, and larger ones while the largest is the best."""
-    seeds, runs = range(1 if quick else SEEDS), {}
-    for rate in rates[:1] if quick else rates:
-        if len(runs) >= 3 and best(runs) != max(runs):
-            break
-        runs[rate] = [run(seed, rate) for seed in seeds]
-    searched = {rate: better(some) for rate, some in runs.items()}
-    return {"rate": best(runs), "searched": searched, "runs": runs[best(runs)]}
-
-
-def best(runs: dict[float, list[dict]]) -> float:
-    """Return the rate whose runs are best in the mean."""
-    return max(runs, key=lambda rate: better(runs[rate]))
+def read() -> dict:
+    """Return what was measured before."""
+    path = record.RESULTS / "communication.json"
+    return json.loads(path.read_text()) if path.exists() else {}
 
 
 def main() -> None:
@@ -257,29 +210,30 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=1000, help="rows to measure")
     options, done = parser.parse_args(), 0
     torch.set_num_threads(1)
-    path = record.RESULTS / "communication.json"
     facts = record.machine(("torch", "numpy", "scikit-learn"))
     setting = {"workers": WORKERS, "batch": BATCH, "share": SHARE, "seeds": SEEDS}
     setting |= {"epochs": EPOCHS, "target": TARGET}
     for part in options.only:
         if part == "gloo":
-            found = json.loads(path.read_text())
-            if "gloo" not in found:
-                found["gloo"] = confirmed(found)
+            if "gloo" not in read():
+                found = read() | {"gloo": confirmed(read())}
                 print(found["gloo"], flush=True)
                 record.write("communication", found)
             continue
-        for name, (run, rates) in rows(part).items():
-            found = json.loads(path.read_text()) if path.exists() else {}
-            if name in found.get(part, {}) and not options.quick:
+        for name, (run, rates, first) in rows(part).items():
+            row = {} if options.quick else read().get(part, {}).get(name, {})
+            if row and not open_ended(row, rates):
                 continue
             if done == options.most:
                 return
             done, start = done + 1, time.process_time()
-            row = measured(run, rates, options.quick)
+            rates = rates[first:][:1] if options.quick else rates
+            seeds = range(1 if options.quick else SEEDS)
+            row = measured(run, rates, 0 if options.quick else first, seeds, row)
             row["cpu_seconds"] = round(time.process_time() - start, 1)
             print(f"{part:12} {name:24} {row}", flush=True)
             if not options.quick:
+                found = read()  # parts may be measured beside each other
                 found.setdefault(part, {})[name] = row
                 facts_first = {"setting": setting, "machine": facts}
                 record.write("communication", found | facts_first)

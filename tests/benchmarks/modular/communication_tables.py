@@ -2,6 +2,7 @@
 
 import statistics
 
+from tests.benchmarks.modular.steps import fitted
 from tests.benchmarks.record import where
 
 
@@ -35,16 +36,21 @@ def messages(record: dict) -> str:
         lines.append("")
     same = ""
     if "gloo" in record:
-        equal = (
-            "all bits are" if record["gloo"]["all bits equal"] else "not all bits are"
+        run = record["gloo"]
+        equal = "all bits are" if run["all bits equal"] else "not all bits are"
+        same = (
+            f" One run of top-k with feedback again on four real processes, all "
+            f"{run['steps']} steps: {equal} the same, {run['accuracy']:.1f} % here and "
+            f"{run['simulated']:.1f} % there, {run['sent']:,} bytes sent in place of "
+            f"{run['plain']:,}."
         )
-        same = f" On four real processes {equal} the same."
     lines.append(
-        f"{setting['workers']} workers, {setting['seeds']} paired seeds, the best of "
-        "three rates, by the mean over validation data, for every row; top-k "
-        f"sends {100 * setting['share']:g} % of the entries. On the wire: what a "
-        "worker sends in a ring, messages gathered or gradients added. "
-        f"Simulated in one process.{same} {where(record)}."
+        f"{setting['workers']} workers, {setting['seeds']} paired seeds, for every row "
+        "the best rate of the same search, by the mean over validation data: factors "
+        "of two, until the best is between two others; top-k sends "
+        f"{100 * setting['share']:g} % of the entries. On the wire: what a worker "
+        "sends in a ring, messages gathered or gradients added. Post-local: every step "
+        f"in the first half. Simulated in one process.{same} {where(record)}."
     )
     return "\n".join(lines)
 
@@ -74,8 +80,9 @@ def batches(record: dict) -> str:
     lines += [
         "",
         f"{setting['epochs']} passes through 6,000 pairs, {setting['seeds']} paired "
-        "seeds, mean and range, each at the best of three rates by the mean over "
-        f"validation data, or of more while the largest was best. {where(record)}.",
+        "seeds, mean and range, each at its best rate by the mean over validation "
+        "data: of three, and of more until the best was between two others. "
+        f"{where(record)}.",
     ]
     return "\n".join(lines + (steps(record) if "steps" in record else []))
 
@@ -89,19 +96,30 @@ def steps(record: dict) -> list[str]:
         "| noise scale |",
         "|---|---|---|---|",
     ]
-    for size, row in record["steps"].items():
-        done = [run for run in row["runs"] if run["steps"]]
-        if not done:
-            lines.append(f"| {size} | not reached | | |")
-            continue
-        count = statistics.median(run["steps"] for run in done)
-        noise = statistics.median(run["noise scale"] for run in done)
-        lines.append(
-            f"| {size} | {count:.0f} | {count * int(size):,.0f} | {noise:.0f} |"
-        )
+    for size, (count, noise) in step_medians(record).items():
+        lines.append(f"| {size} | {count:.0f} | {count * size:,.0f} | {noise:.0f} |")
+    medians = step_medians(record)
+    least, scale = fitted({size: count for size, (count, _) in medians.items()})
+    noise = [found for _, found in medians.values()]
     lines += [
         "",
-        "Plain SGD at the best of three constant rates, medians; the noise scale is "
-        "that of the gradients on the way.",
+        "Plain SGD at a constant rate, the best of factors of two with its neighbours "
+        f"tried, medians of {setting['seeds']} seeds; the noise scale is that of the "
+        f"gradients on the way. The law steps = S (1 + B / batch), fitted: S = "
+        f"{least:.0f}, B = {scale:.0f}. Measured noise scales: {min(noise):.0f} to "
+        f"{max(noise):.0f}.",
     ]
     return lines
+
+
+def step_medians(record: dict) -> dict[int, tuple[float, float]]:
+    """Return the median steps and noise scale of each batch that got there."""
+    found = {}
+    for size, row in record["steps"].items():
+        done = [run for run in row["runs"] if run["steps"]]
+        if done:
+            found[int(size)] = (
+                statistics.median(run["steps"] for run in done),
+                statistics.median(run["noise scale"] for run in done),
+            )
+    return found

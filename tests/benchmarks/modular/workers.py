@@ -38,11 +38,15 @@ class Problem:
 
 @dataclass(frozen=True)
 class Way:
-    """How workers exchange: one of three, and whether all gather all messages."""
+    """How workers exchange: one of three, and whether all gather all messages.
+
+    Who averages once in a period may do so at every step ``before`` a share of them.
+    """
 
     compressor: Compressor | None = None
     period: int = 0
     rank: int = 0
+    before: float = 0.0
 
     @property
     def gathers(self) -> bool:
@@ -110,15 +114,18 @@ def drawn(net: nn.Module) -> nn.Module:
 
 
 PROBLEMS = {
-    "pair_sum": Problem(sums, perceptron, 10),
+    "pair_sum": Problem(sums, perceptron, 5),
     "digits, convolutions": Problem(images, convolutions, 25),
 }
 
 
-def seeded(problem: Problem, seed: int) -> nn.Module:
-    """Return the network as this seed draws it."""
+def seeded(problem: Problem, seed: int, state: dict | None = None) -> nn.Module:
+    """Return the network as this seed draws it, or with the weights of a state."""
     torch.manual_seed(seed)
-    return problem.net()
+    net = problem.net()
+    if state is not None:
+        net.load_state_dict(state)
+    return net
 
 
 def batches(task: Task, size: int, seed: int, epochs: int) -> Iterator[tuple]:
@@ -157,7 +164,9 @@ def sent(way: Way, net: nn.Module) -> float:
         factors = [(size, way.rank * sum(shape)) for size, shape in flat]
         saved = sum(size - low for size, low in factors if 2 * low < size)
         return 4 * (numbers - saved)
-    return 4 * numbers * (2 / way.period if way.period > 1 else 1)
+    if way.period < 2:
+        return 4 * numbers
+    return 4 * numbers * (way.before + (1 - way.before) * 2 / way.period)
 
 
 def wire(way: Way, message: float, workers: int = WORKERS) -> float:
@@ -206,7 +215,8 @@ def local(net: nn.Module, rows: list, rate: float, way: Way) -> nn.Module:
             own = gradients(one, some, labels)
             for p, g in zip(one.parameters(), own, strict=True):
                 p.grad = g
-        if (t + 1) % way.period == 0 or t + 1 == len(rows):
+        early = t < way.before * len(rows)  # the weights have not parted yet
+        if early or (t + 1) % way.period == 0 or t + 1 == len(rows):
             for copies in zip(*(one.parameters() for one in nets), strict=True):
                 weight = torch.stack([p.data for p in copies]).mean(dim=0)
                 slope = torch.stack([p.grad for p in copies]).mean(dim=0)

@@ -89,6 +89,8 @@ t = torch.linspace(0, 8, 201)
 with torch.no_grad():
     there = trajectory(oscillator, torch.tensor([[0.5, 0.5]]), t, RK4)
     back = trajectory(oscillator, there[-1], t.flip(0)[:121], RK4)
+
+# %% tags=["picture"]
 fig, ax = plt.subplots(figsize=(5, 4))
 ax.plot(*there[:, 0].T, "-", label="forward")
 ax.plot(*back[:, 0].T, "--", lw=2, label="back from the end")
@@ -109,6 +111,8 @@ figure(
     "curve at first, leaves it at the left turn towards the inside, and stops in the middle, "
     "where the curve never was.",
 )
+
+# %%
 apart = (back[-1, 0] - there[80, 0]).norm().item()
 print("after 120 of 200 steps back, off by more than 0.5:", apart > 0.5)
 
@@ -255,8 +259,10 @@ for seed in range(3):
 logistic = lambda t, x: math.cos(t) * x * (1 - x)  # noqa: E731
 exact_end = 1 / (1 + 4 * math.exp(-math.sin(2)))
 counts = [4, 8, 16, 32, 64, 128]
-fig, ax = plt.subplots()
 slopes = {}
+
+# %% tags=["picture"]
+fig, ax = plt.subplots()
 for name, method, marker in (
     ("Euler", EULER, "o"),
     ("midpoint", MIDPOINT, "s"),
@@ -279,6 +285,8 @@ figure(
     "the highest and falls slowest, the midpoint method's is lower and steeper, that of "
     "fourth order much lower and steeper still.",
 )
+
+# %%
 for name, slope in slopes.items():
     print(f"{name}: halving the step divides the error by 2 to the power {slope:.0f}")
 
@@ -597,6 +605,8 @@ for count in counts:
     _, by_steps = discrete(euler, theta, states[:-1], v_last)
     for name, found in (("continuous", by_back), ("discrete", by_steps)):
         off[name].append(((found - exact).norm() / exact.norm()).item())
+
+# %% tags=["picture"]
 fig, ax = plt.subplots()
 for (name, errors), marker in zip(off.items(), "os", strict=True):
     ax.loglog(
@@ -611,6 +621,8 @@ figure(
     "number of steps and is above one part in a thousand everywhere. The discrete adjoint's "
     "is a flat line at rounding, some fourteen powers of ten lower.",
 )
+
+# %%
 print("continuous, at 20 steps, off by more than 1 %:", off["continuous"][2] > 0.01)
 print(
     "halved with the step:", 1.6 < off["continuous"][-2] / off["continuous"][-1] < 2.5
@@ -872,6 +884,7 @@ def draw(ax, moves):
             ax.plot(move[1], work, "C1s", ms=5, label="keep" if move[1] == 0 else None)
 
 
+# %% tags=["picture"]
 fig, axes = plt.subplots(1, 2, sharey=True, figsize=(7, 3.6))
 for ax, c in zip(axes, (2, 5), strict=True):
     draw(ax, plan(20, c))
@@ -1063,6 +1076,8 @@ for t in times[:-1]:
     paths["explicit Euler"].append(rk_step([[]], [1.0], pulled, t, h, x).item())
     x = torch.tensor([paths["your implicit step"][-1]])
     paths["your implicit step"].append(implicit_step(pulled, t, h, x).item())
+
+# %% tags=["picture"]
 fig, ax = plt.subplots()
 ax.plot(times, [math.cos(t) for t in times], "k-", lw=1, label="the slow curve, cos t")
 for (name, path), marker in zip(paths.items(), "os", strict=True):
@@ -1077,6 +1092,8 @@ figure(
     "it. The circles of explicit Euler jump from one side to the other, farther each time, and "
     "leave the picture after a few steps.",
 )
+
+# %%
 print("explicit, at the end, beyond 1e6:", abs(paths["explicit Euler"][-1]) > 1e6)
 print(
     "implicit, off by less than 0.05:",
@@ -1304,6 +1321,8 @@ print("the best horizon, to 1e-6:", abs(horizon.time - best) < 1e-6)
 depth = dict(stored("ode")["horizon"])
 found = depth.pop("search")
 names = [name for name, row in depth.items() if None not in row["accuracy"]]
+
+# %% tags=["picture"]
 fig, (left, right) = plt.subplots(1, 2, figsize=(7.4, 3.8), layout="constrained")
 for name, style in (("learned", "C0-"), ("learned, time for nothing", "C1--")):
     for k, path in enumerate(depth[name]["times"]):
@@ -1331,6 +1350,8 @@ figure(
     "horizon at 1, the learned ones at 0.9 and above, a fixed shorter one at 0.75 and a single "
     "step at 0.12.",
 )
+
+# %%
 worst = {name: min(depth[name]["accuracy"]) for name in names}
 print("learned, looks at the field below those of the fixed:", saved["learned"] < 1)
 short, one = saved["fixed where the search ended"], saved["fixed, one step"]
@@ -1438,7 +1459,7 @@ def relative(name):
     return [one / other for one, other in pairs]
 
 
-# %% tags=["front-page"]
+# %% tags=["front-page", "picture"]
 fig, ax = plt.subplots(figsize=(7, 3.6))
 for (name, row), marker in zip(rows.items(), "osD^vP", strict=True):
     error = max(statistics.median(row["gradient_error"]), 1e-17)
@@ -1460,6 +1481,8 @@ figure(
     "states and with eight, stand together at about 1.5 and 2e-16. Our continuous adjoint is "
     "at about 2 and torchdiffeq's at about 2.4, both near 1e-9.",
 )
+
+# %%
 print("                             price   error of the gradient")
 for name, row in rows.items():
     error = statistics.median(row["gradient_error"])

@@ -74,8 +74,10 @@ divided = descend(1.0, 1, lambda g: torch.linalg.solve(A, g))
 x, y = torch.meshgrid(
     torch.linspace(-0.3, 2.4, 121), torch.linspace(-0.3, 1.7, 121), indexing="xy"
 )
-fig, ax = plt.subplots(figsize=(7, 3.6))
 height = loss_at(torch.stack([x, y], dim=-1))
+
+# %% tags=["picture"]
+fig, ax = plt.subplots(figsize=(7, 3.6))
 ax.contour(x, y, height, levels=[0.1, 0.5, 2, 5, 10, 20], colors="0.6", linewidths=1)
 ax.plot(*plain.T, "o-", ms=4, lw=1.2, label="gradient descent, 25 steps")
 ax.plot(*divided.T, "s--", ms=7, lw=2, label="divided by A, one step")
@@ -89,6 +91,8 @@ figure(
     "the long sides and creeps to the right without arriving. A dashed line with square "
     "markers goes from the start to the centre in one straight step.",
 )
+
+# %%
 print("after 25 steps descent has more than 1 % of its loss left:", end=" ")
 print(bool(loss_at(plain[-1]) > 0.01 * loss_at(plain[0])))
 print("one divided step is at the minimum:", bool(loss_at(divided[-1]) < 1e-20))
@@ -453,6 +457,8 @@ average, seen = same.clone(), []
 for _ in range(200):
     as_published(average, same, 0.95, 0.01)
     seen.append((average - same).diagonal().mean().item() / 0.01)
+
+# %% tags=["picture"]
 fig, ax = plt.subplots()
 ax.plot(range(1, 201), seen, label="published code")
 ax.axhline(1, color="k", ls="--", lw=1.5, label="what was asked for")
@@ -464,6 +470,8 @@ figure(
     "is in it, in units of what was asked for.",
     alt="A curve that rises from one and levels off at twenty; a dashed line at one.",
 )
+
+# %%
 print("after 200 steps there is more than 19 times the damping:", seen[-1] > 19)
 
 # %% [markdown]
@@ -710,6 +718,8 @@ for damping in levels.tolist():
         for kind in (Eigen, PiSplit)
     )
     apart.append(((exact - split).norm() / exact.norm()).item())
+
+# %% tags=["picture"]
 fig, ax = plt.subplots()
 ax.semilogx(levels, apart, "o-", ms=4)
 ax.set(xlabel="damping λ", ylabel="relative difference", ylim=(0, 1))
@@ -720,6 +730,8 @@ figure(
     "one for very little damping, passes one half at about a thousandth, and ends close to zero for "
     "very much damping.",
 )
+
+# %%
 worst = max(apart)
 print("at its worst they differ by more than a third:", worst > 1 / 3)
 print("with much damping by less than a tenth:", apart[-1] < 0.1)
@@ -858,6 +870,8 @@ def loads_of(share, machines):
 
 
 rules = {"in turn": round_robin, "longest first": fill_bins}
+
+# %% tags=["picture"]
 fig, axes = plt.subplots(1, 2, sharey=True, figsize=(7, 3))
 for ax, (name, share) in zip(axes, rules.items(), strict=True):
     heights = [1e-9 * load for load in loads_of(share, 4)]
@@ -877,6 +891,8 @@ figure(
     alt="Two bar charts of four bars with a dashed line. In turn: one bar is twice as high as the line, "
     "one is a little above it, two are far below. Longest first: all four bars end at the line.",
 )
+
+# %%
 for machines in (4, 16):
     turn, longest = (max(loads_of(share, machines)) for share in rules.values())
     bound = max(max(costs), sum(costs) / machines)
@@ -1261,12 +1277,14 @@ print("largest difference from curvlinops below 1e-12:", largest < 1e-12)
 # size: do the weights after ten steps agree with the baseline's? What sends less *and* lands elsewhere is not a cheaper way
 # to do the same.
 
-# %% tags=["front-page"]
+# %%
 kinds = [*names, "Fraction(1/P)"]
-fig, axes = plt.subplots(1, 2, figsize=(7.4, 3.4))
 marks = dict(zip(kinds, "oDs^v", strict=True))
 styles = dict(zip(kinds, ("-", "--", "-.", "-", ":"), strict=True))
 machines = [int(key) for key in record["placements"]]
+
+# %% tags=["front-page", "picture"]
+fig, axes = plt.subplots(1, 2, figsize=(7.4, 3.4))
 for name in kinds:
     rows = [record["placements"][str(k)][name] for k in machines]
     wire = [row["wire"] / 1e6 / k for k, row in zip(machines, rows, strict=True)]
@@ -1393,6 +1411,8 @@ def costs_of(runs):
 
 
 runs = runs_of("digits")
+
+# %% tags=["picture"]
 fig, axes = panels(runs)
 axes[0].legend(fontsize=9, loc="lower left")
 figure(
@@ -1403,6 +1423,8 @@ figure(
     "and end early. By seconds SGD is lowest, K-FAC lies beside Adam, with labels drawn it is "
     "further right, and SGD and Adam end lower. SGD, clipped, is above all others in both.",
 )
+
+# %%
 cost = costs_of(runs)
 fewer = all(cost["K-FAC"][0] < cost[m][0] for m in RIVALS)
 faster = all(1.25 * cost["K-FAC"][1] < cost[m][1] for m in RIVALS)
@@ -1429,6 +1451,8 @@ ticks = (1, 1.5, 2, 3, 4)
 axes[0].set(ylim=(0.9, 5), yticks=ticks, yticklabels=[f"{t:g}" for t in ticks])
 axes[0].minorticks_off()
 axes[1].legend(fontsize=9, loc="upper right")
+
+# %% tags=["picture"]
 figure(
     fig,
     caption="Training loss of the autoencoder by steps and by CPU seconds, medians of five "
@@ -1437,6 +1461,8 @@ figure(
     "of all others and ends as low as Adam, which has five times the steps. By seconds it "
     "is still ahead of Adam and SGD, by less. K-FAC with the labels of the data ends higher.",
 )
+
+# %%
 cost = costs_of(narrow)
 drawn = cost["K-FAC, labels drawn"]
 print(
@@ -1559,7 +1585,7 @@ print("factors of 16 samples, loss below their control's:", local_ahead)
 # **The empirical Fisher fades.** $G$ is made of gradients, and where the loss is small they are, too. In a run of K-FAC as
 # above:
 
-# %%
+# %% tags=["picture"]
 _, traces = train(4)
 fig, ax = plt.subplots()
 ax.semilogy(range(1, STEPS + 1), traces, "o-", ms=3, label="trace of G, last layer")
@@ -1571,6 +1597,8 @@ figure(
     caption="The factor of the gradients while the network learns.",
     alt="A falling curve with markers on a logarithmic axis, below a dashed level line.",
 )
+
+# %%
 print("G has lost more than four fifths of its size:", traces[-1] < traces[0] / 5)
 
 # %% [markdown]

@@ -108,3 +108,21 @@ def test_what_compressed_messages_lose_on_digits() -> None:
     real = record["gloo"]
     assert real["all bits equal"] and real["accuracy"] == real["simulated"]
     assert real["accuracy"] == few["runs"][0]["accuracy"]
+
+
+def test_what_compressed_messages_lose_on_sums() -> None:
+    """Chapter 43, read it with care: the second task."""
+    rows = stored("communication")["pair_sum"]
+
+    def behind(name: str) -> list[float]:
+        sides = (rows["all of the gradient"]["runs"], rows[name]["runs"])
+        return [a["accuracy"] - b["accuracy"] for a, b in zip(*sides, strict=True)]
+
+    assert max(behind("sign, feedback")) < 0
+    assert [round(gap) for gap in sorted(behind("top-k, feedback"))] == [-11, -8, 7]
+    assert min(behind("top-k") + behind("sign")) > 20
+    assert all(5.5 < gap < 14 for gap in behind("PowerSGD, rank 1"))
+    assert all(4.5 < gap < 6 for gap in behind("QSGD, 4 bits"))
+    assert abs(mean(behind("TernGrad"))) < 1
+    spread = [run["accuracy"] for run in rows["top-k, feedback"]["runs"]]
+    assert 19 < max(spread) - min(spread) < 21

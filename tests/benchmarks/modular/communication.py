@@ -153,7 +153,7 @@ def rows(part: str) -> dict[str, tuple[Callable, tuple[float, ...], int]]:
     """Return what measures each row, all rates, and which of them is the first."""
     if part in ("convolutions", "pair_sum"):
         name = "digits, convolutions" if part == "convolutions" else part
-        first, ways = (7, [*WAYS][:6]) if part == name else (6, [*WAYS])
+        first, ways = (7, [*WAYS][:8]) if part == name else (6, [*WAYS])
         runs = frontier(name)
         return {way: (runs[way], RATES, first) for way in ways}
     if part == "steps":

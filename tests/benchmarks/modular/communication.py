@@ -16,9 +16,10 @@ steps      plain SGD at a constant rate: steps to a training loss for batches of
            2048, beside the noise scale measured on the way; see steps.py.
 
 The search (rates.py): three rates, by the mean over validation data of all seeds, and
-more as long as the best is the largest or the smallest. Seeds are paired: one seed
-draws data, weights and order for all. Writes ``results/communication.json``, row by
-row; rows that are there are kept.
+more as long as the best is the largest or the smallest; a rate whose first seed is far
+behind is given up. Steps have no validation data: the best rate is that of the runs
+that are shown. Seeds are paired: one seed draws data, weights and order for all. Writes
+``results/communication.json``, row by row; rows that are there are kept.
 """
 
 import argparse

@@ -108,6 +108,8 @@ def after(size, rate, epochs=6):
 SIZES = (8, 32, 128, 512)
 same = [after(size, 0.05) for size in SIZES]
 scaled = [after(size, 0.05 * size / 8) for size in SIZES]
+
+# %% tags=["picture"]
 fig, axes = plt.subplots(1, 2, figsize=(7.4, 3))
 axes[0].semilogx(SIZES, same, marker="o", base=2, label="the same rate")
 axes[0].semilogx(SIZES, scaled, marker="s", base=2, label="rate times batch")
@@ -131,6 +133,8 @@ figure(
     "the batch it stays at ninety up to 128 and drops to the same place at 512. Right, three bars: at 1 Gbit/s a "
     "step is nearly all messages, at 100 Gbit/s nearly all computing.",
 )
+
+# %%
 print(
     "at the same rate the largest batch loses 20 points or more:",
     same[0] - same[-1] > 20,
@@ -282,6 +286,8 @@ for t, (x, y) in enumerate(batches(32, 15), start=1):
         noise, signal = noise_and_signal(torch.stack(window), 4)
         curve.append((t, float(noise / signal)))
         window = []
+
+# %% tags=["picture"]
 fig, ax = plt.subplots(figsize=(6, 3))
 ax.semilogy(*zip(*curve, strict=True), marker="o")
 ax.axhspan(32, 128, color="0.9", label="batches 32 to 128")
@@ -293,6 +299,8 @@ figure(
     alt="The noise scale on a logarithmic axis rises from some tens of samples at the start "
     "to about two hundred as training goes on, not smoothly.",
 )
+
+# %%
 early = statistics.mean(scale for _, scale in curve[:2])
 late = statistics.mean(scale for _, scale in curve[-3:])
 print("in the first 180 steps below 128 samples:", early < 128)
@@ -604,6 +612,8 @@ ways = {
     "1 %, forgetting": without_memory(K),
 }
 found = {name: train(way) for name, way in ways.items()}
+
+# %% tags=["picture"]
 fig, ax = plt.subplots(figsize=(6, 3.2))
 for (name, (_, losses)), ls in zip(found.items(), ("-", "--", ":"), strict=True):
     smooth = torch.tensor(losses).unfold(0, 10, 5).mean(dim=1)
@@ -617,6 +627,8 @@ figure(
     "percent with memory starts later and then runs close to it. One percent without memory "
     "falls slowly and stays far above both.",
 )
+
+# %%
 last = {name: statistics.mean(losses[-20:]) for name, (_, losses) in found.items()}
 print(
     "forgetting ends at more than twice the loss:",
@@ -720,7 +732,7 @@ for d, k, most in (
 #
 # </details>
 
-# %%
+# %% tags=["picture"]
 machines = [2**n for n in range(1, 11)]
 fig, ax = plt.subplots(figsize=(6, 3.2))
 for share, marker in ((0.1, "s"), (0.01, "o"), (0.001, "^")):
@@ -928,6 +940,8 @@ sides = {
     "sign, with memory": torch.cat(messages),
 }
 paths = {name: -0.01 * side.flatten().cumsum(0) for name, side in sides.items()}
+
+# %% tags=["picture"]
 fig, ax = plt.subplots(figsize=(6, 3))
 for (name, path), ls in zip(paths.items(), ("-", ":", "--"), strict=True):
     ax.plot(path, ls=ls, lw=1.8, label=name)
@@ -939,6 +953,8 @@ figure(
     alt="Three paths against steps. The exact one and signs with memory fall together along a "
     "line; signs alone rise along a steeper line.",
 )
+
+# %%
 print("signs alone go the wrong way:", bool(paths["sign"][-1] > 0))
 both = paths["exact"][-1], paths["sign, with memory"][-1]
 print(
@@ -1152,7 +1168,7 @@ for seed, (workers, period) in enumerate([(2, 3), (5, 1), (3, 8), (1, 4)]):
 #
 # </details>
 
-# %%
+# %% tags=["picture"]
 periods = (1, 2, 4, 8, 16, 32, 64, 128)
 fig, ax = plt.subplots(figsize=(6, 3))
 for rate, marker in ((0.2, "o"), (0.02, "s")):
@@ -1172,6 +1188,8 @@ figure(
     "mean loss at H = 1 and go towards the mean of the two minima; the smaller rate stays near "
     "the right place for longer.",
 )
+
+# %%
 exact = torch.tensor(3 / 3.2)
 off = [
     (rests(torch.tensor([0.2, 3.0]), torch.tensor([0.0, 1.0]), rate, 16) - exact).abs()
@@ -1256,10 +1274,12 @@ for part, title in TASKS.items():
         )
     print()
 
-# %% tags=["front-page"]
+# %%
 heights = {"convolutions": (80, 100), "pair_sum": (30, 100)}
 looks = dict(zip(record["convolutions"], "os^DPXvd*hp<>+x", strict=False))
 forgetful = ("top-k", "sign", "random-k", "top-k, half as many")
+
+# %% tags=["front-page", "picture"]
 fig, axes = plt.subplots(2, 1, figsize=(7.4, 7.0), sharex=True)
 for ax, (part, title) in zip(axes, TASKS.items(), strict=True):
     for name, row in record[part].items():
@@ -1283,6 +1303,8 @@ figure(
     caption="Four workers: mean and range of three seeds. Grey: few entries, or signs, without a memory.",
     alt="Two panels, one for each task: accuracy against how many times less a worker sends, on a logarithmic axis, with a line for the range of three seeds. Sending everything stands at the left at 94 percent. Top-k with feedback stands far to the right, a little higher; signs with feedback and QSGD are as high. The grey ones, without a memory, are lower. In the second panel the ranges are wide: sending everything at 71, top-k with feedback at 75 with a range of twenty points, PowerSGD at 60, top-k and signs without feedback far below, under 50.",
 )
+
+# %%
 memory, forgets = gaps("top-k, feedback"), gaps("top-k")
 shorter = record["convolutions"]["top-k"]["runs"][0]["shorter"]
 print("digits: message of top-k at least 50 times shorter:", shorter >= 50)
@@ -1329,7 +1351,7 @@ print(
 # Another run: accuracy on sums of two digits (chapter 22 uses the task) against the batch. All sides make ten
 # passes through 6000 pairs, so a batch of 2048 makes 20 steps and one of 32 makes 1870.
 
-# %%
+# %% tags=["picture"]
 batch_rows = record["batches"]
 fig, ax = plt.subplots(figsize=(6.4, 3.4))
 for name, marker in (("SGD", "o"), ("LARS", "s"), ("LAMB", "^")):
@@ -1350,6 +1372,8 @@ figure(
     caption="Sums of two digits, ten passes through the data, each at its best rate.",
     alt="Accuracy against the batch, 32 to 2048, on a logarithmic axis. All lines fall. At 32 they are close together; at 256 LARS and LAMB are well above SGD; at 2048 all are low, LARS the highest.",
 )
+
+# %%
 for size in (32, 256, 2048):
     cells = "  ".join(
         f"{name} {statistics.mean(scores(batch_rows[f'{name}, {size}'])):.0f}"
@@ -1397,6 +1421,8 @@ fit = torch.linalg.lstsq(law, torch.ones(len(law), 1)).solution.flatten()
 least, scale = fit[0].item(), (fit[1] / fit[0]).item()
 low, high = min(noises.values()), max(noises.values())
 sizes = torch.logspace(math.log10(5), math.log10(4000), 60)
+
+# %% tags=["picture"]
 fig, ax = plt.subplots(figsize=(6.4, 3.4))
 ax.loglog(
     list(counts), list(counts.values()), "o", ms=8, label="measured, median of 3 seeds"
@@ -1413,6 +1439,8 @@ figure(
     "fall steeply up to about 100 and are nearly level beyond 500. A dashed curve goes through "
     "them. A dotted vertical line stands near 70, a narrow grey band between 130 and 180.",
 )
+
+# %%
 print("batch   steps   samples   noise scale")
 for size, count in counts.items():
     print(f"{size:5}   {count:5.0f}   {count * size:7.0f}   {noises[size]:11.0f}")

@@ -30,9 +30,6 @@ CALLS = {
         c.quantize_weights,
         {"model": net(), "quantizer": c.STE(3)},
     ),
-    "STE.unit": lambda: (c.STE(3).unit, {"v": v}),
-    "DoReFa.unit": lambda: (c.DoReFa(3).unit, {"v": v}),
-    "LSQ.unit": lambda: (c.LSQ(3).unit, {"v": v}),
     "export_int8": lambda: (
         c.export_int8,
         {"model": c.quantize_weights(net(), c.STE(3))},

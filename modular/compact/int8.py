@@ -74,14 +74,17 @@ def _int8(layer: nn.Module) -> nn.Module:
 
 def _codes(layer: nn.Linear) -> tuple[Tensor, float]:
     """Whole numbers and the unit that makes weights of them."""
-    rules = layer.parametrizations if parametrize.is_parametrized(layer) else {}
-    rule, *more = rules["weight"] if "weight" in rules else (None,)
-    if not isinstance(rule, FakeQuant) or more:
+    found = rule = None
+    if parametrize.is_parametrized(layer, "weight"):
+        found = layer.get_submodule("parametrizations.weight")
+    if isinstance(found, parametrize.ParametrizationList) and len(found) == 1:
+        rule = found[0]
+    if not isinstance(rule, FakeQuant) or found is None:
         raise ValueError(
             f"the weight of {layer} is not rounded, or not that alone: expected a "
             "model from quantize_weights"
         )
-    unit = rule.unit(layer.parametrizations.weight.original)
+    unit = rule.unit(found.get_parameter("original"))
     codes = (layer.weight / unit).round()
     if not (codes.min() >= -128 and codes.max() <= 127):
         raise ValueError(

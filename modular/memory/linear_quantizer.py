@@ -66,7 +66,7 @@ class LinearQuantizer(Codec):
             into.copy_(size.floor_().add_(1).mul_(part.sign()))
         like = x.new_empty(0)
         if x.device.type == "cpu":
-            return _Kept(zlib.compress(codes.numpy(), 1), fits[0], like, x.shape)
+            return _Kept(zlib.compress(codes.numpy().data, 1), fits[0], like, x.shape)
         return _Kept(codes, fits[0], like, x.shape)
 
     def decode(self, kept: _Kept) -> Tensor:

@@ -1444,15 +1444,13 @@ print("its seconds are below theirs by a quarter or more:", faster)
 # Deep and narrow, they are hard to train by descent. Here is a small one, 64 pixels through 8 numbers and back, six linear
 # layers, with the same search and the same rules. The loss is the squared error of an image.
 
-# %%
+# %% tags=["picture"]
 narrow = runs_of("autoencoder")
 fig, axes = panels(narrow)
 ticks = (1, 1.5, 2, 3, 4)
 axes[0].set(ylim=(0.9, 5), yticks=ticks, yticklabels=[f"{t:g}" for t in ticks])
 axes[0].minorticks_off()
 axes[1].legend(fontsize=9, loc="upper right")
-
-# %% tags=["picture"]
 figure(
     fig,
     caption="Training loss of the autoencoder by steps and by CPU seconds, medians of five "

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
 
 from modular._checks import check_count
-from modular.sparse.pattern import Pattern, erdos_renyi, times
+from modular.sparse.pattern import Pattern, erdos_renyi
 
 __all__ = ["SparseLinear"]
 
@@ -172,24 +172,23 @@ class _Product(torch.autograd.Function):
     def forward(
         ctx: FunctionCtx, x: Tensor, values: Tensor, pattern: Pattern
     ) -> Tensor:
-        columns = x.t().contiguous()  # rows are read in one piece: less time
-        ctx.save_for_backward(columns, values)
+        ctx.save_for_backward(x, values)
         ctx.pattern = pattern  # type: ignore[attr-defined]
-        return times(pattern.matrix(values), columns).t()
+        return (pattern.matrix(values) @ x.t().contiguous()).t()
 
     @staticmethod
     @once_differentiable
     def backward(
         ctx: FunctionCtx, dy: Tensor
     ) -> tuple[Tensor | None, Tensor | None, None]:
-        columns, values = ctx.saved_tensors  # type: ignore[attr-defined]
+        x, values = ctx.saved_tensors  # type: ignore[attr-defined]
         pattern: Pattern = ctx.pattern  # type: ignore[attr-defined]
-        dyt = dy.t().contiguous()
+        dyt = dy.t().contiguous()  # rows are read in one piece: less time
         dx = dv = None
         if ctx.needs_input_grad[0]:  # type: ignore[attr-defined]
-            dx = times(pattern.transpose(values), dyt).t()
+            dx = (pattern.transpose(values) @ dyt).t()
         if ctx.needs_input_grad[1]:  # type: ignore[attr-defined]
             sampled = pattern.matrix(torch.zeros_like(values))
-            dw = torch.sparse.sampled_addmm(sampled, dyt, columns.t(), beta=0.0)
-            dv = dw.values()
+            columns = x.t().contiguous().t()
+            dv = torch.sparse.sampled_addmm(sampled, dyt, columns, beta=0.0).values()
         return dx, dv, None

@@ -9,8 +9,6 @@ from modular._checks import check_count
 
 __all__ = ["Pattern", "erdos_renyi"]
 
-WIDE = 64  # columns from which torch's own kernel is faster than the vendor's
-
 
 class Pattern:
     """The places of the connections of a matrix, for products both ways.
@@ -131,17 +129,6 @@ def _different(places: Tensor) -> Tensor:
     fresh = torch.ones_like(ordered, dtype=torch.bool)
     fresh[1:] = ordered[1:] != ordered[:-1]
     return places[order[fresh].sort().values]
-
-
-def times(matrix: Tensor, right: Tensor) -> Tensor:
-    """Multiply a compressed matrix with a dense one, by the kernel that is faster.
-
-    On a CPU, torch's own sum over rows overtakes the vendor's product where the right
-    side is wide; both compute the same, up to rounding.
-    """
-    if right.is_cuda or right.shape[1] < WIDE:
-        return matrix @ right
-    return torch.sparse.mm(matrix, right, "sum")
 
 
 def _compressed(

@@ -8,15 +8,16 @@ def sparse(record: dict) -> str:
     size, batch = record["setting"]["size"], record["setting"]["batch"]
     lines = [
         f"| {size} × {size}, batch {batch} | connections | forward, ms | backward, ms "
-        "| dense, both | dense over sparse | of pairs |",
-        "|---|---|---|---|---|---|---|",
+        "| dense, both | dense over sparse | of pairs | dense over masked |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for name, row in record["cost"].items():
         low, high = row["ratios"]
         lines.append(
             f"| {name} | {row['connections']:,} | {row['sparse_ms'][0]:.0f} "
             f"| {row['sparse_ms'][1]:.0f} | {sum(row['dense_ms']):.0f} "
-            f"| {row['ratio']:.1f} | {low:.1f} to {high:.1f} |"
+            f"| {row['ratio']:.1f} | {low:.1f} to {high:.1f} "
+            f"| {row['masked_ratio']:.1f} |"
         )
     large = record["large"]["ten million"]
     lines += [
@@ -27,10 +28,20 @@ def sparse(record: dict) -> str:
         f"({large['samples_per_cpu_second']:.1f} samples a second, "
         f"{large['peak_gib']:.1f} GiB), and {large['move_seconds']:.0f} s to move "
         f"{large['moved']:,} connections; its loss went from {large['losses'][0]:.1f} "
-        f"to {large['losses'][-1]:.1f} in {len(large['losses'])} steps. One thread; "
-        f"{where(record)}.",
+        f"to {large['losses'][-1]:.1f} in {len(large['losses'])} steps. "
+        f"{_paper(record)} One thread; {where(record)}.",
     ]
     return "\n".join(lines)
+
+
+def _paper(record: dict) -> str:
+    """What the largest network that was published needs."""
+    row = record["paper"]["fifty million"]
+    return (
+        f"On paper, {row['neurons']:,} neurons in as many layers, with "
+        f"{row['connections']:,} connections, need {row['gib']:.1f} GiB and "
+        f"{row['activations_of_a_sample'] / 2**30:.1f} GiB for each sample."
+    )
 
 
 def noise(record: dict) -> str:
@@ -51,7 +62,8 @@ def noise(record: dict) -> str:
         "",
         "Connections that stay, and such as move each epoch: by SET, by RigL. Rates of "
         f"{', '.join(f'{rate:g}' for rate in setting['rates'])} by the median of two "
-        f"draws of other seeds; {setting['seeds']} seeds, {setting['epochs']} epochs "
-        f"of 2,000 samples, 2,000 others to test. {where(record)}.",
+        "draws of other seeds, of five for the best three; "
+        f"{setting['seeds']} seeds, {setting['epochs']} epochs of 2,000 "
+        f"samples, 2,000 others to test. {where(record)}.",
     ]
     return "\n".join(lines)

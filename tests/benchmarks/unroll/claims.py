@@ -192,7 +192,8 @@ def derived(
 
 def plan() -> dict[str, Callable[[], Row]]:
     """All rows: chapter 12 with ten layers, chapter 13 with sixteen, the lines."""
-    matrices, few = (0.01, 0.005), (0.1, 0.05)
+    matrices, few = (0.02, 0.01, 0.005), (0.2, 0.1, 0.05, 0.02)
+    rates = (0.03, 0.01, 0.003, 0.001)
     rows: dict[str, Callable[[], Row]] = {}
     ten = {
         "LISTA": partial(u.LISTA, depth=10, lam=0.2),
@@ -221,10 +222,10 @@ def plan() -> dict[str, Callable[[], Row]]:
     }
     for name, make in learned.items():  # 76 800 samples
         net = partial(with_matrices, make)
-        rows[name] = partial(searched, net, (0.01, 0.003), steps=300, batch=256)
+        rows[name] = partial(searched, net, rates, steps=300, batch=256)
     net = partial(with_matrices, learned["learned W, soft threshold"])
     rows["learned W, soft threshold, 256 000 samples"] = partial(
-        searched, net, (0.01, 0.003), steps=1000, batch=256
+        searched, net, rates, steps=1000, batch=256
     )
     settings = {"rate": 0.05, "steps": 600, "batch": BATCH, "loss": every_layer}
     rows["lines 50 x 100"] = partial(lines.small, SEEDS, partial(fit, **settings), KEEP)

@@ -29,6 +29,7 @@ from pinn.domains import (
     Partition,
     Rule,
     Tests,
+    Triangulation,
     gauss_legendre,
     gauss_lobatto,
     legendre,
@@ -90,8 +91,8 @@ __all__ = [
     "FEMSolution", "SpectralSolution", "buckley_leverett_fan", "cole_hopf",
     "etdrk4", "fem",
     # elements and test functions
-    "Interface", "Mesh", "Partition", "Rule", "Tests", "WeakForm", "gauss_legendre",
-    "gauss_lobatto", "legendre", "lobatto",
+    "Interface", "Mesh", "Partition", "Rule", "Tests", "Triangulation", "WeakForm",
+    "gauss_legendre", "gauss_lobatto", "legendre", "lobatto",
     # discretisations: data of a deepxde.Model
     "Conservative", "Extended", "Interfaces", "Strong", "Variational",
     # networks

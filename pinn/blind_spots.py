@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from pinn.domains.mesh import Mesh
+from pinn.domains.triangulation import Triangulation
 from pinn.forms.cpinn import Conservative
 from pinn.forms.vpinn import Variational
 from pinn.forms.weak_form import WeakForm
@@ -40,6 +41,8 @@ def warn_of_jumps(problem: Problem, form: Any) -> None:
         ends = torch.cat([form.lower, form.upper]).T
         matched, name = [axis.unique().tolist() for axis in ends], "FEM"
         why = "a polynomial has no kink inside an element"
+    elif isinstance(form, Triangulation):
+        name, why = "FEM on triangles", "their sides need not lie there"
     jump = find_jump(problem.flux, problem.probes(), matched)
     if jump is not None:
         axis, place = jump

@@ -16,7 +16,6 @@ from pinn._backend import dde
 from pinn._checks import check_count, check_positive
 from pinn.blind_spots import warn_of_jumps, warn_of_quadrature
 from pinn.checkpoint import load, put_back, save
-from pinn.domains.mesh import Mesh
 from pinn.forms.fem import fem
 from pinn.metrics import relative_error, test_points
 from pinn.prepare import (
@@ -251,7 +250,7 @@ def _train(model: Any, watch: _Watch, callbacks: list) -> None:
 
 def _by_elements(problem: Problem, method: FEM) -> Solution:
     """Solve by finite elements."""
-    mesh = Mesh(problem.geometry, method.elements)
+    mesh = method.mesh(problem)
     warn_of_jumps(problem, mesh)
     found = fem(problem, mesh, degree=method.degree)
     error = float("nan")

@@ -7,7 +7,6 @@ from typing import Any
 import torch
 
 from pinn.checkpoint import read
-from pinn.domains.mesh import Mesh
 from pinn.forms.fem import zero_function
 from pinn.metrics import test_points
 from pinn.prepare import check_solvable, make_net
@@ -60,8 +59,7 @@ def load(
     kept = read(Path(path), "solution", _PARTS, "Solution.save")
     made: Any
     if isinstance(method, FEM):
-        mesh = Mesh(problem.geometry, method.elements)
-        made = zero_function(problem, mesh, method.degree)
+        made = zero_function(problem, method.mesh(problem), method.degree)
     else:
         made = make_net(problem, method, net, seed=0)
     try:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from pinn.domains.mesh import Mesh
+from pinn.domains.triangulation import Triangulation
 from pinn.forms.collocation import Collocation
 from pinn.forms.vpinn import Variational
 from pinn.methods import condition_points, constrained, scaled
@@ -134,7 +135,8 @@ class FEM:
     """Finite elements, the yardstick: see :func:`pinn.fem`.
 
     Args:
-        elements: Per axis, a count or the edges, as in :class:`pinn.Mesh`.
+        elements: Per axis, a count or the edges, as in :class:`pinn.Mesh`; or
+            triangles.
         degree: 1 or 2.
 
     Example:
@@ -142,5 +144,18 @@ class FEM:
         2
     """
 
-    elements: int | Sequence = 32
+    elements: int | Sequence | Triangulation = 32
     degree: int = 2
+
+    def mesh(self, problem: Problem) -> Mesh | Triangulation:
+        """Make the elements.
+
+        Args:
+            problem: The problem.
+
+        Returns:
+            Boxes that fill its domain; the triangles, where they are given.
+        """
+        if isinstance(self.elements, Triangulation):
+            return self.elements
+        return Mesh(problem.geometry, self.elements)

@@ -9,6 +9,7 @@ from pinn.domains.basis import (
     lobatto,
 )
 from pinn.domains.mesh import Interface, Mesh, Partition
+from pinn.domains.triangulation import Triangulation
 
 __all__ = [
     "Interface",
@@ -16,6 +17,7 @@ __all__ = [
     "Partition",
     "Rule",
     "Tests",
+    "Triangulation",
     "gauss_legendre",
     "gauss_lobatto",
     "legendre",

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["border_points", "check_uncut", "corners", "undisturbed"]
+__all__ = ["border_points", "check_uncut", "corners", "onto_border", "undisturbed"]
 
 _MARGIN = 1e-6
+_HALVINGS = 60
 
 
 @contextmanager
@@ -73,3 +74,29 @@ def check_uncut(geometry: Any, lower: np.ndarray, upper: np.ndarray) -> None:
                 f"{lower[k].tolist()} to {upper[k].tolist()}, at {place}: expected "
                 "edges along the border"
             )
+
+
+def onto_border(
+    geometry: Any, x: np.ndarray, normals: np.ndarray, reach: float
+) -> np.ndarray:
+    """Move points along their normals to where the geometry ends, by halving.
+
+    Args:
+        geometry: In space.
+        x: Points near the border. Shape ``(points, dim)``.
+        normals: Unit normals, outwards. Shape ``(points, dim)``.
+        reach: How far to look.
+
+    Returns:
+        Points on the border; those with no border within reach as they were. Shape
+        ``(points, dim)``.
+    """
+    low = np.full((len(x), 1), -reach)
+    high = -low
+    crosses = geometry.inside(x + low * normals) & ~geometry.inside(x + high * normals)
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        inside = geometry.inside(x + middle * normals)[:, None]
+        low, high = np.where(inside, middle, low), np.where(inside, high, middle)
+    on = geometry.on_boundary(x)  # as it is, where it is exact already
+    return np.where((crosses & ~on)[:, None], x + low * normals, x)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pinn._checks import check_count, check_shape
 from pinn.domains.border import check_uncut
+from pinn.domains.triangulation import Triangulation
 
 __all__ = ["Interface", "Mesh", "Partition", "box_of", "inside_of"]
 
@@ -117,6 +118,19 @@ class Mesh:
         object.__setattr__(self, "upper", upper)
         degrees = torch.full((len(lower),), self.degree, device="cpu")
         object.__setattr__(self, "degrees", degrees)
+
+    @staticmethod
+    def from_geometry(geometry: Any, size: float) -> Triangulation:
+        """Fill a domain of any shape with triangles instead of boxes.
+
+        Args:
+            geometry: As of :meth:`pinn.Triangulation.from_geometry`.
+            size: Length of the sides, about.
+
+        Returns:
+            Triangles, for :func:`pinn.fem`.
+        """
+        return Triangulation.from_geometry(geometry, size)
 
     def __len__(self) -> int:
         return len(self.lower)

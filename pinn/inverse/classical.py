@@ -8,11 +8,12 @@ import numpy as np
 import scipy.optimize
 import torch
 
-from pinn.domains.mesh import Mesh
+from pinn.domains.triangulation import Triangulation
 from pinn.forms.fem import fem
 from pinn.inverse.data import Data, listed
 from pinn.inverse.information import Information
 from pinn.problem import Problem
+from pinn.weak_methods import FEM
 
 __all__ = ["Classical", "classical"]
 
@@ -42,7 +43,7 @@ def classical(
     problem: Problem,
     data: Data | Sequence[Data],
     *,
-    elements: int | Sequence = 32,
+    elements: int | Sequence | Triangulation = 32,
     degree: int = 2,
 ) -> Classical:
     r"""Fit the unknowns by nonlinear least squares on finite elements.
@@ -83,7 +84,7 @@ def classical(
         2.0
     """
     measured = listed(problem, data)
-    mesh, start = Mesh(problem.geometry, elements), time.process_time()
+    mesh, start = FEM(elements).mesh(problem), time.process_time()
     unknowns = problem.unknowns
     for unknown in unknowns:
         unknown.reset()

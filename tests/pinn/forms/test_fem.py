@@ -42,11 +42,8 @@ def test_finite_elements_find_the_singular_corner() -> None:
 
 def test_finite_elements_refuse_what_they_cannot_solve() -> None:
     flow = zoo.kovasznay()
-    with pytest.raises(ValueError, match="3 components in 2 coordinates"):
-        fem(flow, Mesh(flow.geometry, 2))
-    periodic = zoo.allen_cahn()
-    with pytest.raises(ValueError, match=r"conditions\[0\] is a PeriodicBC"):
-        fem(periodic, Mesh(periodic.geometry, 2))
+    with pytest.raises(ValueError, match="degree is 1 and a component is a multiplier"):
+        fem(flow, Mesh(flow.geometry, 2), degree=1)
     heat = zoo.heat()
     with pytest.raises(ValueError, match="degree is 3"):
         fem(heat, Mesh(heat.geometry, 2), degree=3)

@@ -1,0 +1,197 @@
+"""What a problem's conditions mean for finite elements: values, slopes and ties."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pinn._backend import dde
+from pinn.derivatives.deepxde_cache import cache_works, fill_cache
+from pinn.derivatives.jets import Jet
+from pinn.problem import Problem
+
+__all__ = ["Slopes", "accepted", "prescribed", "ties"]
+
+_ICBC = dde.icbc
+_SLOPES = (_ICBC.NeumannBC, _ICBC.RobinBC, _ICBC.OperatorBC)
+
+
+def accepted(problem: Problem, condition: Any, x: np.ndarray) -> np.ndarray:
+    """Tell at which points a condition holds.
+
+    Args:
+        problem: The problem.
+        condition: One of its conditions.
+        x: Points. Shape ``(points, dim)``.
+
+    Returns:
+        Booleans. Shape ``(points,)``.
+    """
+    if isinstance(condition, _ICBC.IC):
+        on = condition.on_initial(x, problem.geometry.on_initial(x))
+    else:
+        on = condition.on_boundary(x, problem.geometry.on_boundary(x))
+    return np.asarray(on, dtype=bool).reshape(len(x))
+
+
+def prescribed(condition: Any, x: np.ndarray) -> np.ndarray:
+    """Evaluate what a ``DirichletBC``, ``IC`` or ``NeumannBC`` prescribes.
+
+    Args:
+        condition: The condition.
+        x: Points. Shape ``(points, dim)``.
+
+    Returns:
+        Values. Shape ``(points,)``.
+    """
+    # DeepXDE remembers values by the array's id: a fresh one, kept with the condition.
+    x = x.copy()
+    condition.__dict__.setdefault("_arrays_seen", []).append(x)
+    values = condition.func(x, 0, len(x), None)
+    return values.detach().cpu().double().numpy().reshape(len(x))
+
+
+def ties(
+    problem: Problem, conditions: Sequence[Any], places: Sequence[np.ndarray]
+) -> tuple[np.ndarray, list[tuple[int, int]]]:
+    """Find which unknowns a ``PeriodicBC`` makes equal.
+
+    Args:
+        problem: The problem.
+        conditions: Those that are periodic.
+        places: Of the unknowns, per component. Shapes ``(unknowns, dim)``.
+
+    Returns:
+        For every unknown of all components the number of the one that it equals, and
+        pairs ``(component, axis)`` that are tied.
+
+    Raises:
+        ValueError: If the two sides' unknowns do not face each other, or the slope is
+            periodic where the value is not.
+    """
+    starts = np.cumsum([0, *map(len, places)])
+    equals = np.arange(starts[-1])
+    tied = [(c.component, c.component_x) for c in conditions if c.derivative_order == 0]
+    for condition in conditions:
+        component, axis = condition.component, condition.component_x
+        if (component, axis) not in tied:
+            raise ValueError(
+                f"the slope of component {component} is periodic along x[{axis}] but "
+                "its value is not: fem expects PeriodicBC of derivative_order 0 too"
+            )
+        if condition.derivative_order:
+            continue  # what flows out flows in: natural where the values are tied
+        x = places[component]
+        low, high = (bound[axis] for bound in problem.bounds)
+        ends = [np.flatnonzero(np.isclose(x[:, axis], end)) for end in (low, high)]
+        others = np.delete(x, axis, axis=1).round(9)
+        first, last = (end[np.lexsort(others[end].T)] for end in ends)
+        if not np.array_equal(others[first], others[last]):
+            raise ValueError(
+                f"the mesh has other nodes at the lower end of x[{axis}] than at the "
+                "upper, where a PeriodicBC ties them: expected the same"
+            )
+        on = accepted(problem, condition, x[first])
+        equals[starts[component] + last[on]] = equals[starts[component] + first[on]]
+    while (equals != equals[equals]).any():  # corners are tied twice
+        equals = equals[equals]
+    return equals, tied
+
+
+class Slopes:
+    """Conditions on the slope, put into the gradient that the flux is given.
+
+    On their sides the normal part of a component's gradient is what they say it is; the
+    flux through the border then needs no unknown of its own.
+
+    Args:
+        problem: The problem.
+        x: Points on sides at the border, moved onto it. Shape ``(points, dim)``.
+        normals: Unit normals there. Shape ``(points, dim)``.
+        holds: ``holds(condition)`` tells at which of them. Shape ``(points,)``.
+
+    Raises:
+        ValueError: If a condition cannot be solved for the slope.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        x: np.ndarray,
+        normals: np.ndarray,
+        holds: Callable[[Any], np.ndarray],
+    ) -> None:
+        self.normals = torch.as_tensor(normals)
+        self.given: list[tuple[int, Tensor, np.ndarray, Any, Any]] = []
+        for k, condition in enumerate(problem.conditions):
+            if not isinstance(condition, _SLOPES):
+                continue
+            if isinstance(condition, _ICBC.OperatorBC) and problem.components > 1:
+                raise ValueError(
+                    f"conditions[{k}] is an OperatorBC and the problem has "
+                    f"{problem.components} components: fem expects NeumannBC or RobinBC"
+                )
+            rows = np.flatnonzero(holds(condition))
+            if len(rows) == 0:
+                continue
+            g = None
+            if isinstance(condition, _ICBC.NeumannBC):
+                g = torch.as_tensor(prescribed(condition, x[rows]))
+            at = torch.as_tensor(rows)
+            self.given.append((k, at, x[rows].copy(), condition, g))
+
+    def put(self, u: Tensor, p: Tensor) -> Tensor:
+        """Replace the normal part of gradients.
+
+        Args:
+            u: Values. Shape ``(points, components)``.
+            p: Gradients. Shape ``(points, components, dim)``.
+
+        Returns:
+            Gradients. Shape ``(points, components, dim)``.
+        """
+        for k, rows, x, condition, g in self.given:
+            c, n = condition.component, self.normals[rows]
+            inner = p[rows, c]
+            across = (inner * n).sum(1)
+            if isinstance(condition, _ICBC.RobinBC):
+                g = condition.func(x, u[rows]).reshape(len(x))
+            elif isinstance(condition, _ICBC.OperatorBC):
+                flat = inner - across[:, None] * n
+                g = _solved(condition, x, u[rows], flat, n, k)
+            p = p.index_put((rows, torch.tensor(c)), inner + (g - across)[:, None] * n)
+        return p
+
+
+def _solved(
+    condition: Any, x: np.ndarray, u: Tensor, flat: Tensor, n: Tensor, k: int
+) -> Tensor:
+    """Solve an ``OperatorBC`` for the slope across, in which it is linear."""
+    who = f"conditions[{k}] is an OperatorBC that fem cannot solve for the slope across"
+    if not cache_works():
+        raise ValueError(f"{who} with this release of DeepXDE: expected 1.15")
+
+    def left(slope: float) -> Tensor:
+        inputs = torch.as_tensor(x).requires_grad_()
+        p = (flat + slope * n)[:, None]
+        H = torch.full((*p.shape, p.shape[-1]), torch.nan, dtype=p.dtype)
+        try:
+            y = fill_cache(inputs, Jet(u.clone(), p, H))
+            return condition.func(inputs, y, x).reshape(len(x))
+        except RuntimeError as error:
+            raise ValueError(f"{who} ({error}): expected dde.grad.jacobian") from error
+        finally:
+            dde.grad.clear()
+
+    still, one, two = left(0.0), left(1.0), left(2.0)
+    slope = one - still
+    if not (slope.detach().abs() > 1e-12).all():
+        raise ValueError(
+            f"{who}, as it does not read that, or reads second derivatives"
+        )
+    bend = (two - 2 * one + still).detach().abs()
+    if not (bend <= 1e-9 * (1 + slope.detach().abs())).all():
+        raise ValueError(f"{who}: expected one that is linear in it")
+    return -still / slope

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from pinn.callbacks.sampling import RAD
-from pinn.domains.mesh import Partition
+from pinn.domains.partition import Partition
 from pinn.forms.collocation import Collocation
 from pinn.forms.cpinn import Conservative
 from pinn.forms.strong import Strong

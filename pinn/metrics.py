@@ -9,7 +9,7 @@ from torch import Tensor
 from pinn._checks import check_count, check_shape
 from pinn.derivatives.jets import Flux, Jet, Wanted, jet_of
 from pinn.domains.border import border_points
-from pinn.domains.mesh import Partition
+from pinn.domains.partition import Partition
 from pinn.forms.interfaces import Interfaces
 from pinn.problem import Problem
 

@@ -134,6 +134,8 @@ class VPINN(HPVPINN):
 class FEM:
     """Finite elements, the yardstick: see :func:`pinn.fem`.
 
+    Gustafsson and McBain 2020, J. Open Source Softw. 5(52).
+
     Args:
         elements: Per axis, a count or the edges, as in :class:`pinn.Mesh`; or
             triangles.

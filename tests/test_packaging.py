@@ -98,14 +98,14 @@ def test_the_library_weighs_what_it_needs(wheel: Path) -> None:
 
     core = {"torch", "numpy", "scipy", "matplotlib", "tqdm", "scikit-learn"}
     assert brings("") == core
-    assert brings("pinn") == core | {"deepxde", "scikit-fem"}
+    assert brings("pinn") == core | {"deepxde", "meshpy", "scikit-fem", "shapely"}
     for extra in ("course", "docs", "test", "bench"):
         assert PROJECT["name"] in brings(extra), "each builds on another, up to pinn"
 
 
 def test_the_wheel_works_without_what_only_pinn_needs(wheel: Path) -> None:
     program = (
-        "import sys; sys.modules.update(deepxde=None, skfem=None)\n"
+        "import sys; sys.modules.update(deepxde=None, skfem=None, meshpy=None)\n"
         "import modular, unroll\n"
         "print(unroll.__file__, modular.__file__)\n"
         "import pinn"

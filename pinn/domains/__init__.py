@@ -8,7 +8,8 @@ from pinn.domains.basis import (
     legendre,
     lobatto,
 )
-from pinn.domains.mesh import Interface, Mesh, Partition
+from pinn.domains.mesh import Mesh
+from pinn.domains.partition import Interface, Partition
 from pinn.domains.triangulation import Triangulation
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Boxes that tile a domain: elements of the weak form, subdomains of the networks."""
+"""Boxes that tile a domain: elements of the weak form."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from pinn._checks import check_count, check_shape
 from pinn.domains.border import check_uncut
 from pinn.domains.triangulation import Triangulation
 
-__all__ = ["Interface", "Mesh", "Partition", "box_of", "inside_of"]
+__all__ = ["Mesh", "box_of", "boxes_between", "edges_along", "inside_of"]
 
 _CORNER = 1e-6
 _MADE: Any = None  # by the class, from the other arguments
@@ -37,7 +37,9 @@ def inside_of(geometry: Any, x: np.ndarray) -> np.ndarray:
     return geometry.inside(x)
 
 
-def _edges(axis: int, given: int | Sequence[float], lo: float, hi: float) -> np.ndarray:
+def edges_along(
+    axis: int, given: int | Sequence[float], lo: float, hi: float
+) -> np.ndarray:
     """Make the element edges along one axis from a count or from positions."""
     if isinstance(given, int):
         check_count(f"elements[{axis}]", given, least=1)
@@ -55,7 +57,7 @@ def _edges(axis: int, given: int | Sequence[float], lo: float, hi: float) -> np.
     return edges
 
 
-def _boxes(edges: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def boxes_between(edges: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """List all boxes of a tensor grid: lower and upper corners, last axis fastest."""
     lows = np.meshgrid(*[e[:-1] for e in edges], indexing="ij")
     highs = np.meshgrid(*[e[1:] for e in edges], indexing="ij")
@@ -112,8 +114,8 @@ class Mesh:
                 f"elements has {len(given)} entries but the domain {len(lo)} axes: "
                 "expected one entry per axis"
             )
-        edges = [_edges(a, given[a], lo[a], hi[a]) for a in range(len(lo))]
-        lower, upper = self._within(*_boxes(edges))
+        edges = [edges_along(a, given[a], lo[a], hi[a]) for a in range(len(lo))]
+        lower, upper = self._within(*boxes_between(edges))
         object.__setattr__(self, "lower", lower)
         object.__setattr__(self, "upper", upper)
         degrees = torch.full((len(lower),), self.degree, device="cpu")
@@ -208,107 +210,3 @@ class Mesh:
             upper=torch.cat([self.upper[~marks], upper]),
             degrees=torch.cat([self.degrees[~marks], degrees]),
         )
-
-
-@dataclass(frozen=True)
-class Interface:
-    """A face that two subdomains share.
-
-    Args:
-        left: Subdomain before the face.
-        right: Subdomain behind it.
-        axis: Axis that the face is normal to.
-        lower: Lower corner of the face, ``dim`` numbers.
-        upper: Upper corner of the face, ``dim`` numbers.
-    """
-
-    left: int
-    right: int
-    axis: int
-    lower: tuple[float, ...]
-    upper: tuple[float, ...]
-
-
-class Partition:
-    """A domain cut into subdomains by planes.
-
-    Jagtap and Karniadakis 2020, Communications in Computational Physics 28(5).
-
-    Args:
-        geometry: A ``deepxde.geometry`` object that is a box, in time or not.
-        cuts: Per axis, the positions of the cuts; missing trailing axes are not cut.
-            Time is the last axis.
-
-    Raises:
-        TypeError: If ``cuts`` is no list of lists.
-        ValueError: If a cut lies outside the domain, cuts do not rise, or there are
-            more lists than axes.
-
-    Example:
-        >>> import deepxde as dde
-        >>> partition = Partition(dde.geometry.Interval(-1, 1), [[-0.6, 0.2, 0.5]])
-        >>> len(partition), partition.locate(torch.tensor([[0.3]])).item()
-        (4, 2)
-    """
-
-    def __init__(self, geometry: Any, cuts: Sequence[Sequence[float]] = ()) -> None:
-        self.geometry = geometry
-        lo, hi = box_of(geometry)
-        if len(cuts) > len(lo):
-            raise ValueError(
-                f"cuts has {len(cuts)} entries but the domain {len(lo)} axes: "
-                "expected one list per axis at most"
-            )
-        for axis, positions in enumerate(cuts):
-            if np.ndim(positions) != 1:
-                raise TypeError(f"cuts[{axis}] is {positions!r}: expected a list")
-        self.cuts = [list(c) for c in cuts] + [[]] * (len(lo) - len(cuts))
-        for axis, positions in enumerate(self.cuts):
-            for cut in positions:
-                if not lo[axis] < cut < hi[axis]:
-                    raise ValueError(
-                        f"cuts[{axis}] has {cut} but the domain runs from "
-                        f"{lo[axis]} to {hi[axis]}: expected cuts inside it"
-                    )
-        edges = [
-            _edges(axis, [lo[axis], *positions, hi[axis]], lo[axis], hi[axis])
-            for axis, positions in enumerate(self.cuts)
-        ]
-        lower, upper = _boxes(edges)
-        self.lower = torch.as_tensor(lower, device="cpu")
-        self.upper = torch.as_tensor(upper, device="cpu")
-        self._grid = tuple(len(e) - 1 for e in edges)
-
-    def __len__(self) -> int:
-        return len(self.lower)
-
-    def locate(self, x: Tensor) -> Tensor:
-        """Find each point's subdomain; on a cut, the one behind it.
-
-        Args:
-            x: Points. Shape ``(batch, dim)``.
-
-        Returns:
-            Indices. Shape ``(batch,)``.
-        """
-        index = torch.zeros(len(x), dtype=torch.int64, device=x.device)
-        for axis, positions in enumerate(self.cuts):
-            cuts = torch.tensor(positions, dtype=x.dtype, device=x.device)
-            along = torch.bucketize(x[:, axis].contiguous(), cuts, right=True)
-            index = index * self._grid[axis] + along
-        return index
-
-    @property
-    def interfaces(self) -> list[Interface]:
-        """All faces between two neighbours, axis by axis."""
-        numbers = np.arange(len(self)).reshape(self._grid)
-        found = []
-        for axis in range(len(self._grid)):
-            before = numbers.take(range(self._grid[axis] - 1), axis=axis)
-            behind = numbers.take(range(1, self._grid[axis]), axis=axis)
-            for left, right in zip(before.ravel(), behind.ravel(), strict=True):
-                low, high = self.lower[right].clone(), self.upper[right].clone()
-                high[axis] = low[axis]
-                face = tuple(low.tolist()), tuple(high.tolist())
-                found.append(Interface(int(left), int(right), axis, *face))
-        return found

@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from pinn.derivatives.jets import Jet, Wanted
-from pinn.domains.mesh import Partition
+from pinn.domains.partition import Partition
 from pinn.forms.decomposed import Decomposed
 from pinn.problem import Problem
 

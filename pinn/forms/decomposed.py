@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from pinn.derivatives.jets import Jet, Wanted, jet_of
-from pinn.domains.mesh import Partition
+from pinn.domains.partition import Partition
 from pinn.forms.collocation import Collocation
 from pinn.forms.interfaces import Interfaces
 from pinn.problem import Problem

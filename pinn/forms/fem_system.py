@@ -8,7 +8,7 @@ import torch
 
 from pinn._backend import dde
 from pinn.domains.mesh import Mesh
-from pinn.domains.triangulation import Triangulation
+from pinn.domains.triangulation import Triangulation, on_curve
 from pinn.forms.fem_border import Slopes, accepted, prescribed, ties
 from pinn.forms.mean import Mean
 from pinn.forms.tangent import partners, tangent
@@ -61,8 +61,9 @@ class System:
         n = np.moveaxis(np.asarray(self.sides[0].normals), 0, -1)  # (facets, Q, dim)
         x = np.moveaxis(self.sides[0].global_coordinates().value, 0, -1)
         if isinstance(mesh, Triangulation):
-            self.middle = mesh.on_curve(self.middle, n[:, 0])
-            x = mesh.on_curve(x.reshape(-1, dim), n.reshape(-1, dim)).reshape(x.shape)
+            self.middle = on_curve(mesh, self.middle, n[:, 0])
+            flat = on_curve(mesh, x.reshape(-1, dim), n.reshape(-1, dim))
+            x = flat.reshape(x.shape)
         self.places = [self._places(basis, facets) for basis in self.bases]
         problem, points = self.problem, x.shape[1]
 
@@ -190,7 +191,8 @@ def _grid(mesh: Mesh | Triangulation) -> tuple[Any, tuple[str, str]]:
     import skfem
 
     if isinstance(mesh, Triangulation):
-        return skfem.MeshTri(mesh.corners.T.copy(), mesh.triangles.T.copy()), _TRIANGLES
+        corners, cells = mesh.corners.numpy().T, mesh.triangles.numpy().T
+        return skfem.MeshTri(corners.copy(), cells.copy()), _TRIANGLES
     lower, upper = mesh.lower.numpy(), mesh.upper.numpy()
     kind, reference, names = _BOXES[lower.shape[1]]
     turns = getattr(skfem.refdom, reference).p.T.astype(bool)  # its corners, in order

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from pinn._checks import check_count
 from pinn.derivatives.jets import Jet, Wanted
-from pinn.domains.mesh import Partition, box_of, inside_of
+from pinn.domains.mesh import box_of, inside_of
+from pinn.domains.partition import Partition
 
 __all__ = ["Interfaces"]
 

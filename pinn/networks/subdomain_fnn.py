@@ -11,7 +11,7 @@ from pinn._checks import check_callable, check_shape
 from pinn.derivatives.activations import Activation, LocallyAdaptive, tanh
 from pinn.derivatives.compiled import kind_of_pass
 from pinn.derivatives.jets import Jet, Wanted
-from pinn.domains.mesh import Partition
+from pinn.domains.partition import Partition
 from pinn.networks.composition import Memo, transform_jet
 from pinn.networks.jet_fnn import check_sizes, complete, run_layers, seed_stack, unstack
 

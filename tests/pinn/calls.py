@@ -35,6 +35,7 @@ from pinn import (
     SpectralSolution,
     Strong,
     SubdomainFNN,
+    Triangulation,
     Vanilla,
     Variational,
     Wanted,
@@ -61,6 +62,7 @@ from pinn import (
     test_points,
     zoo,
 )
+from pinn._backend import dde
 from tests.pinn.training_calls import TRAINING
 
 
@@ -131,6 +133,8 @@ modes = {
 }
 box = {"left": 0, "right": 1, "axis": 0, "lower": (0.4,), "upper": (0.4,)}
 random = {"problem": heat, "generator": seed()}
+round_ = dde.geometry.Disk([0, 0], 1)
+ring = {"geometry": round_ - dde.geometry.Disk([0, 0], 0.5), "size": 0.4}
 
 CALLS = TRAINING | {
     "Problem": lambda: (Problem, {"geometry": heat.geometry, "flux": heat.flux}),
@@ -163,6 +167,10 @@ CALLS = TRAINING | {
     "Mean": lambda: (Mean, {"mesh": mesh, "value": 0.5}),
     "Mesh": lambda: (Mesh, {"geometry": heat.geometry, "elements": 2} | boxes),
     "Mesh.refine": lambda: (mesh.refine, {"marks": mesh.degrees > 0}),
+    "Mesh.from_geometry": lambda: (Mesh.from_geometry, ring),
+    "Triangulation": lambda: (Triangulation, vars(Mesh.from_geometry(**ring))),
+    "Triangulation.from_geometry": lambda: (Triangulation.from_geometry, ring),
+    "Triangulation.area": lambda: (Mesh.from_geometry(**ring).area, {}),
     "Partition": lambda: (Partition, {"geometry": heat.geometry, "cuts": [[0.4]]}),
     "Partition.locate": lambda: (parts.locate, {"x": x}),
     "Rule": lambda: (gauss_legendre, {"points": 3}),
@@ -219,6 +227,7 @@ CALLS = TRAINING | {
     "XPINN": lambda: (XPINN, {"cuts": [[], [0.5]]}),
     "XPINN.data": lambda: (XPINN([[], [0.5]]).data, {"problem": heat}),
     "FEM": lambda: (FEM, {"elements": 4}),
+    "FEM.mesh": lambda: (FEM(4).mesh, {"problem": heat}),
     "HPVPINN": lambda: (HPVPINN, {"elements": 2}),
     "HPVPINN.data": lambda: (weak.data, {"problem": heat}),
     "HPVPINN.net": lambda: (weak.net, random),

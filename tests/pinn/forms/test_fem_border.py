@@ -77,6 +77,18 @@ def test_a_slope_is_met_at_the_order_of_the_elements(name: str) -> None:
     problem = Problem(SQUARE, diffusion, None, [SLOPES[name], rest], harmonic)
     coarse, fine = (error(problem, Mesh(SQUARE, n)) for n in (4, 8))
     assert fine < 5e-5 and math.log2(coarse / fine) == pytest.approx(3, abs=0.4)
+    steps = fem(problem, Mesh(SQUARE, 4)).newton
+    assert len(steps) == 2 and steps[-1] < 1e-12, "all is linear"
+
+
+def test_a_slope_that_depends_on_the_value_is_differentiated() -> None:
+    """u'' = 0 with u' = -2 u^2 at the end is 1 - x / 2, and Newton is quadratic."""
+    law = icbc.RobinBC(LINE, lambda x, u: -2 * u**2, lambda x, on: on and x[0] > 0.5)
+    start = icbc.DirichletBC(LINE, lambda x: 1 + 0 * x, lambda x, on: on and x[0] < 0.5)
+    problem = Problem(LINE, diffusion, None, [start, law], lambda x: 1 - x / 2)
+    assert error(problem, Mesh(LINE, 3)) < 1e-12
+    steps = fem(problem, Mesh(LINE, 3)).newton
+    assert steps[-2] < 1e-4 and steps[-1] < 1e-10
 
 
 def test_a_slope_is_that_of_the_function_where_the_flux_is_another() -> None:
@@ -194,6 +206,21 @@ def test_what_flows_out_of_a_periodic_side_flows_in() -> None:
     )
     coarse, fine = (error(problem, Mesh(strip, n)) for n in (8, 16))
     assert fine < 5e-3 and coarse / fine > 3.5
+
+
+def test_slopes_are_the_same_on_both_periodic_sides() -> None:
+    """-u'' + u = f round a ring: what comes out on the right goes in on the left."""
+
+    def exact(x: Tensor) -> Tensor:
+        return torch.sin(2 * math.pi * x + 1)
+
+    def source(x: Tensor, u: Tensor) -> Tensor:
+        return (4 * math.pi**2 + 1) * exact(x) - u
+
+    values = icbc.PeriodicBC(LINE, 0, lambda x, on: on)
+    problem = Problem(LINE, diffusion, source, [values], exact)
+    coarse, fine = (error(problem, Mesh(LINE, n)) for n in (6, 12))
+    assert fine < 1e-3 and coarse / fine > 6
 
 
 def test_a_flow_and_its_pressure_converge() -> None:

@@ -86,7 +86,8 @@ def ties(
         x = places[component]
         low, high = (bound[axis] for bound in problem.bounds)
         ends = [np.flatnonzero(np.isclose(x[:, axis], end)) for end in (low, high)]
-        others = np.delete(x, axis, axis=1).round(9)
+        others = x.round(9)
+        others[:, axis] = 0
         first, last = (end[np.lexsort(others[end].T)] for end in ends)
         if not np.array_equal(others[first], others[last]):
             raise ValueError(

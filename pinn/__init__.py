@@ -45,6 +45,7 @@ from pinn.forms import (
     Variational,
     WeakForm,
     fem,
+    first_order,
 )
 from pinn.methods import CPINN, XPINN, HardPINN, Vanilla
 from pinn.metrics import flux_jump, mass_defect, relative_error, test_points
@@ -84,7 +85,7 @@ from pinn.zoo.reference import (
 __all__ = [
     # the problem
     "Problem", "zoo",
-    "Mean",
+    "Mean", "first_order",
     # derivatives
     "Jet", "Wanted", "divergence", "jet_of",
     # references

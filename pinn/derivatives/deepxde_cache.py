@@ -7,14 +7,16 @@ compares with autograd, and on any difference the cache is left alone.
 """
 
 import functools
+from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from pinn._backend import dde
 from pinn.derivatives.jets import Jet, Wanted
 
-__all__ = ["cache_works", "fill_cache"]
+__all__ = ["cache_works", "fill_cache", "solved_for_slope"]
 
 _TESTED = ((1, 15), (2, 0))
 
@@ -68,6 +70,52 @@ def cache_works() -> bool:
                 dde.grad.clear()
             found.append(torch.cat([*first, *second], dim=1))
     return torch.allclose(found[0], found[1], rtol=1e-12)
+
+
+def solved_for_slope(
+    func: Callable, x: np.ndarray, u: Tensor, flat: Tensor, n: Tensor, who: str
+) -> Tensor:
+    """Solve an ``OperatorBC`` for the slope along a direction, in which it is linear.
+
+    Args:
+        func: ``func(inputs, outputs, X)``, zero where the condition holds.
+        x: Points. Shape ``(batch, dim)``.
+        u: Values of the one component. Shape ``(batch, 1)``.
+        flat: Gradients without their part along the direction. Shape ``(batch, dim)``.
+        n: Unit directions. Shape ``(batch, dim)``.
+        who: Words for the condition and for who asks.
+
+    Returns:
+        Slopes. Shape ``(batch,)``.
+
+    Raises:
+        ValueError: If the condition does not read the slope or is not linear in it,
+            reads second derivatives or what is NaN, or does without ``dde.grad``.
+    """
+    who = f"{who} cannot solve for the slope"
+    if not cache_works():
+        raise ValueError(f"{who} with this release of DeepXDE: expected 1.15")
+
+    def left(slope: float) -> Tensor:
+        inputs = torch.as_tensor(x).requires_grad_()
+        p = (flat + slope * n)[:, None]
+        H = torch.full((*p.shape, p.shape[-1]), torch.nan, dtype=p.dtype)
+        try:
+            y = fill_cache(inputs, Jet(u.clone(), p, H))
+            return func(inputs, y, x).reshape(len(x))
+        except RuntimeError as error:
+            raise ValueError(f"{who} ({error}): expected dde.grad.jacobian") from error
+        finally:
+            dde.grad.clear()
+
+    still, one, two = left(0.0), left(1.0), left(2.0)
+    slope = one - still
+    if not (slope.detach().abs() > 1e-12).all():
+        raise ValueError(f"{who}, as it does not read that, or reads more than it may")
+    bend = (two - 2 * one + still).detach().abs()
+    if not (bend <= 1e-9 * (1 + slope.detach().abs())).all():
+        raise ValueError(f"{who}: expected one that is linear in it")
+    return -still / slope
 
 
 def _by_hand(x: Tensor) -> Jet:

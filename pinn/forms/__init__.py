@@ -8,6 +8,7 @@ form; finite elements are the yardstick.
 from pinn.forms.collocation import Collocation
 from pinn.forms.cpinn import Conservative
 from pinn.forms.fem import FEMSolution, fem
+from pinn.forms.first_order import first_order
 from pinn.forms.interfaces import Interfaces
 from pinn.forms.mean import Mean
 from pinn.forms.strong import Strong
@@ -26,4 +27,5 @@ __all__ = [
     "Variational",
     "WeakForm",
     "fem",
+    "first_order",
 ]

@@ -181,8 +181,8 @@ def _check(
     last = problem.dim - 1
     if problem.in_time and (last, last) in problem.wanted.second:
         raise ValueError(
-            "the equation is of second order in time: fem expects two equations of "
-            "first order, with the speed for a component"
+            "the equation is of second order in time: fem expects two of first order, "
+            "as pinn.first_order makes them"
         )
     if degree == 1 and any(partners(problem)[1]):
         raise ValueError(

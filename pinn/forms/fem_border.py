@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from pinn._backend import dde
-from pinn.derivatives.deepxde_cache import cache_works, fill_cache
-from pinn.derivatives.jets import Jet
+from pinn.derivatives.deepxde_cache import solved_for_slope
 from pinn.problem import Problem
 
 __all__ = ["Slopes", "accepted", "prescribed", "ties"]
@@ -161,38 +160,7 @@ class Slopes:
                 g = condition.func(x, u[rows]).reshape(len(x))
             elif isinstance(condition, _ICBC.OperatorBC):
                 flat = inner - across[:, None] * n
-                g = _solved(condition, x, u[rows], flat, n, k)
+                who = f"conditions[{k}] is an OperatorBC that fem"
+                g = solved_for_slope(condition.func, x, u[rows], flat, n, who)
             p = p.index_put((rows, torch.tensor(c)), inner + (g - across)[:, None] * n)
         return p
-
-
-def _solved(
-    condition: Any, x: np.ndarray, u: Tensor, flat: Tensor, n: Tensor, k: int
-) -> Tensor:
-    """Solve an ``OperatorBC`` for the slope across, in which it is linear."""
-    who = f"conditions[{k}] is an OperatorBC that fem cannot solve for the slope across"
-    if not cache_works():
-        raise ValueError(f"{who} with this release of DeepXDE: expected 1.15")
-
-    def left(slope: float) -> Tensor:
-        inputs = torch.as_tensor(x).requires_grad_()
-        p = (flat + slope * n)[:, None]
-        H = torch.full((*p.shape, p.shape[-1]), torch.nan, dtype=p.dtype)
-        try:
-            y = fill_cache(inputs, Jet(u.clone(), p, H))
-            return condition.func(inputs, y, x).reshape(len(x))
-        except RuntimeError as error:
-            raise ValueError(f"{who} ({error}): expected dde.grad.jacobian") from error
-        finally:
-            dde.grad.clear()
-
-    still, one, two = left(0.0), left(1.0), left(2.0)
-    slope = one - still
-    if not (slope.detach().abs() > 1e-12).all():
-        raise ValueError(
-            f"{who}, as it does not read that, or reads second derivatives"
-        )
-    bend = (two - 2 * one + still).detach().abs()
-    if not (bend <= 1e-9 * (1 + slope.detach().abs())).all():
-        raise ValueError(f"{who}: expected one that is linear in it")
-    return -still / slope

@@ -45,6 +45,7 @@ from pinn import (
     divergence,
     etdrk4,
     fem,
+    first_order,
     flux_jump,
     gauss_legendre,
     gauss_lobatto,
@@ -133,6 +134,9 @@ modes = {
 }
 box = {"left": 0, "right": 1, "axis": 0, "lower": (0.4,), "upper": (0.4,)}
 random = {"problem": heat, "generator": seed()}
+wave = Problem(
+    heat.geometry, lambda x, u, p: torch.stack([-p[..., 0], p[..., 1]], dim=-1)
+)
 round_ = dde.geometry.Disk([0, 0], 1)
 ring = {"geometry": round_ - dde.geometry.Disk([0, 0], 0.5), "size": 0.4}
 
@@ -159,6 +163,7 @@ CALLS = TRAINING | {
     "jet_of": lambda: (jet_of, {"net": net, "x": x, "wanted": Wanted.all(2)}),
     "FEMSolution": lambda: (fem, {"problem": heat, "mesh": Mesh(heat.geometry, 4)}),
     "fem": lambda: (fem, {"problem": heat, "mesh": Mesh(heat.geometry, 4)}),
+    "first_order": lambda: (first_order, {"problem": wave}),
     "SpectralSolution": lambda: (SpectralSolution, spectral),
     "buckley_leverett_fan": lambda: (buckley_leverett_fan, {"x": x}),
     "cole_hopf": lambda: (cole_hopf, {"x": x, "nu": 0.1}),

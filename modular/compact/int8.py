@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from modular._checks import check_finite, check_kind
 from modular.compact.fake_quant import FakeQuant
 
 __all__ = ["export_int8"]
@@ -27,15 +28,17 @@ def export_int8(model: nn.Sequential) -> nn.Sequential:
     is that of Jacob et al. 2018 (CVPR), section 2.
 
     Args:
-        model: Linear layers, rounded by :func:`~modular.compact.quantize_weights`, and
-            activations.
+        model: Linear layers of float32 or float64, rounded by
+            :func:`~modular.compact.quantize_weights`, and activations.
 
     Returns:
         A model for float32 inputs that does not learn.
 
     Raises:
-        TypeError: If it has another layer with weights than ``nn.Linear``, or none.
-        ValueError: If a weight is not rounded, or its levels do not fit into a byte.
+        TypeError: If it is no nn.Sequential, or has another layer with weights than
+            ``nn.Linear``, or none.
+        ValueError: If a weight is not rounded, of half precision, or its levels do not
+            fit into a byte; if a weight or a bias is not finite.
 
     Example:
         >>> from modular.compact import STE, quantize_weights
@@ -46,13 +49,14 @@ def export_int8(model: nn.Sequential) -> nn.Sequential:
         >>> small[0].weight().int_repr().abs().max()
         tensor(7, dtype=torch.int8)
     """
-    layers = [_int8(layer) for layer in model]
+    check_kind("model", model, nn.Sequential)
+    layers = [_int8(f"model[{i}]", layer) for i, layer in enumerate(model)]
     if not any(isinstance(layer, nn.Linear) for layer in model):
         raise TypeError("the model has no nn.Linear: expected at least one")
     return nn.Sequential(*layers).eval()
 
 
-def _int8(layer: nn.Module) -> nn.Module:
+def _int8(name: str, layer: nn.Module) -> nn.Module:
     """The layer that multiplies bytes; a copy of a layer without weights."""
     if not isinstance(layer, nn.Linear):
         if any(True for _ in layer.parameters()) or any(True for _ in layer.buffers()):
@@ -62,8 +66,9 @@ def _int8(layer: nn.Module) -> nn.Module:
         return deepcopy(layer)
     from torch.ao.nn.quantized.dynamic import Linear  # heavy, and not for long
 
-    codes, unit = _codes(layer)
+    codes, unit = _codes(name, layer)
     bias = torch.zeros(layer.out_features) if layer.bias is None else layer.bias
+    check_finite(f"{name}.bias", bias)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that torch means to replace it
         new = Linear(layer.in_features, layer.out_features)
@@ -72,7 +77,7 @@ def _int8(layer: nn.Module) -> nn.Module:
     return new
 
 
-def _codes(layer: nn.Linear) -> tuple[Tensor, float]:
+def _codes(name: str, layer: nn.Linear) -> tuple[Tensor, float]:
     """Whole numbers and the unit that makes weights of them."""
     found = rule = None
     if parametrize.is_parametrized(layer, "weight"):
@@ -84,11 +89,18 @@ def _codes(layer: nn.Linear) -> tuple[Tensor, float]:
             f"the weight of {layer} is not rounded, or not that alone: expected a "
             "model from quantize_weights"
         )
-    unit = rule.unit(found.get_parameter("original"))
+    original = found.get_parameter("original")
+    if original.dtype not in (torch.float32, torch.float64):
+        raise ValueError(
+            f"{name}.weight has dtype {original.dtype}: expected float32 or float64, "
+            "in which levels are exact"
+        )
+    check_finite(f"{name}.weight", original)
+    unit = rule.unit(original)
     codes = (layer.weight / unit).round()
     if not (codes.min() >= -128 and codes.max() <= 127):
         raise ValueError(
             f"the levels of {rule} go from {codes.min():.0f} to {codes.max():.0f}: "
             "expected -128 to 127"
         )
-    return codes.to(torch.int8), unit.item()
+    return codes.to(torch.int8).contiguous(), unit.item()

@@ -68,6 +68,11 @@ class Groupwise(Codec):
         rows = flat.view(-1, self.group)
         least, most = rows.aminmax(dim=1, keepdim=True)
         step = (most - least) / (2**self.bits - 1)
+        if not step.isfinite().all():
+            raise ValueError(
+                f"x goes from {least.min():.3g} to {most.max():.3g}: expected groups "
+                f"whose range is a number of {x.dtype}"
+            )
         scaled = (rows - least) / torch.where(step > 0, step, 1.0)
         if self.stochastic:
             u = torch.empty_like(scaled).uniform_(generator=self.generator)

@@ -84,9 +84,10 @@ class LinearQuantizer(Codec):
             empty = torch.empty(0, dtype=kept.integer)
             codes = torch.frombuffer(raw, dtype=kept.integer) if raw else empty
         x = kept.like.new_empty(codes.numel())
+        most = torch.finfo(x.dtype).max  # an interval may end beyond all numbers
         for part, into in zip(_pieces(codes), _pieces(x), strict=True):
             steps = part.double().mul_(2).sub_(part.sign())
-            into.copy_(steps.mul_(self.bound))
+            into.copy_(steps.mul_(self.bound).clamp_(-most, most))
         return x.view(kept.shape)
 
     def count(self, kept: _Kept) -> int:

@@ -4,10 +4,12 @@ A record has no host name, user or path: it says what was measured, with which v
 on how many CPUs of which kind, and when.
 """
 
+import argparse
 import datetime
 import json
 import os
 import platform
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -49,6 +51,28 @@ def where(record: dict) -> str:
         f"{machine['cpu']}, {machine['threads']} thread, {machine['date']}, "
         + ", ".join(f"{name} {v}" for name, v in machine["versions"].items())
     )
+
+
+def measured(
+    name: str, plan: dict[str, dict[str, Callable[[], Any]]], doc: str
+) -> Iterator[dict]:
+    """Measure what ``results/<name>.json`` lacks of a plan, part by part, row by row.
+
+    Yields all rows that there are after each new one, so that it can be stored at once.
+    ``--only`` chooses parts.
+    """
+    parser = argparse.ArgumentParser(description=doc.partition("\n")[0])
+    parser.add_argument("--only", nargs="+", choices=plan, default=list(plan))
+    chosen = parser.parse_args().only
+    torch.set_num_threads(1)
+    path = RESULTS / f"{name}.json"
+    found = json.loads(path.read_text()) if path.exists() else {}
+    for part in chosen:
+        for row, measure in plan[part].items():
+            if row not in found.get(part, {}):
+                found.setdefault(part, {})[row] = measure()
+                print(part, row, found[part][row], flush=True)
+                yield found
 
 
 def write(name: str, record: dict[str, Any]) -> Path:

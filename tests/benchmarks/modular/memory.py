@@ -8,8 +8,6 @@
 * **zero**: by arithmetic, what each of four workers holds of the rest.
 """
 
-import argparse
-import json
 import statistics
 import time
 import zlib
@@ -109,6 +107,11 @@ def allocated(model: nn.Sequential, bits: float) -> BitAllocator:
     return BitAllocator(sizes, c, bits * sum(sizes))
 
 
+def grouped(_: nn.Sequential, bits: int) -> Codec:
+    """Keep all activations in as many bits."""
+    return Groupwise(bits)
+
+
 def ways() -> dict[str, Make]:
     """How activations are kept, by name; none: as autograd keeps them."""
     found: dict[str, Make] = {"plain": lambda m: None, "identity": lambda m: Identity()}
@@ -119,7 +122,7 @@ def ways() -> dict[str, Make]:
     for share in (0.1, 1.0):
         found[f"control, {share:g}"] = partial(Blurred, share=share, period=PERIOD)
     for bits in (2, 4):
-        found[f"{bits} bits"] = lambda m, b=bits: Groupwise(b)  # type: ignore[misc]
+        found[f"{bits} bits"] = partial(grouped, bits=bits)
     found["4 bits, allocated"] = partial(allocated, bits=4)
     return found
 
@@ -257,21 +260,9 @@ def plan() -> dict[str, dict[str, Callable[[], dict]]]:
 
 def main() -> None:
     """Measure what is missing; keep each row at once."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--only", nargs="+", choices=plan(), default=list(plan()))
-    chosen = parser.parse_args().only
-    torch.set_num_threads(1)
-    path = record.RESULTS / "memory.json"
-    found = json.loads(path.read_text()) if path.exists() else {}
-    for part in chosen:
-        for name, measure in plan()[part].items():
-            if name in found.get(part, {}):
-                continue
-            found.setdefault(part, {})[name] = row = measure()
-            print(part, name, row, flush=True)
-            found["machine"] = record.machine(("torch",))
-            write(found)
-    write(found)
+    for found in record.measured("memory", plan(), __doc__):
+        found["machine"] = record.machine(("torch",))
+        write(found)
 
 
 def write(found: dict) -> None:

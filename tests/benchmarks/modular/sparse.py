@@ -11,8 +11,6 @@
   by RigL; each at its best rate of one search on validation data of other draws.
 """
 
-import argparse
-import json
 import resource
 import statistics
 import time
@@ -270,22 +268,11 @@ def plan() -> dict[str, dict[str, Callable[[], dict]]]:
 
 def main() -> None:
     """Measure what is missing; keep each row at once."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--only", nargs="+", choices=plan(), default=list(plan()))
-    chosen = parser.parse_args().only
-    torch.set_num_threads(1)
-    path = record.RESULTS / "sparse.json"
-    found = json.loads(path.read_text()) if path.exists() else {}
     setting = {"size": SIZE, "batch": BATCH, "pairs": PAIRS, "epochs": EPOCHS}
     setting |= {"seeds": SEEDS, "rates": RATES, "clock": "CPU", "dtype": "float32"}
-    for part in chosen:
-        for name, measure in plan()[part].items():
-            if name in found.get(part, {}):
-                continue
-            found.setdefault(part, {})[name] = row = measure()
-            print(part, name, row, flush=True)
-            facts = {"machine": record.machine(("torch", "scikit-learn"))}
-            record.write("sparse", facts | {"setting": setting} | rows(found))
+    for found in record.measured("sparse", plan(), __doc__):
+        facts = {"machine": record.machine(("torch", "scikit-learn"))}
+        record.write("sparse", facts | {"setting": setting} | rows(found))
 
 
 def rows(found: dict) -> dict:

@@ -73,8 +73,5 @@ def structured(record: dict) -> str:
 
 def _spread(values: list[float], unit: float, name: str) -> str:
     """Say the median of some values, the lowest and the highest."""
-    low, mid, high = (
-        unit * f(values)
-        for f in (min, statistics.median, max)  # type: ignore[operator]
-    )
-    return f"{mid:.1f} {name} ({low:.1f} to {high:.1f})"
+    low, mid, high = min(values), statistics.median(values), max(values)
+    return f"{unit * mid:.1f} {name} ({unit * low:.1f} to {unit * high:.1f})"

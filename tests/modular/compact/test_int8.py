@@ -62,6 +62,27 @@ def test_outputs_differ_by_the_rounding_of_inputs_and_no_more() -> None:
     assert apart < 0.05
 
 
+@pytest.mark.parametrize("rule", [STE(8), LSQ(8), DoReFa(7)])
+def test_a_model_of_double_precision_has_the_same_bytes(rule: FakeQuant) -> None:
+    model = rounded(rule, 9, 7, 4).double()
+    model(drawn(2, 9).double())
+    x, small = drawn(6, 9), export_int8(model)
+    for layer, byte in zip(model[::2], small[::2], strict=True):
+        apart = byte.weight().dequantize() - layer.weight
+        assert apart.abs().max() < 1e-6 * layer.weight.abs().max()
+        assert byte.bias().dtype == torch.float32
+    assert (small(x) - model(x.double())).norm() < 0.1 * model(x.double()).norm()
+
+
+def test_weights_may_lie_in_memory_in_any_order() -> None:
+    weight, model = drawn(5, 7).t(), rounded(STE(8), 5, 7)
+    model[0].parametrizations.weight.original.data = weight
+    small = export_int8(model)[0].weight()
+    assert not model[0].parametrizations.weight.original.is_contiguous()
+    assert (small.dequantize() - model[0].weight).abs().max() < 1e-6
+    assert (small.dequantize() - weight).abs().max() <= weight.abs().max() / 254 + 1e-6
+
+
 def test_the_model_stays_as_it_was_and_a_missing_bias_is_zero() -> None:
     model = quantize_weights(nn.Sequential(nn.Linear(4, 3, bias=False)), STE(4))
     before = copy.deepcopy(model.state_dict())
@@ -83,8 +104,25 @@ def test_what_does_not_fit_into_bytes_is_refused() -> None:
         export_int8(twice)
     lost = quantize_weights(nn.Sequential(nn.Linear(2, 2)), STE(4))
     lost[0].parametrizations.weight.original.data[0, 0] = torch.nan
+    with pytest.raises(ValueError, match=r"model\[0\].weight\[0, 0\] is nan: expected"):
+        export_int8(lost)
+    for bad in (torch.nan, torch.inf):
+        lost = quantize_weights(nn.Sequential(nn.Linear(2, 2)), STE(4))
+        lost[0].bias.data[1] = bad
+        with pytest.raises(
+            ValueError, match=rf"model\[0\].bias\[1\] is {bad}: expected"
+        ):
+            export_int8(lost)
+    for dtype in (torch.float16, torch.bfloat16):
+        with pytest.raises(ValueError, match=f"has dtype {dtype}: expected float32 or"):
+            export_int8(rounded(STE(4), 3, 2).to(dtype))
+    lost = rounded(LSQ(4), 3, 2)
+    lost(drawn(1, 3))
+    lost[0].parametrizations.weight[0].step.data.fill_(torch.inf)
     with pytest.raises(ValueError, match="go from nan to nan"):
         export_int8(lost)
+    with pytest.raises(TypeError, match="(?s)model is .*expected a Sequential"):
+        export_int8(quantize_weights(nn.Linear(2, 2), STE(4)))
     normed = nn.utils.parametrizations.weight_norm(nn.Linear(2, 2))
     with pytest.raises(ValueError, match="is not rounded"):
         export_int8(nn.Sequential(normed))

@@ -75,9 +75,35 @@ def test_sparse_activations_take_little_room() -> None:
     assert codec.count(codec.encode(torch.zeros_like(x))) < x.numel() / 100
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_the_largest_numbers_of_a_dtype_stay_numbers(dtype: torch.dtype) -> None:
+    """The middle of an interval may lie beyond all numbers: it must not be infinite."""
+    most = torch.finfo(dtype).max
+    x = torch.tensor([most, -most, 0.0], dtype=dtype)
+    for bound in (most * 0.45, most * 0.3):
+        found = LinearQuantizer(bound)(x)
+        assert found.isfinite().all()
+        assert ((found.double() - x.double()).abs() <= bound * (1 + 1e-2)).all()
+
+
+@pytest.mark.parametrize("codec", [Identity(), LinearQuantizer(0.1), Groupwise(4)])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])
+def test_what_is_not_finite_is_refused_by_its_place(
+    codec: Codec, dtype: torch.dtype, bad: float
+) -> None:
+    x = torch.ones(3, 4, dtype=dtype)
+    x[1, 2] = bad
+    with pytest.raises(ValueError, match=rf"x\[1, 2\] is {bad}: expected finite"):
+        codec(x)
+
+
 def test_what_cannot_be_kept_is_refused() -> None:
     with pytest.raises(ValueError, match=r"x\[1\] is nan: expected finite"):
         LinearQuantizer(0.1)(torch.tensor([0.0, torch.nan]))
+    wide = torch.tensor([65504.0, -65504.0], dtype=torch.float16)
+    with pytest.raises(ValueError, match=r"x goes from -6.55e\+04 to 6.55e\+04"):
+        Groupwise(4)(wide)
     with pytest.raises(ValueError, match="x has dtype torch.int64"):
         LinearQuantizer(0.1)(torch.arange(3))
     with pytest.raises(ValueError, match=r"x reaches 1e\+30.*of bound 0.1"):

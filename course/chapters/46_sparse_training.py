@@ -13,7 +13,7 @@
 # %% [markdown]
 # # 46 · Truly sparse training
 #
-# > **Claim.** A mask saves neither memory nor time. A layer that stores its connections and nothing else saves both, if few are left: ten million neurons learn on one core. Connections that move find some of the inputs that matter among noise; a dense network that is tuned as well still knows more.
+# > **Claim.** A mask saves neither memory nor time. A layer that stores its connections and nothing else saves both, if few are left: a network of ten million neurons takes its steps on one core. Connections that move find some of the inputs that matter among noise; a dense network that is tuned as well is still more accurate.
 
 # %% [markdown]
 # | | |
@@ -26,6 +26,7 @@
 # %% tags=["setup"]
 import math
 import statistics
+import weakref
 
 import matplotlib.pyplot as plt
 import torch
@@ -54,9 +55,9 @@ generator = setup(seed=46)
 # ## Cold open: a sparse network that saves nothing
 #
 # Papers about sparse networks say: 98 % of the weights are zero, and the network is nearly as good. One would think
-# that it is fifty times smaller, then, and fifty times faster. Here is how nearly all published code makes such a
-# layer: a dense matrix, times a **mask** of zeros and ones. Let us count what it holds after one step of training, and what it
-# computes.
+# that it is fifty times smaller, then, and fifty times faster. Here is how much published code makes such a
+# layer: a dense matrix, times a **mask** of zeros and ones. Let us count what it holds after one step of training, and the
+# multiplications of its matrix products.
 
 
 # %%
@@ -72,7 +73,7 @@ class Masked(nn.Linear):
 
 
 def counted(layer):
-    """Numbers that are held after a step, and multiplications of the step."""
+    """Numbers that are held after a step, and multiplications of its matrix products."""
     sgd = torch.optim.SGD(layer.parameters(), lr=0.1, momentum=0.9)
     x = torch.randn(64, layer.in_features).requires_grad_()
     with FlopCounterMode(display=False) as flops:
@@ -104,7 +105,7 @@ for ax, which, what in zip(axes, (0, 1), ("numbers held", "products"), strict=Tr
 figure(
     fig,
     caption="A layer of 1000 × 1000 after one step of SGD with momentum, a batch of 64: numbers "
-    "in memory, and multiplications forward and backward.",
+    "in memory, and multiplications of the matrix products, forward and backward.",
     alt="Two bar charts. Left: the masked layer holds a third more numbers than the dense one. Right: "
     "both do equally many multiplications. A dashed line close to the bottom shows what the "
     "connections alone would need.",
@@ -113,12 +114,13 @@ figure(
 # %%
 (held, work), (held_masked, work_masked) = sides.values()
 print(f"masked over dense, numbers held: {held_masked / held:.2f}")
-print("masked and dense do as many multiplications:", work_masked == work)
+print("masked and dense do as many multiplications in products:", work_masked == work)
 print("the connections alone need below a fortieth:", promised[1] < work / 40)
 
 # %% [markdown]
-# The masked layer holds *more* than the dense one, since the mask is one more matrix, and computes exactly as much:
-# a product with zero is a product. Its sparsity is on paper. That is fine for asking "how few connections are
+# The masked layer holds *more* than the dense one, since the mask is one more matrix. Its matrix products are as large as
+# before: a product with zero is a product. The product of weights and mask is not counted here and comes on top. Its
+# sparsity is on paper. That is fine for asking "how few connections are
 # enough?", and it is no answer to "does it fit?" or "is it faster?".
 #
 # There are layers that have to be sparse. Between two layers of a million neurons each, a dense matrix has $10^{12}$
@@ -130,7 +132,7 @@ print("the connections alone need below a fortieth:", promised[1] < work / 40)
 # ## 1. Connections and nothing else
 #
 # A layer maps $n$ inputs to $m$ outputs. Of the $mn$ entries of its matrix $W$ there exist $k$; the others are
-# zero and stay zero. The **density** is $\delta = k / (mn)$. We store the $k$ **values**, and for each one its **place**
+# zero, and no step of the optimiser changes that. The **density** is $\delta = k / (mn)$. We store the $k$ **values**, and for each one its **place**
 #
 # $$ p = i\,n + j , \qquad i = \lfloor p / n \rfloor \text{ (row, output)}, \quad j = p \bmod n \text{ (column, input)}, $$
 #
@@ -152,20 +154,31 @@ def some_places(k, size, seed):
 
 
 def whole(t):
-    """Whether a tensor holds whole numbers."""
-    return not (t.dtype.is_floating_point or t.dtype == torch.bool)
+    """Whether this is a tensor of whole numbers."""
+    return isinstance(t, torch.Tensor) and not (
+        t.dtype.is_floating_point or t.dtype == torch.bool
+    )
 
 
 class Largest(TorchDispatchMode):
-    """Note how many entries the largest tensor has that is made."""
+    """Note the entries of the largest tensor that is made, and of all at one time."""
 
-    size = 0
+    def __init__(self):
+        super().__init__()
+        self.size, self.together, self.alive = 0, 0, []
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         made = function(*args, **(kwargs or {}))
         for t in made if isinstance(made, tuple | list) else (made,):
-            if isinstance(t, torch.Tensor):
+            if isinstance(t, torch.Tensor) and t.layout != torch.strided:
+                self.size = max(self.size, t._nnz())  # what a sparse one stores
+            elif isinstance(t, torch.Tensor):
                 self.size = max(self.size, t.numel())
+                self.alive.append(weakref.ref(t))
+        self.alive = [one for one in self.alive if one() is not None]
+        parts = [one().untyped_storage() for one in self.alive]
+        held = {part.data_ptr(): part.nbytes() // 8 for part in parts}
+        self.together = max(self.together, sum(held.values()))
         return made
 
 
@@ -174,7 +187,7 @@ class Largest(TorchDispatchMode):
 # Difficulty ●○○○○ · 3 points
 #
 # Write `compressed(places, m, n)`. `places` are whole numbers, increasing, shape `(k,)`. Return `starts`, shape
-# `(m + 1,)`, and `columns`, shape `(k,)`, both of whole numbers. Form nothing of $mn$ entries. Change no argument.
+# `(m + 1,)`, and `columns`, shape `(k,)`, two tensors of whole numbers. Form nothing of $mn$ entries. Change no argument.
 
 
 # %% nbgrader={"grade": false, "grade_id": "ex46-1", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -194,7 +207,8 @@ def compressed(places, m, n):
 # %% nbgrader={"grade": true, "grade_id": "ex46-1-visible", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 starts_try, columns_try = compressed(torch.tensor([1, 2, 5]), 2, 3)
 assert whole(starts_try) and whole(columns_try), (
-    "starts and columns are whole numbers: use // and %, or .long()"
+    "starts and columns are tensors of whole numbers: use // and %, or .long(); "
+    "torch.tensor(...) makes one of a list"
 )
 assert columns_try.tolist() == [1, 2, 2], "places 1, 2 and 5 of a 2 x 3 matrix"
 assert starts_try.tolist() == [0, 2, 3], (
@@ -236,7 +250,7 @@ places_try = torch.tensor([0, big - 1, 7 * big + 5, 500_000 * big - 1, big * big
 with Largest() as largest:
     starts_try, columns_try = compressed(places_try, big, big)
 assert columns_try.tolist() == [0, big - 1, 5, big - 1, big - 1], (
-    "places can be as large as 10^12: single precision cannot tell them apart"
+    "places can be as large as 10^12: numbers of four bytes do not hold them"
 )
 assert starts_try[[0, 1, 7, 8, 499_999, 500_000, big]].tolist() == [
     0,
@@ -297,7 +311,7 @@ print(f"with one index dense is smaller above a density of {12 / 20:.1f}")
 print(f"with five, above {12 / 52:.2f}")
 
 # %% [markdown]
-# So "half of the weights are zero" saves nothing, or worse. At 2 % it is a factor of 11 with five indices. And beyond some
+# So "half of the weights are zero" saves little with one index, and costs with five. At 2 % it is a factor of 11 with five indices. And beyond some
 # size it is not a question of factors. The largest network of the paper has fifty million neurons. What it needs, on paper: ten hidden
 # layers of five million neurons, about two connections for each neuron. (The layout is ours: that of a run with ten million
 # neurons that our benchmark has really made.)
@@ -319,7 +333,8 @@ print(
 )
 
 # %% [markdown]
-# More is held by indices than by what is trained. The rest of the chapter never stores a dense matrix of weights.
+# Of 52 bytes for each connection 40 are indices: they hold more than what is trained. From here on no sparse layer is
+# stored as a dense matrix.
 
 # %% [markdown]
 # ## 2. How many, and in which layer
@@ -332,7 +347,7 @@ print(
 #
 # so that a layer has about $\varepsilon (m + n)$ connections: they grow with the number of *neurons*. Large layers are
 # sparser than small ones, and a layer with $mn \le \varepsilon (m + n)$ is dense. $\varepsilon$ is one number for the
-# whole network; (twice) it is about how many connections a neuron has.
+# whole network: between two layers of equal width, $2 \varepsilon$ connections come into a neuron on average.
 #
 # ### Exercise 46.2 · A budget
 # Difficulty ●●○○○ · 3 points
@@ -366,6 +381,9 @@ assert math.isclose(float(epsilon_for([(100, 100), (2, 100)], 1200)), 5.0), (
     "the second layer has 200 entries and is full: 1000 are left for the first one's "
     "200 epsilon"
 )
+seventh_try = float(epsilon_for([(3, 4)], 1))
+assert math.isclose(seventh_try, 1 / 7, rel_tol=1e-5), "one connection: 1 / (3 + 4)"
+assert math.isclose(seventh_try, 1 / 7, rel_tol=1e-12), FLOAT64
 
 # %% nbgrader={"grade": true, "grade_id": "ex46-2-heldout", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 assert math.isclose(float(epsilon_for([(4, 4), (4, 4)], 32)), 2.0), (
@@ -521,6 +539,7 @@ for seed, (batch, m, n, k) in enumerate(
         "the outputs are not a W^T: does each connection add its value times its input to "
         "its output?"
     )
+    assert s_try.requires_grad, "autograd does not come through forward"
     through = torch.autograd.grad(s_try, (a_try, values_try), g_try, allow_unused=True)
     assert all(t is not None for t in through), (
         "autograd does not come through forward to a and to values"
@@ -562,14 +581,16 @@ assert largest.size < 300 * 300 // 4, (
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# By $a$: add `g[:, rows] * values` at `columns`. By the values: `(g[:, rows] * a[:, columns]).sum(dim=0)`.
+# With $i_c$, $j_c$ and $w_c$ for row, column and value of connection $c$:
+# $\frac{\partial L}{\partial a_{bj}} = \sum_{c \,:\, j_c = j} g_{b i_c} w_c$ and
+# $\frac{\partial L}{\partial w_c} = \sum_b g_{b i_c} a_{b j_c}$.
 #
 # </details>
 
 # %% [markdown]
-# These five lines are right and not fast: `(batch, k)` numbers go through memory three times. The library calls three routines that
+# This is right and not fast: `(batch, k)` numbers go through memory several times. The library calls three routines that
 # PyTorch has: products with a CSR matrix, with that of the transpose, and `torch.sparse.sampled_addmm`, which computes a
-# product where a sparse matrix has entries. They add up in registers and not in memory. Why not make the matrix itself,
+# product where a sparse matrix has entries. None of them forms `(batch, k)` numbers. Why not make the matrix itself,
 # `W.to_sparse_csr()`, a parameter, and let autograd do it? In version 2.13 the gradient comes back as a dense matrix,
 # and SGD and Adam stop with an error. A vector of values is a parameter like any other.
 
@@ -628,6 +649,7 @@ v_try, p_try = evolve(
 )
 assert v_try.dtype == torch.float64, FLOAT64
 assert len(v_try) == len(p_try) == 6, "the number of connections stays"
+assert whole(p_try), "places are a tensor of whole numbers"
 stayed_try = dict(zip(p_try.tolist(), v_try.tolist(), strict=True))
 assert {p: v for p, v in stayed_try.items() if v != 7.0} == {2: -5.0, 3: 3.0, 8: 2.0}, (
     "two of four positive values go, 0.1 and 0.4, and one of two negative ones, -0.2"
@@ -686,7 +708,7 @@ for seed, (k, size, zeta) in enumerate(
     )
 seen, pairs_seen = [0] * 12, set()
 values_try = torch.tensor([0.1, -5.0, 3.0, -0.2, 2.0, 0.4])
-places_try = torch.tensor([0, 2, 3, 5, 8, 9])
+places_try = torch.tensor([1, 2, 3, 5, 8, 9])
 for turn in range(600):
     g = torch.Generator().manual_seed(turn)
     results = []
@@ -697,12 +719,13 @@ for turn in range(600):
     assert torch.equal(*results), (
         "equal generators, and other places: chance comes from the generator alone"
     )
-    new = tuple(p for p in results[0].tolist() if p not in (0, 2, 3, 5, 8, 9))
+    new = tuple(p for p in results[0].tolist() if p not in (1, 2, 3, 5, 8, 9))
     pairs_seen.add(new)
     for p in new:
         seen[p] += 1
-assert all(abs(seen[p] - 300) < 75 for p in (1, 4, 6, 7, 10, 11)), (
-    "three of six free places: each should be taken in about half of all cases"
+assert all(abs(seen[p] - 300) < 75 for p in (0, 4, 6, 7, 10, 11)), (
+    "three of six free places: each should be taken in about half of all cases, the first "
+    "and the last one, too"
 )
 assert len(pairs_seen) == 20, "some sets of free places never come together"
 ### END HIDDEN TESTS
@@ -721,7 +744,8 @@ assert len(pairs_seen) == 20, "some sets of free places never come together"
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# `places, order = torch.cat([places[~gone], grown]).sort()`, and the values by the same `order`.
+# $\lfloor \zeta q_+ \rfloor + \lfloor \zeta q_- \rfloor$ go and as many come, with $q_\pm$ values of each sign. `sort()`
+# returns the sorted places and the order in which they stood: values are taken in the same order.
 #
 # </details>
 
@@ -807,8 +831,8 @@ assert moved_try.tolist() == [0.0, 5.0, 0.0], (
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# `index = torch.searchsorted(before, after).clamp(max=len(before) - 1)`; the number is `state[index]` where
-# `before[index] == after`, and 0 elsewhere.
+# Let $e_c$ be how many places of `before` are smaller than `after[c]`. The new state is
+# $\text{state}_{e_c}$ if $e_c < k$ and $\text{before}_{e_c} = \text{after}_c$, and 0 if not.
 #
 # </details>
 
@@ -892,8 +916,8 @@ figure(
     fig,
     caption="Connections at each of 100 features after training, mean of four networks. Nobody "
     "told them which five are useful.",
-    alt="Two panels of dots. Static: all features have about three connections. SET: the five useful "
-    "ones, drawn as squares, lie above nearly all others.",
+    alt="Two panels of dots. Static: features have between one and six connections, and the five useful "
+    "ones, drawn as squares, lie among the others. SET: they lie above nearly all others.",
 )
 
 # %%
@@ -901,9 +925,10 @@ print("SET: useful features have more, by half or more:", ratio["SET"] > 1.5)
 print("static: useful features have more, by half or more:", ratio["static"] > 1.5)
 
 # %% [markdown]
-# New connections come everywhere alike, by chance. But those at useful features get a gradient that points somewhere, grow
-# large and stay; those at noise stay small and go. The layout of the network has learned something, without a gradient for
-# the layout. This is the surprise of SET, and it can be read off: *which inputs matter* stands in the indices.
+# New connections come everywhere alike, by chance, and the static network shows what chance alone gives. The idea of SET
+# explains the difference: a connection at a useful feature has a gradient that points somewhere, so it grows large and
+# stays; one at noise stays small and goes. The layout of the network has learned something, without a gradient for the
+# layout. This is the surprise of SET: *which inputs matter* can be read in the indices.
 
 # %% [markdown]
 # ## 5. Growth by gradient
@@ -913,7 +938,7 @@ print("static: useful features have more, by half or more:", ratio["static"] > 1
 #
 # $$ \Big| \sum_b g_{bi}\, a_{bj} \Big| , $$
 #
-# the gradient that the missing weight *would* have. New values start at 0, so that the function does not jump. It drops the
+# the gradient that the missing weight *would* have. New values start at 0, so that growing does not change the function. It drops the
 # smallest $|W_{ij}|$, of both signs together.
 #
 # This is the dense gradient again, which the whole chapter avoids! It is needed rarely, once in a while for one
@@ -1002,14 +1027,18 @@ g = torch.Generator().manual_seed(9)
 a_try, g_try = torch.randn(6, 100, generator=g), torch.randn(6, 200, generator=g)
 places_try = some_places(40, 20_000, 1)
 with Largest() as largest:
-    p_try = grow(a_try, g_try, places_try, 15, 10)
-assert largest.size < 5000, (
-    "with blocks of 10 rows of 100 entries more than 5000 numbers were held at a time: keep the best only"
+    p_try = grow(a_try, g_try, places_try, 15, 5)
+assert largest.size < 2500, (
+    "a tensor of 2500 numbers or more was made, and height is 5 rows of 100 entries"
+)
+assert largest.together < 12_000, (
+    "blocks of 500 numbers, and 12 000 or more were held at a time: compute one block "
+    "after the other, and keep the best only"
 )
 dense = (g_try.T @ a_try).abs().flatten()
 dense[places_try] = -1.0
 assert p_try.tolist() == dense.topk(15).indices.sort().values.tolist(), (
-    "for 200 rows in blocks of 10 other places are the best"
+    "for 200 rows in blocks of 5 other places are the best"
 )
 ### END HIDDEN TESTS
 
@@ -1027,7 +1056,8 @@ assert p_try.tolist() == dense.topk(15).indices.sort().values.tolist(), (
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# For the block from row $r$: `size = (g[:, r:r + height].T @ a).abs().flatten()`, at places `r * n + torch.arange(len(size))`.
+# The block from row $r$ has the sizes $\big| \sum_b g_{bi}\, a_{bj} \big|$ of the rows $i = r, \dots$, each one at the
+# place $i\,n + j$: the first is $r\,n$, then they count on.
 #
 # </details>
 
@@ -1041,7 +1071,8 @@ assert p_try.tolist() == dense.topk(15).indices.sort().values.tolist(), (
 #
 # $$ f_l(z) = \begin{cases} z & z > 0 \\ (-1)^l\, \alpha\, z & z \le 0 . \end{cases} $$
 #
-# Without parameters to learn, and without zeros. Ten hidden layers of 500 neurons with $\varepsilon = 1$:
+# Without parameters to learn, and without zeros. (The library's `layer` counts from 0, so `layer=0` is $l = 1$.) Ten hidden
+# layers of 500 neurons with $\varepsilon = 1$:
 
 
 # %%
@@ -1082,8 +1113,8 @@ print(
 print("... and still some:", min(shares["All-ReLU"]) > 0)
 
 # %% [markdown]
-# Some remain: a neuron from which no connection leads on gets no gradient, whatever its function. That is a matter of the
-# layout, and moving connections repairs it.
+# Some remain, whatever the function: a neuron from which no connection leads on gets no gradient, and one that no
+# connection enters hands on zero. That is a matter of the layout, and only connections that move can change it.
 
 # %% [markdown]
 # ## 6. Fewer neurons, many workers
@@ -1104,13 +1135,13 @@ lost = importance_prune([first, second], share=0.2)
 with torch.no_grad():
     accuracy.append((net(held).argmax(dim=1) == labels).double().mean())
 after = first.connections + second.connections
-print("hidden neurons cut off:", lost[0])
+print("hidden neurons cut off, a fifth of those with connections:", lost[0])
 print("their importance is 0 now:", int((importance(first) == 0).sum()) >= lost[0])
 print("connections that are left, below nine tenths:", after < 0.9 * before)
 print("accuracy lost, below five points:", bool(accuracy[0] - accuracy[1] < 0.05))
 
 # %% [markdown]
-# **How do many workers train such a network?** In *WASAP-SGD* they first send gradients to one server, which steps whenever one
+# **How do many workers train such a network?** In *WASAP-SGD*, the paper's name for its two phases, they first send gradients to one server, which steps whenever one
 # arrives. A gradient may be late: it was computed for connections that have moved since. What belongs to a
 # connection that is gone is dropped, and what is new gets 0. You have written that already: it is `follow`. Then each worker
 # trains alone for a while, *with a topology of its own*, and at the end all are averaged. But what is the mean of networks whose
@@ -1148,7 +1179,9 @@ models_try = [
     (torch.tensor([-6.0, 1.0]), torch.tensor([3, 5])),
 ]
 v_try, p_try = average(models_try, 2)
+assert len(models_try) == 2, "the list of models was changed"
 assert v_try.dtype == torch.float64, FLOAT64
+assert whole(p_try), "places are a tensor of whole numbers"
 assert p_try.tolist() == [0, 3], "the means are 2 at 0, -4 at 3 and 0.5 at 5"
 assert v_try.tolist() == [2.0, -4.0], (
     "place 0 exists in one of two models: 4 and 0 have the mean 2"
@@ -1265,7 +1298,8 @@ for name, equal in same.items():
 # **Learning.** 500 features, of which five tell something and fifteen repeat those mixed; the network of the paper for Madelon,
 # 500-400-100-400, ReLU. *Dense* is the baseline. *Static* connections are the control: as many as with SET, but they stay.
 # All ways have their best rate of the same nine: two runs for each rate on data of other seeds, five for the best three, and the best
-# median; then five seeds.
+# median; then five seeds. (The search was not fixed beforehand: more rates, and the five runs, were added after accuracies of
+# these five seeds had been seen.)
 
 # %%
 cost, noise = record["cost"], record["noise"]
@@ -1307,8 +1341,8 @@ axes[1].set(
 axes[1].set_xticklabels(WAYS)
 figure(
     fig,
-    caption="Left: time of a dense layer over that of a sparse one. Right: accuracy among noise, "
-    "five seeds and their median.",
+    caption="Left: time of a dense layer over that of a sparse and of a masked one. Right: accuracy "
+    "among noise, five seeds and their median.",
     alt="Left, on logarithmic axes: the dotted promise falls from two hundred to twenty; the curve of "
     "the sparse layer falls from about fifteen to three, far below it; the masked layer lies below "
     "one at all densities. Right, dots with a bar for each way: dense is above the others, SET above "
@@ -1341,6 +1375,9 @@ def ahead(one, other):
 
 print("seeds of five on which SET is ahead of static:", ahead("SET", "static"))
 print("seeds of five on which SET is ahead of dense:", ahead("SET", "dense"))
+rate = f"{noise['SET']['rate']:g}"
+print("in the search, at SET's rate, dense is below SET:", end=" ")
+print(noise["dense"]["search"][rate] < noise["SET"]["search"][rate])
 print(
     "SET has below a tenth of the parameters of dense:",
     noise["SET"]["runs"][0]["parameters"]
@@ -1349,13 +1386,13 @@ print(
 
 # %% [markdown]
 # **Time.** The sparse layer is several times faster than the dense one, and stays far behind the promise. A mask costs time on top of the
-# dense layer. **Learning.** The control is told apart: SET is ahead of static connections on all five seeds, by about two points in
+# dense layer. **Learning.** The control is told apart: SET is ahead of static connections on all five seeds, by more than two points in
 # the median, with equal size and at the best rate of each. RigL lies between, no farther from static than seeds are from each other. And the
-# baseline is ahead of all of them, on all seeds: on this task fourteen times as many parameters are worth more than moving.
+# baseline is ahead of all of them, on all seeds: on this task nearly fourteen times as many parameters are worth more than moving.
 #
 # Both belong together. A paper that shows SET against static, or SET against a dense network at one rate for all, tells half
-# of it: at SET's rate the dense network would have lost. (Only the rate was searched. With other decays of the weights, or other layouts,
-# the table may look different.)
+# of it: in the two runs of the search at SET's rate the dense network was behind. (Only the rate was searched. With other decays of the
+# weights, or other layouts, the table may look different.)
 #
 # And a warning about searches. Two runs for each rate were not enough:
 
@@ -1365,12 +1402,12 @@ print("SET, by two runs: a rate of 0.3 is ahead of 0.1:", two["0.3"] > two["0.1"
 print("by five runs it is below by five points:", five["0.3"] < five["0.1"] - 5)
 
 # %% [markdown]
-# At a rate of 0.3 some networks learn next to nothing, and two lucky runs hide it. Had the search stopped there, the table would say that
-# SET is far below static, and be wrong about SET.
+# At a rate of 0.3 some networks end far below the others, and the first two runs were not among them. Had the search stopped
+# there, SET would have been measured at a rate that is not its best.
 #
 # ## An experiment to change
 #
-# How much should move? The small task of section 4 again, with three shares: nothing, a third, nearly all. Counted are
+# How much should move? The small task of section 4 again, with three shares: nothing, three tenths, nearly all. Counted are
 # connections at useful features over those at noise, mean of four networks.
 
 # %%
@@ -1390,21 +1427,21 @@ gain = statistics.mean(right[some]) - statistics.mean(right[none])
 print(f"share {some} is more accurate than {none} by three points:", gain > 3)
 
 # %% [markdown]
-# Without moves the layout is what chance has drawn. If nearly all moves at each step, it is chance as well: nobody
-# stays long enough to grow large. And a better layout is not a better answer yet. Change one thing at a time:
+# Without moves the layout is what chance has drawn. If nearly all moves at each step, it is hardly more than chance: few
+# connections stay long enough to grow large. And a better layout is not a better answer yet. Change one thing at a time:
 #
 # - `SHARES = (0.0, 0.1, 0.6)`. Between which shares does it work?
 # - Print `right`. Which share is the best one? Compare with `learn("static", ...)` and
-#   `learn("dense", ...)` at several rates, and be as patient with each of them.
+#   `learn("dense", ...)`, each of them at the same list of rates.
 # - `EPSILON = 10`: when is there nothing to find any more?
-# - `EPOCHS = 10`, then 100. SET needs time.
+# - `EPOCHS = 10`, then 100. How much time does SET need?
 # - `learn("RigL", ...)`: growth by gradient.
 #
 # ## When it fails
 #
 # **Speed is not one over density.** A sparse product reads its inputs here and there, an index beside each number; a dense one
 # runs through memory in long rows. At a density of 5 % the factor is down to about three here. On a
-# GPU dense products are faster still, and irregular ones are not. Hardware that supports sparsity wants a *pattern*, two of four
+# GPU it was not measured here. Hardware that supports sparsity often wants a *pattern*, two of four
 # neighbours for example.
 #
 # **Moving costs.** Of the network with ten million neurons, stored with its run:
@@ -1419,7 +1456,7 @@ print(
 )
 
 # %% [markdown]
-# Once an epoch that is nothing, once a step it would be most of the time.
+# Once in an epoch of many steps that is little, once a step it would be most of the time.
 #
 # **State that does not follow.** Here two optimisers train the same layer; after a move one has its state moved, the other
 # one keeps the list as it was. Both run without an error.
@@ -1448,11 +1485,11 @@ for told in (True, False):
 
 # %% [markdown]
 # **A better layout need not learn better.** In the experiment SET has found the useful features, and the accuracy has not followed:
-# what is drawn anew has to learn again. Where nearly all inputs matter, there is little to find at all. Nobody should expect
-# more accuracy than from a dense network that was tuned with equal care; what one gets is its size.
+# what is drawn anew has to learn again. Where nearly all inputs matter, there is little to find at all. In our run the dense
+# network, tuned with equal care, was the most accurate one. What a sparse network offers is its size.
 #
-# **A mask is the right tool for a question.** Whoever asks *how few connections are enough* should use one: it is simple and
-# as fast as dense. Only the words "smaller" and "faster" have to be earned.
+# **A mask is the right tool for a question.** Whoever asks *how few connections are enough* can use one: it is simple, any
+# layer can have it, and in the table above a step takes about one and a half times as long as a dense one. Only the words "smaller" and "faster" have to be earned.
 
 # %% [markdown]
 # ## Quiz
@@ -1463,10 +1500,10 @@ quiz(
         "A layer has a density of 2 % by a mask. What does a training step of it cost, beside the dense layer?",
         choices=[
             "A fiftieth",
-            "As much or a little more",
+            "As much or more",
             "About a half",
         ],
-        answer="71c1774bb523",
+        answer="facb6f679b46",
         hint="What is zero times a number, for the processor?",
     ),
     Question(

@@ -34,13 +34,20 @@ def test_the_step_decides_and_what_else_the_chapter_says() -> None:
             assert low <= rows[bits]["accuracy"] <= high
         assert rows["float"]["accuracy"] - rows["2 bits"]["accuracy"] < 7
         assert rows["2 bits, STE"]["range"][1] < rows["2 bits"]["range"][0]
+        same = rows["2 bits, three levels"]  # what the fourth level is worth
+        assert rows["2 bits, STE"]["range"][1] < same["range"][0]
+        assert rows["2 bits"]["accuracy"] - same["accuracy"] < 3
         assert rows["pruned by size"]["accuracy"] < rows["4 bits"]["accuracy"]
         assert (
             rows["pruned by movement"]["accuracy"] < rows["pruned by size"]["accuracy"]
         )
         assert late["8"]["accuracy"] > rows["float"]["accuracy"] - 1
     digits, sums = (record[problem] for problem in PROBLEMS)
+    gap = {k: sums["2 bits"]["accuracy"] - sums[k]["accuracy"] for k in sums}
+    assert 2 < gap["2 bits, three levels"] and gap["2 bits, STE"] > 50
     assert digits["2 bits"]["accuracy"] >= digits["float"]["range"][0]
+    for name in ("2 bits", "2 bits, three levels"):
+        assert digits[name]["accuracy"] >= digits["float"]["range"][0]
     assert sums["2 bits, STE"]["accuracy"] < 20
     assert digits["float"]["accuracy"] - digits["1 bit"]["accuracy"] < 4
     assert sums["float"]["accuracy"] - sums["1 bit"]["accuracy"] > 20
@@ -72,6 +79,7 @@ def test_files_are_small_and_seconds_depend_on_the_network() -> None:
     assert smaller == sorted(smaller) and 2.5 < smaller[0] < 3 and smaller[-1] > 3.9
     faster = [row["batch 1"]["faster"] for row in rows]
     assert faster == sorted(faster) and faster[0] < 1 / 3 and faster[-1] > 3.5
+    assert 2.3 < rows[-1]["batch 64"]["faster"] < 2.7  # "two and a half times"
     for problem in PROBLEMS:
         pairs = record["int8, accuracy"][problem]["float_and_int8"]
         assert max(abs(a - b) for a, b in pairs) < 1

@@ -14,6 +14,7 @@ def test_a_sparse_layer_is_faster_and_behind_its_promise_and_a_mask_is_slower() 
     for row in record["cost"].values():
         promised = size**2 / row["connections"]
         assert row["masked_ratio"] < 1.0 < row["ratio"] < promised / 2
+        assert 1.3 < 1 / row["masked_ratio"] < 1.7  # "one and a half times as long"
     ratios = [row["ratio"] for row in record["cost"].values()]
     assert ratios == sorted(ratios, reverse=True)
     assert 2.5 < ratios[-1] < 4  # "about three"
@@ -34,7 +35,7 @@ def test_moving_connections_are_ahead_of_static_and_behind_dense() -> None:
     noise = stored("sparse")["noise"]
     runs = {way: [run["accuracy"] for run in noise[way]["runs"]] for way in WAYS}
     assert all(a > b for a, b in zip(runs["SET"], runs["static"], strict=True))
-    assert 1.5 < median(runs["SET"]) - median(runs["static"]) < 3
+    assert 2 < median(runs["SET"]) - median(runs["static"]) < 3
     assert median(runs["static"]) < median(runs["RigL"]) < median(runs["SET"])
     spread = max(runs["static"]) - min(runs["static"])
     assert median(runs["RigL"]) - median(runs["static"]) < spread

@@ -74,9 +74,14 @@ def binary(model: nn.Sequential) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def lsq(bits: int, model: nn.Sequential) -> nn.Module:
-    """The same network with learned steps, which begin now."""
-    quantize_weights(model, LSQ(bits))
+def lsq(bits: int, model: nn.Sequential, same: bool = False) -> nn.Module:
+    """The same network with learned steps, which begin now.
+
+    The same levels on both sides of zero are one less, as with the plain rule.
+    """
+    rule = LSQ(bits)
+    rule.least = -rule.most if same else rule.least
+    quantize_weights(model, rule)
     model(torch.zeros(1, model[0].in_features))
     return model
 
@@ -180,6 +185,7 @@ def sides(problem: str, float_rate: float) -> dict[str, Run]:
     found: dict[str, Run] = {"float": half(None)}
     found |= {f"{bits} bits": half(partial(lsq, bits)) for bits in (8, 4, 3, 2)}
     found |= {"1 bit": half(binary), "2 bits, STE": half(rounding(2))}
+    found["2 bits, three levels"] = half(partial(lsq, 2, same=True))
     found |= {"pruned by size": half(by_size)}
     found |= {"pruned by movement": partial(halves, problem, None, moving=True)}
     for wide in (thin, thinner):

@@ -46,7 +46,7 @@ def frontier(record: dict) -> str:
         f"the rates {', '.join(f'{r:g}' for r in setting['rates'])} by "
         f"validation data of one seed more; {at_end} of {len(rates)} sides take the "
         "largest. Pruned: a tenth of the weights, stored with a mask. A teacher is the "
-        "network of floats. "
+        "network of floats. Three levels: a learned step with as many as STE has. "
         f"{where(record)}.",
     ]
     return "\n".join(lines)

@@ -62,7 +62,8 @@ def noise(record: dict) -> str:
         "",
         "Connections that stay, and such as move each epoch: by SET, by RigL. Rates of "
         f"{', '.join(f'{rate:g}' for rate in setting['rates'])} by the median of two "
-        "draws of other seeds, of five for the best three; "
+        "draws of other seeds, of five for the best three (more rates, and the five "
+        "draws, were added after accuracies of the test had been seen); "
         f"{setting['seeds']} seeds, {setting['epochs']} epochs of 2,000 "
         f"samples, 2,000 others to test. {where(record)}.",
     ]

@@ -1261,7 +1261,7 @@ print("dependent, off by more than 30 %:", misses["dependent"] > 0.3)
 # parts than shown here, of which the second moments of the gradient in the directions $U$ matter most.
 #
 # Does it pay? A benchmark trains a small field to follow a spiral, 200 updates, five seeds. SGD, Adam and
-# SNOpt each have the best of six settings, found on another seed.
+# SNOpt each have the best of twelve settings, found on another seed.
 
 # %%
 spiral = stored("ode")["spiral"]

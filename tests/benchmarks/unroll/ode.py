@@ -163,8 +163,8 @@ def main() -> None:
         "robertson": ode_runs.robertson,
     }
     setting = {"seeds": seeds, "steps": STEPS, "batch": 64, "clock": "CPU"}
-    machine = record.machine(("torch", "torchdiffeq", "torchode"))
-    stored.setdefault("machine", machine)
+    if "machine" not in stored:
+        stored["machine"] = record.machine(("torch", "torchdiffeq", "torchode"))
     stored.setdefault("setting", setting)
 
     def save() -> None:
@@ -182,6 +182,7 @@ def main() -> None:
     for name, kind in (("spiral", ode_race.Spiral), ("letters", ode_race.Letters)):
         if name in (options.only or ("spiral", "letters")):
             told = stored.setdefault(name, {})
+            stored.setdefault("race_machine", record.machine(("torch",)))
             ode_race.race(kind, told, save, *((seeds, 20) if quick else ()))
     if "horizon" in (options.only or ("horizon",)):
         told = stored.setdefault("horizon", {})

@@ -88,12 +88,12 @@ def race(record: dict) -> str:
         "Means of the last three looks at new examples, five seeds; squared distance "
         "on the spiral, cross-entropy on twelve letters that a pen writes, generated "
         "here. "
-        "Each side has the best of six settings on another seed; the control is "
+        "Each side has the best of twelve settings on another seed; the control is "
         "reversed, and Euler's steps take Adam's. No moments: SNOpt's Kronecker "
         "factors alone, at its setting. SNOpt's first look with the final error of the "
         "best first-order run, seed by seed: "
         f"{'; '.join(told)}. CPU time of a busy "
-        f"machine. {where(record)}.",
+        f"machine. {where({'machine': record['race_machine']})}.",
     ]
     return "\n".join(lines)
 

@@ -48,9 +48,15 @@ async image => {
 """
 
 # JupyterLab shows the traceback of an error as such too.
+_RAN = re.compile(r"\[\d+\]")
 _STDERR = '[data-mime-type="application/vnd.jupyter.stderr"]'
 _CODE = ".jp-CodeCell .jp-InputArea-editor .cm-content"
 _NOTEBOOK = ".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Notebook"
+_ACTIVE = f"""
+[...document.querySelectorAll("{_NOTEBOOK} .jp-Cell")].findIndex(cell =>
+    cell.classList.contains("jp-mod-active")
+    && cell.closest(".jp-Notebook").contains(document.activeElement))
+"""
 
 
 @dataclass(frozen=True)
@@ -136,6 +142,29 @@ class LabPage:
             timeout=CHAPTER_PATIENCE,
         )
 
+    def run_cell(self) -> None:
+        """Run the active cell with the keyboard; wait until the next one is active."""
+        before = self.active_cell()
+        self.page.keyboard.press("Shift+Enter")
+        self.page.wait_for_function(
+            f"before => ({_ACTIVE}) !== before", arg=before, polling=100
+        )
+
+    def active_cell(self) -> int:
+        """The number of the cell that the keyboard acts on; -1 without the focus."""
+        return self.page.evaluate(_ACTIVE)
+
+    def wait_until_run(self, number: int) -> None:
+        """Wait until a cell of code has run, and all before it."""
+        prompt = self.notebook.locator(".jp-Cell").nth(number)
+        expect(prompt.locator(".jp-InputArea-prompt")).to_have_text(_RAN)
+
+    def write_over(self, text: str) -> None:
+        """Put a text in place of the active cell's, with the keyboard."""
+        self.page.keyboard.press("Enter")
+        self.page.keyboard.press("ControlOrMeta+A")
+        self.page.keyboard.insert_text(text)
+
     def folded(self) -> tuple[int, list[str]]:
         """How many cells are folded, and the code of those that are not."""
         cells = self.notebook.locator(".jp-CodeCell")
@@ -144,7 +173,7 @@ class LabPage:
 
     def save(self) -> None:
         """Save the notebook from the menu; wait until it is stored."""
-        with self.page.expect_response(_stores_a_notebook):
+        with self.page.expect_response(stores_a_notebook):
             self.page.get_by_role("menuitem", name="File", exact=True).click()
             self.page.get_by_text("Save Notebook", exact=True).click()
 
@@ -177,6 +206,6 @@ class LabPage:
             self.take_picture(f"{name}_{number:02d}")
 
 
-def _stores_a_notebook(response: Response) -> bool:
+def stores_a_notebook(response: Response) -> bool:
     put = response.request.method == "PUT" and "/api/contents/" in response.url
     return put and response.url.partition("?")[0].endswith(".ipynb")

@@ -39,6 +39,12 @@ class Course:
         """The chapter of this folder with that number or slug."""
         return chapter(name, self.folder)
 
+    def untouched(self, chapter: Chapter) -> Path:
+        """Another copy as a student gets it."""
+        path = chapter.work.with_stem(f"{chapter.slug}_untouched")
+        shutil.copy(chapter.work, path)
+        return path
+
     def solved(self, chapter: Chapter) -> Path:
         """The student's copy with all the solutions in it, and no outputs."""
         source = nbformat.read(chapter.source, as_version=4)

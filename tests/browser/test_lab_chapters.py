@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Response, expect
 
 from course.building.syllabus import FOLDER, Chapter, chapters
-from tests.browser.lab_page import LabPage
+from tests.browser.lab_page import LabPage, stores_a_notebook
 from tests.browser.serving import Server
 from tests.course.notebooks import assert_run
 from tests.course.validating import validated
@@ -79,6 +79,36 @@ def test_validate_passes_a_solved_copy(server: Server, lab_page: LabPage) -> Non
         lab_page.validate().inner_text()
     )
     lab_page.take_picture(f"{chapter.slug}_solved_validated")
+    assert lab_page.script_errors == []
+
+
+def test_an_exercise_is_answered_with_the_keyboard_alone(
+    server: Server, lab_page: LabPage
+) -> None:
+    """From the first cell to the tests of the first exercise, without a mouse."""
+    chapter = server.course.chapter(QUICK)
+    copy = server.course.untouched(chapter)
+    cells = nbformat.read(server.course.solved(chapter), as_version=4).cells
+    roles = [cell.metadata.get("nbgrader", {}) for cell in cells]
+    exercise = next(k for k, role in enumerate(roles) if role.get("solution"))
+    tests = next(
+        k for k, role in enumerate(roles) if k > exercise and role.get("grade")
+    )
+    lab_page.open_notebook(server.address(copy, "keyboard"))
+    assert lab_page.active_cell() == 0, "the notebook has the focus as it opens"
+    for number in range(tests + 1):
+        assert lab_page.active_cell() == number
+        if number == exercise:
+            lab_page.write_over(cells[exercise].source)
+        lab_page.run_cell()
+    lab_page.wait_until_run(tests)
+    assert lab_page.complaints.all_text_contents() == []
+    with lab_page.page.expect_response(stores_a_notebook):
+        lab_page.page.keyboard.press("ControlOrMeta+S")
+    saved = nbformat.read(copy, as_version=4).cells
+    assert saved[exercise].source == cells[exercise].source
+    done = [c for c in saved[: tests + 1] if c.cell_type == "code"]
+    assert all(cell.execution_count for cell in done)
     assert lab_page.script_errors == []
 
 

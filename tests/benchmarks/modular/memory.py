@@ -10,7 +10,6 @@
 
 import statistics
 import time
-import zlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
@@ -39,6 +38,8 @@ from tests.benchmarks.modular.memory_parts import (
     LAYERS,
     RANKS,
     RATE,
+    Blurred,
+    Nearest,
     adam,
     data,
     network,
@@ -47,37 +48,9 @@ from tests.benchmarks.modular.memory_parts import (
 
 PERIOD, SEEDS, PAIRS = 20, 3, 7
 SHARES = (0.01, 0.1, 0.3, 1.0)
+BOUNDS = (0.1, 0.5, 2.0)
 
 Make = Callable[[nn.Sequential], Codec | Steering | None]
-
-
-class Nearest(Codec):
-    """The plain way: round to multiples of ``2 bound``; small numbers become zero."""
-
-    def __init__(self, bound: float) -> None:
-        self.bound = bound
-
-    def _encode(self, x: Tensor) -> tuple[bytes, torch.Size]:
-        codes = (x / (2 * self.bound)).round().to(torch.int16)
-        return zlib.compress(codes.numpy(), 1), x.shape
-
-    def decode(self, kept: tuple[bytes, torch.Size]) -> Tensor:
-        """Return the multiples."""
-        codes = torch.frombuffer(bytearray(zlib.decompress(kept[0])), dtype=torch.int16)
-        return 2 * self.bound * codes.float().view(kept[1])
-
-    def count(self, kept: tuple[bytes, torch.Size]) -> int:
-        """Count the bytes of the code."""
-        return len(kept[0])
-
-
-class Blurred(SigmaController):
-    """The control: the same bounds, numbers below the bound become zero."""
-
-    def codec(self, number: int) -> Codec:
-        """Return the plain way for the controller's bound."""
-        found = super().codec(number)
-        return Nearest(found.bound) if isinstance(found, LinearQuantizer) else found
 
 
 def allocated(model: nn.Sequential, bits: float) -> BitAllocator:
@@ -125,6 +98,19 @@ def ways() -> dict[str, Make]:
         found[f"{bits} bits"] = partial(grouped, bits=bits)
     found["4 bits, allocated"] = partial(allocated, bits=4)
     return found
+
+
+def fixed() -> dict[str, Make]:
+    """One bound for all activations and for all of a training, without a controller."""
+    kinds: dict[str, Callable[[float], Codec]] = {
+        "signs": LinearQuantizer,
+        "nearest": Nearest,
+    }
+    return {
+        f"bound {bound:g}, {kind}": lambda m, b=bound, c=codec: c(b)  # type: ignore[misc]
+        for bound in BOUNDS
+        for kind, codec in kinds.items()
+    }
 
 
 def learned(make: Make, seed: int) -> dict:
@@ -248,10 +234,11 @@ def seeds(work: Callable[[int], dict]) -> dict:
 
 def plan() -> dict[str, dict[str, Callable[[], dict]]]:
     """All rows, by part."""
+    trained = ways() | fixed()
     names = [*ways(), *(f"checkpoints, {n}" for n in (2, 3, 4, 9)), "offload"]
     kinds = ("32 bits", "8 bits, signs", "8 bits, by chance")
     return {
-        "runs": {n: partial(seeds, partial(learned, m)) for n, m in ways().items()},
+        "runs": {n: partial(seeds, partial(learned, m)) for n, m in trained.items()},
         "step": {n: partial(step, n) for n in names},
         "states": {k: partial(seeds, partial(adam, k)) for k in kinds},
         "zero": {"four workers": shares},

@@ -1,16 +1,47 @@
 """Parts of the benchmark of memory: the task, the net, and what an optimiser keeps."""
 
 import time
+import zlib
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from modular import digits
-from modular.memory import Groupwise, LinearQuantizer, zero
+from modular.memory import Groupwise, LinearQuantizer, SigmaController, zero
+from modular.memory.codec import Codec
 
 CHANNELS, LAYERS, BATCH, EPOCHS = 16, 9, 64, 5
 RANKS, RATE = 4, 0.002
+
+
+class Nearest(Codec):
+    """The plain way: round to multiples of ``2 bound``; small numbers become zero."""
+
+    def __init__(self, bound: float) -> None:
+        self.bound = bound
+
+    def _encode(self, x: Tensor) -> tuple[bytes, torch.Size]:
+        codes = (x / (2 * self.bound)).round().to(torch.int16)
+        return zlib.compress(codes.numpy(), 1), x.shape
+
+    def decode(self, kept: tuple[bytes, torch.Size]) -> Tensor:
+        """Return the multiples."""
+        codes = torch.frombuffer(bytearray(zlib.decompress(kept[0])), dtype=torch.int16)
+        return 2 * self.bound * codes.float().view(kept[1])
+
+    def count(self, kept: tuple[bytes, torch.Size]) -> int:
+        """Count the bytes of the code."""
+        return len(kept[0])
+
+
+class Blurred(SigmaController):
+    """The control: the same bounds, numbers below the bound become zero."""
+
+    def codec(self, number: int) -> Codec:
+        """Return the plain way for the controller's bound."""
+        found = super().codec(number)
+        return Nearest(found.bound) if isinstance(found, LinearQuantizer) else found
 
 
 def data(seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -32,7 +32,8 @@ def memory(record: dict) -> str:
         "times less: of what passes the codec, within a training. Controller: the "
         f"share of noise, bounds set every {setting['period']} steps. Control: the "
         "same bounds, rounded to the nearest, zeros and signs not kept. Bits: by "
-        f"chance, in groups. {published['source']}, on large networks: "
+        "chance, in groups. Bound: one for all activations and steps, without a "
+        f"controller. {published['source']}, on large networks: "
         f"{published['less']} times. {where(record)}.",
     ]
     return "\n".join(lines)

@@ -22,6 +22,7 @@ from modular.memory.compressed import compressed_activations
 from modular.memory.groupwise import Groupwise
 from modular.memory.linear_quantizer import LinearQuantizer
 from modular.memory.sigma import SigmaController, predicted_sigma
+from modular.memory.sz3 import SZ3
 from modular.memory.zero import Shares, zero
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "Groupwise",
     "Identity",
     "LinearQuantizer",
+    "SZ3",
     # how exact
     "BitAllocator",
     "SigmaController",

@@ -67,6 +67,21 @@ def test_what_waits_falls_by_more_than_the_highest_moment() -> None:
     assert steps["checkpoints, 9"]["held"] > plain["held"]
 
 
+def test_the_paper_s_compressor_takes_more_bytes_and_time_here() -> None:
+    """Chapter 45, the signature result and bytes against seconds."""
+    ours, theirs = "controller, 0.1", "controller, 0.1, SZ3"
+    assert less(theirs) < less(ours) - 1
+    assert mean(scores(theirs)) >= min(scores("plain"))
+    assert RECORD["step"][theirs]["ratio"] > RECORD["step"][ours]["ratio"]
+
+
+def test_the_optimiser_of_torchao_learns_and_keeps_three_quarters() -> None:
+    """Chapter 45, the rest of the bill."""
+    plain, coded = (RECORD["states"][k]["runs"] for k in ("32 bits", "8 bits, torchao"))
+    assert mean(r["accuracy"] for r in coded) >= min(r["accuracy"] for r in plain)
+    assert 0.7 < coded[0]["bytes"] / plain[0]["bytes"] < 0.8
+
+
 def test_states_of_eight_bits_learn_if_signs_are_kept() -> None:
     """Chapter 45, the rest of the bill."""
     states = RECORD["states"]

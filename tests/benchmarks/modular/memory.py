@@ -4,7 +4,8 @@
   three seeds each: accuracy and loss on test data, and bytes of what passed the codec.
 * **step**: the same ways by the allocator: bytes between forward and backward, most
   bytes at one moment of a step, and CPU seconds beside plain steps in turns.
-* **states**: Adam as it is, and with its two states kept in 8 bits; one control.
+* **states**: Adam as it is, and with its two states kept in 8 bits, by our codecs and
+  by torchao, which leaves small tensors as they are.
 * **zero**: by arithmetic, what each of four workers holds of the rest.
 """
 
@@ -34,12 +35,14 @@ from tests.benchmarks import record
 from tests.benchmarks.modular.memory_parts import (
     BATCH,
     CHANNELS,
+    CODED,
     EPOCHS,
     LAYERS,
     RANKS,
     RATE,
     Blurred,
     Nearest,
+    Packed,
     adam,
     data,
     network,
@@ -94,6 +97,7 @@ def ways() -> dict[str, Make]:
         )
     for share in (0.1, 1.0):
         found[f"control, {share:g}"] = partial(Blurred, share=share, period=PERIOD)
+    found["controller, 0.1, SZ3"] = partial(Packed, share=0.1, period=PERIOD)
     for bits in (2, 4):
         found[f"{bits} bits"] = partial(grouped, bits=bits)
     found["4 bits, allocated"] = partial(allocated, bits=4)
@@ -175,8 +179,8 @@ def steps(name: str, model: nn.Sequential) -> Step:
     def run() -> tuple[Tensor, int]:
         with kept_by(model, codec) as kept:
             loss = cross_entropy(model(x), y)
-        zipped = name.startswith("control") and bool(codec.bounds)
-        return loss, kept.peak if zipped else 0
+        outside = isinstance(codec, SigmaController) and bool(codec.bounds)
+        return loss, kept.peak if outside else 0
 
     if isinstance(codec, SigmaController):
         codec.period = 10**6
@@ -236,7 +240,7 @@ def plan() -> dict[str, dict[str, Callable[[], dict]]]:
     """All rows, by part."""
     trained = ways() | fixed()
     names = [*ways(), *(f"checkpoints, {n}" for n in (2, 3, 4, 9)), "offload"]
-    kinds = ("32 bits", "8 bits, signs", "8 bits, by chance")
+    kinds = ("32 bits", *CODED, "8 bits, torchao")
     return {
         "runs": {n: partial(seeds, partial(learned, m)) for n, m in trained.items()},
         "step": {n: partial(step, n) for n in names},
@@ -248,7 +252,7 @@ def plan() -> dict[str, dict[str, Callable[[], dict]]]:
 def main() -> None:
     """Measure what is missing; keep each row at once."""
     for found in record.measured("memory", plan(), __doc__):
-        found["machine"] = record.machine(("torch",))
+        found["machine"] = record.machine(("torch", "torchao", "pysz"))
         write(found)
 
 

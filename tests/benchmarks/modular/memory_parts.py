@@ -8,11 +8,12 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from modular import digits
-from modular.memory import Groupwise, LinearQuantizer, SigmaController, zero
+from modular.memory import SZ3, Groupwise, LinearQuantizer, SigmaController, zero
 from modular.memory.codec import Codec
 
 CHANNELS, LAYERS, BATCH, EPOCHS = 16, 9, 64, 5
 RANKS, RATE = 4, 0.002
+CODED = ("8 bits, signs", "8 bits, by chance")  # states, by a codec after each step
 
 
 class Nearest(Codec):
@@ -44,6 +45,15 @@ class Blurred(SigmaController):
         return Nearest(found.bound) if isinstance(found, LinearQuantizer) else found
 
 
+class Packed(SigmaController):
+    """The same bounds, by the paper's compressor."""
+
+    def codec(self, number: int) -> Codec:
+        """Return SZ3 for the controller's bound."""
+        found = super().codec(number)
+        return SZ3(found.bound) if isinstance(found, LinearQuantizer) else found
+
+
 def data(seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return digits as images, to train and to test."""
     task = digits(torch.Generator().manual_seed(seed))
@@ -62,7 +72,7 @@ def network(seed: int) -> nn.Sequential:
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(64 * CHANNELS, 10))
 
 
-def coded(optimizer: torch.optim.Adam, kind: str) -> int:
+def coded(optimizer: torch.optim.Optimizer, kind: str) -> int:
     """Round Adam's states to what 8 bits remember; return their bytes.
 
     Steps are equal between zero and the largest number of a tensor, the root of the
@@ -80,19 +90,38 @@ def coded(optimizer: torch.optim.Adam, kind: str) -> int:
     return count
 
 
+def optimizer_of(kind: str, model: nn.Module) -> torch.optim.Optimizer:
+    """Return torch's Adam, or that of torchao, which codes large tensors only."""
+    if "torchao" in kind:
+        from torchao.optim import Adam8bit  # it compiles its step
+
+        return Adam8bit(model.parameters(), lr=RATE)
+    return torch.optim.Adam(model.parameters(), lr=RATE)
+
+
+def state_bytes(optimizer: torch.optim.Optimizer) -> int:
+    """Count the bytes of both states, of codes, scales and levels too."""
+    count = 0
+    for state in optimizer.state.values():
+        for t in (state["exp_avg"], state["exp_avg_sq"]):
+            parts = (t.codes, t.scale, t.qmap) if hasattr(t, "codes") else (t,)
+            count += sum(part.numel() * part.element_size() for part in parts)
+    return count
+
+
 def adam(kind: str, seed: int) -> dict:
     """Train with Adam, its states as they are or in 8 bits."""
     x, y, held, labels = data(seed)
     model, count = network(seed), 0
     torch.manual_seed(seed)
-    optimizer = torch.optim.Adam(model.parameters(), lr=RATE)
+    optimizer = optimizer_of(kind, model)
     g, start = torch.Generator().manual_seed(seed), time.process_time()
     for _ in range(EPOCHS):
         for index in torch.randperm(len(x), generator=g).split(BATCH):
             optimizer.zero_grad()
             cross_entropy(model(x[index]), y[index]).backward()
             optimizer.step()
-            if kind != "32 bits":
+            if kind in CODED:
                 try:
                     count = coded(optimizer, kind)
                 except ValueError:  # a gradient is infinite: refused by the codec
@@ -100,11 +129,10 @@ def adam(kind: str, seed: int) -> dict:
     seconds = time.process_time() - start
     with torch.no_grad():
         out = model(held)
-    whole = 2 * sum(p.numel() * p.element_size() for p in model.parameters())
     return {
         "accuracy": round(100 * (out.argmax(1) == labels).double().mean().item(), 2),
         "loss": round(cross_entropy(out, labels).item(), 4),
-        "bytes": count or whole,
+        "bytes": count or state_bytes(optimizer),
         "seconds": round(seconds, 2),
     }
 

@@ -31,7 +31,8 @@ def memory(record: dict) -> str:
         f"digits, float32, Adam, {setting['epochs']} epochs, {setting['seeds']} seeds; "
         "times less: of what passes the codec, within a training. Controller: the "
         f"share of noise, bounds set every {setting['period']} steps. Control: the "
-        "same bounds, rounded to the nearest, zeros and signs not kept. Bits: by "
+        "same bounds, rounded to the nearest, zeros and signs not kept. SZ3: by the "
+        "paper's compressor, with signs beside it. Bits: by "
         "chance, in groups. Bound: one for all activations and steps, without a "
         f"controller. {published['source']}, on large networks: "
         f"{published['less']} times. {where(record)}.",

@@ -19,6 +19,7 @@ def stepped() -> m.SigmaController:
 CALLS = {
     "Identity": lambda: (m.Identity, {}),
     "LinearQuantizer": lambda: (m.LinearQuantizer, {"bound": 0.1}),
+    "SZ3": lambda: (m.SZ3, {"bound": 0.1}),
     "Groupwise": lambda: (m.Groupwise, {"bits": 4}),
     "BitAllocator": lambda: (
         m.BitAllocator,

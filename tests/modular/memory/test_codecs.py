@@ -1,6 +1,7 @@
 """What is remembered is as near as promised, and as small as claimed."""
 
 import itertools
+import sys
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from modular.memory import BitAllocator, Groupwise, Identity, LinearQuantizer
+from modular.memory import SZ3, BitAllocator, Groupwise, Identity, LinearQuantizer
 from modular.memory.codec import Codec
 
 FLOATS = st.floats(-1e5, 1e5, width=32, allow_subnormal=True)
@@ -26,6 +27,36 @@ def test_numbers_stay_within_the_bound_zeros_and_signs_exactly(
     assert torch.equal(found.sign(), x.sign())
     again = LinearQuantizer(bound)(found)
     assert (again - found).abs().max() <= bound
+
+
+@settings(deadline=None, max_examples=50)
+@given(numbers=st.lists(FLOATS, min_size=1, max_size=40), power=st.integers(-4, 3))
+def test_sz3_keeps_its_bound_and_signs_that_it_would_lose(
+    numbers: list[float], power: int
+) -> None:
+    x, bound = torch.tensor(numbers, dtype=torch.float64), 10.0**power
+    found = SZ3(bound)(x)
+    assert ((found - x).abs() <= bound * (1 + 1e-9) + 1e-12 * x.abs()).all()
+    assert torch.equal(found.sign(), x.sign())
+
+
+def test_sz3_remembers_a_smooth_map_in_few_bytes_and_refuses_what_it_cannot() -> None:
+    t = torch.linspace(0, 9, 4096, dtype=torch.float32)
+    codec, x = SZ3(0.01), torch.outer(t.sin(), t[:64].cos()).relu()
+    assert codec.count(codec.encode(x)) < x.nbytes / 20
+    assert codec(x).shape == x.shape and codec(x).dtype == x.dtype
+    with pytest.raises(ValueError, match="bfloat16: SZ3 expects float32 or float64"):
+        codec.encode(x.bfloat16())
+    with pytest.raises(ValueError, match="x is empty"):
+        codec.encode(x[:0])
+    with pytest.raises(ValueError, match="bound"):
+        SZ3(0.0)
+
+
+def test_sz3_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pysz", None)
+    with pytest.raises(ImportError, match="SZ3 needs pysz: pip install pysz"):
+        SZ3(0.1)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])

@@ -1141,7 +1141,8 @@ print("connections that are left, below nine tenths:", after < 0.9 * before)
 print("accuracy lost, below five points:", bool(accuracy[0] - accuracy[1] < 0.05))
 
 # %% [markdown]
-# **How do many workers train such a network?** In *WASAP-SGD*, the paper's name for its two phases, they first send gradients to one server, which steps whenever one
+# **How do many workers train such a network?** In *WASAP-SGD*, the paper's name for a method of two phases, they first
+# send gradients to one server, which steps whenever one
 # arrives. A gradient may be late: it was computed for connections that have moved since. What belongs to a
 # connection that is gone is dropped, and what is new gets 0. You have written that already: it is `follow`. Then each worker
 # trains alone for a while, *with a topology of its own*, and at the end all are averaged. But what is the mean of networks whose
@@ -1386,7 +1387,7 @@ print(
 
 # %% [markdown]
 # **Time.** The sparse layer is several times faster than the dense one, and stays far behind the promise. A mask costs time on top of the
-# dense layer. **Learning.** The control is told apart: SET is ahead of static connections on all five seeds, by more than two points in
+# dense layer. **Learning.** Moving makes a difference: SET is ahead of static connections, its control, on all five seeds, by more than two points in
 # the median, with equal size and at the best rate of each. RigL lies between, no farther from static than seeds are from each other. And the
 # baseline is ahead of all of them, on all seeds: on this task nearly fourteen times as many parameters are worth more than moving.
 #
@@ -1489,7 +1490,7 @@ for told in (True, False):
 # network, tuned with equal care, was the most accurate one. What a sparse network offers is its size.
 #
 # **A mask is the right tool for a question.** Whoever asks *how few connections are enough* can use one: it is simple, any
-# layer can have it, and in the table above a step takes about one and a half times as long as a dense one. Only the words "smaller" and "faster" have to be earned.
+# layer can have it, and in the table above a step takes about one and a half times as long as a dense one. The words "smaller" and "faster" need a measurement.
 
 # %% [markdown]
 # ## Quiz
@@ -1565,7 +1566,7 @@ quiz(
 # - A sparse layer stores values and places. CSR: columns, and where each row starts.
 # - With indices of eight bytes, sparse is smaller below a density of 0.6 (one index) or 0.23 (five).
 # - Erdős–Rényi: $\varepsilon (m + n)$ connections a layer; full layers hand on what is left of a budget.
-# - The gradient by the values is a product that is sampled at the connections; the dense gradient is never formed.
+# - The gradient by the values is a product that is sampled at the connections; the dense gradient is not formed.
 # - SET drops the weakest of either sign and grows at random; RigL grows where the missing weight's gradient is largest. The number of
 #   connections stays.
 # - The optimiser's state follows its connection, bit for bit; new ones start at zero.

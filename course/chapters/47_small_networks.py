@@ -1361,6 +1361,8 @@ print("LSQ within five points of 32 bits:", best_of["32 bits"] - best_of["LSQ"] 
 #
 # - `found` has the accuracy of each seed: print it. Then `NUMBER_OF_BITS = 3`, and 4. From where on does the rule no longer
 #   matter?
+# - Give `LSQ` as many levels as `STE` has: `def three(bits):` makes `rule = LSQ(bits)`, sets `rule.least = -rule.most` and
+#   returns it; then `learned_with(three, 0)`. What is the fourth level worth?
 # - `DoReFa` in place of `STE`. It squeezes the weights first: is its best rate the same?
 # - `WIDTH = 16`. Does a small network bear two bits as well as a large one?
 # - `rate=0.5` in the second half. What happens to LSQ, and what to `STE`?
@@ -1410,7 +1412,7 @@ except ValueError as lost:
     print(str(lost).partition(":")[0])
 
 # %% [markdown]
-# **Sizes that nobody runs.** Two bits on paper are bytes in memory without a kernel; a network with a mask is often held as full matrices. Ask
+# **Sizes on paper.** Two bits on paper are bytes in memory without a kernel; a network with a mask is often held as full matrices. Ask
 # what was measured, the formula or the file. **Small tasks.** On digits, which are easy, most sides are close to each other. Look at the second
 # panel before you believe the first. **Weights are half of the story.** Here all numbers that flow through the network
 # kept their bits, except in the integer kernels. On a device they have to be rounded as well, and what that costs at 2 bits was

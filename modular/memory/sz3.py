@@ -27,10 +27,10 @@ class SZ3(Codec):
     """Remember each number to within ``bound`` by SZ3, zeros and signs beside it.
 
     SZ3 predicts each number from its neighbours and codes what is left:
-    Liang et al. 2022 (arXiv 2111.02925). By itself it moves zeros off zero; so signs are kept, too,
-    and what came back with a wrong one is half the bound. The compressor of Jin et al.
-    2021 (arXiv 2111.09562), who keep zeros by a filter. It runs on the CPU, by the
-    package ``pysz``.
+    Liang et al. 2022 (arXiv 2111.02925). By itself it moves zeros off zero; so signs
+    are kept, too, and what came back with a wrong one is half the bound. The compressor
+    of Jin et al. 2021 (arXiv 2111.09562), who keep zeros by a filter. It runs on the
+    CPU, by the package ``pysz``.
 
     Args:
         bound: The largest error, positive.

@@ -17,6 +17,7 @@ from tests.benchmarks.modular import (
     memory_tables,
     sparse_tables,
     tables_cuts,
+    tables_lifted,
 )
 from tests.benchmarks.modular import tables as modular
 from tests.benchmarks.pinn import tables as pinn
@@ -53,8 +54,9 @@ TABLES: dict[str, Callable[[dict], str]] = {
     "pipeline.cuts": tables_cuts.cuts,
     "communication": communication.messages,
     "communication.batches": communication.batches,
-    "lifted": modular.lifted,
-    "lifted.law": modular.law,
+    "lifted": tables_lifted.lifted,
+    "lifted.bregman": tables_lifted.bregman,
+    "lifted.law": tables_lifted.law,
     "multilevel": modular.multilevel,
     "curvature": curvature_tables.curvature,
     "curvature.race": curvature_tables.race,

@@ -186,62 +186,6 @@ def pipeline(record: dict) -> str:
     return "\n".join(lines)
 
 
-def lifted(record: dict) -> str:
-    """Accuracy of lifted training, and the digits without derivatives."""
-    rows, digits = record["accuracy"]["rows"], record["bregman"]["rows"]
-    seeds = record["accuracy"]["seeds"]
-    lines = [
-        "| three modules, sums of two digits | accuracy, %, median | range |",
-        "|---|---|---|",
-    ]
-    for name, row in rows.items():
-        low, high = row["accuracy_range"]
-        lines.append(f"| {name} | {row['accuracy']:.1f} | {low:.1f} to {high:.1f} |")
-    lines += [
-        "",
-        f"{seeds} paired seeds, few training pairs. Free states and SPH have the "
-        "better of two settings on the first seed's test data, AuxNets that of free "
-        "states, the others were not tuned; SPH makes two passes more. Its gap to "
-        "backpropagation is within the spread.",
-        "",
-        "| digits, 64-64-64-10, equal epochs | accuracy, %, median | range "
-        "| forward passes |",
-        "|---|---|---|---|",
-    ]
-    for name, row in digits.items():
-        low, high = row["accuracy_range"]
-        lines.append(
-            f"| {name} | {row['accuracy']:.1f} | {low:.1f} to {high:.1f} | "
-            f"{row['passes']:,.0f} |"
-        )
-    runs = record["bregman"]["seeds"]
-    lines += [
-        "",
-        f"{runs} paired seeds. The lifted side has the best of the settings that were "
-        "tried on the first seed's test data, its twin one rate that was not tuned. "
-        f"{where(record)}.",
-    ]
-    return "\n".join(lines)
-
-
-def law(record: dict) -> str:
-    """Speed-up of stages that sleep, beside the law."""
-    found = record["law"]
-    lines = ["| processes | measured | eq. 27 | bound |", "|---|---|---|---|"]
-    for stages, row in found["rows"].items():
-        lines.append(
-            f"| {stages} | {row['speed_up']:.2f} | {row['eq27']:.2f} | "
-            f"{row['bound']:.0f} |"
-        )
-    lines += [
-        "",
-        "Stages that sleep and exchange their states, against backpropagation over the "
-        "same stages: eq. 27 of Sun, Dong et al. 2021, with half a backward sweep less "
-        "in the first stage. One run each, on a busy machine.",
-    ]
-    return "\n".join(lines)
-
-
 def multilevel(record: dict) -> str:
     """Cost to a loss, in gradients of the finest network."""
     setting, sides = record["setting"], record["sides"]

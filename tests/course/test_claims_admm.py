@@ -1,0 +1,11 @@
+"""What the page of systems says of ADMM-Net, against the stored runs."""
+
+from course.kit import stored
+
+
+def test_with_scaled_samples_it_is_above_total_variation() -> None:
+    """The page of systems."""
+    record = stored("images")
+    scaled = record["medians"]["samples: ADMM-Net, scaled, three zooms"]
+    assert scaled["lowest"] > record["rows"]["samples: TV"]["psnr"]
+    assert scaled["lowest"] > record["medians"]["samples: ADMM-Net"]["highest"]

@@ -66,6 +66,10 @@ def test_tied_networks_leave_the_answer_sooner_or_later() -> None:
     for run in rates["0.01"]["run_on_db"]:
         assert abs(run["20"] - run["10"]) < 1
         assert run["110"] > 0
+    for run in rates["0.02"]["run_on_db"]:
+        assert max(abs(run[k] - run["10"]) for k in ("20", "60", "110")) < 0.1
+    low = mean(rates["0.02"]["db"])
+    assert low > 2 + max(mean(rates[k]["db"]) for k in ("0.01", "0.005"))
 
 
 def test_weight_and_selection_both_count_for_every_dictionary() -> None:
@@ -89,7 +93,7 @@ def test_the_analytic_weight_as_a_start_is_not_what_lista_cp_lacks() -> None:
     """Chapter 13, section 4: the selection is."""
     found = ROWS["learned W from the analytic one, soft threshold"]["db"]
     for k, plain in enumerate(cell("learned W", "soft threshold")):
-        assert abs(found[k] - plain) < 1
+        assert abs(found[k] - plain) < 1.5
         assert found[k] > cell("learned W", "selection")[k] + 8
         assert found[k] > SMALL["Lasso"]["db"][k] + 8
 

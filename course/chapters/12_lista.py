@@ -1280,8 +1280,8 @@ for name, row in (
         )
 
 # %% [markdown]
-# So idle layers come from a rate that is too high for a loss that says little about them. The layers
-# are not cut off: in every step of every training every layer had a gradient (last column). It is only a
+# So idle layers come from a rate that is too high, and for a loss that says little about them half that rate
+# is too high already. The layers are not cut off: in every step of every training every layer had a gradient (last column). It is only a
 # weak one. Adam's steps are as long for a weight that matters little as for one that matters much, so a
 # high rate moves the early layers away from their good start, and nothing brings them back. With its best
 # rate the last error uses all ten layers. Still, the loss on every layer ends several decibels lower, each

@@ -98,6 +98,15 @@ def test_the_analytic_weight_as_a_start_is_not_what_lista_cp_lacks() -> None:
         assert found[k] > SMALL["Lasso"]["db"][k] + 8
 
 
+def test_twenty_times_the_samples_are_not_what_lista_cp_lacks() -> None:
+    """Chapter 13, section 4."""
+    more = ROWS["learned W, soft threshold, 256 000 samples"]
+    assert more["samples"] == 256_000
+    for k, plain in enumerate(cell("learned W", "soft threshold")):
+        assert plain - 3 < more["db"][k] < plain
+        assert more["db"][k] > SMALL["Lasso"]["db"][k] + 8
+
+
 def test_bayes_amp_is_ahead_of_every_network_and_behind_the_oracle() -> None:
     """Chapter 13, the signature result."""
     networks = stored("lista")["rows"]

@@ -192,7 +192,7 @@ def derived(
 
 def plan() -> dict[str, Callable[[], Row]]:
     """All rows: chapter 12 with ten layers, chapter 13 with sixteen, the lines."""
-    matrices, few = (0.02, 0.01, 0.005), (0.5, 0.2, 0.1, 0.05, 0.02)
+    matrices, few = (0.02, 0.01, 0.005), (1.0, 0.5, 0.2, 0.1, 0.05, 0.02)
     rates = (0.03, 0.01, 0.003, 0.001)
     rows: dict[str, Callable[[], Row]] = {}
     ten = {

@@ -91,8 +91,9 @@ def fem(
     Raises:
         TypeError: If a count is not an int.
         ValueError: If the problem is no system of balance laws that these elements can
-            take, a condition is of another kind or cannot be met, nothing fixes the
-            solution, or Newton's method does not converge.
+            take, the mesh is not of its domain, a condition is of another kind, cannot
+            be met or is met nowhere on the mesh, nothing fixes the solution, or
+            Newton's method does not converge.
 
     Example:
         >>> from pinn import zoo
@@ -197,6 +198,7 @@ def _check(
             )
     else:
         _check_boxes(mesh)
+    _check_domain(problem, mesh)
     for k, condition in enumerate(problem.conditions):
         if type(condition) not in _TAKEN:
             kind, names = type(condition).__name__, [t.__name__ for t in _TAKEN]
@@ -214,3 +216,22 @@ def _check_boxes(mesh: Mesh) -> None:
                 f"mesh has boxes that others cut along x[{axis}], as refine makes them:"
                 " fem expects a tensor grid, or a union of its boxes"
             )
+
+
+def _check_domain(problem: Problem, mesh: Mesh | Triangulation) -> None:
+    """Refuse a mesh of another domain, or of a part of this one."""
+    if isinstance(mesh, Triangulation):
+        corners = mesh.corners.numpy()
+        cells = corners[mesh.triangles.numpy()]
+        middles, size = cells.mean(1), np.ptp(cells, axis=1).max()
+    else:
+        corners = torch.cat([mesh.lower, mesh.upper]).numpy()
+        middles, size = ((mesh.lower + mesh.upper) / 2).numpy(), 1e-9
+    ends = np.stack([corners.min(0), corners.max(0)])
+    same = np.allclose(ends, np.stack(problem.bounds), rtol=0, atol=size / 2)
+    if not same or not problem.inside(torch.as_tensor(middles)).all():
+        raise ValueError(
+            f"mesh runs from {ends[0].tolist()} to {ends[1].tolist()} and does not "
+            f"fill the problem's domain, from {problem.bounds[0].tolist()} to "
+            f"{problem.bounds[1].tolist()}: expected a mesh of this geometry"
+        )

@@ -11,7 +11,7 @@ from pinn._backend import dde
 from pinn.derivatives.deepxde_cache import solved_for_slope
 from pinn.problem import Problem
 
-__all__ = ["Slopes", "accepted", "prescribed", "ties"]
+__all__ = ["Slopes", "accepted", "check_met", "prescribed", "ties"]
 
 _ICBC = dde.icbc
 _SLOPES = (_ICBC.NeumannBC, _ICBC.RobinBC, _ICBC.OperatorBC)
@@ -88,6 +88,7 @@ def ties(
         others = x.round(9)
         others[:, axis] = 0
         first, last = (end[np.lexsort(others[end].T)] for end in ends)
+        check_met(first, problem.conditions.index(condition), condition, "node")
         if not np.array_equal(others[first], others[last]):
             raise ValueError(
                 f"the mesh has other nodes at the lower end of x[{axis}] than at the "
@@ -98,6 +99,25 @@ def ties(
     while (equals != equals[equals]).any():  # corners are tied twice
         equals = equals[equals]
     return equals, tied
+
+
+def check_met(rows: np.ndarray, k: int, condition: Any, what: str) -> None:
+    """Refuse a condition that would be dropped without a word.
+
+    Args:
+        rows: Where it holds.
+        k: Its number.
+        condition: The condition.
+        what: Of what the mesh has none there.
+
+    Raises:
+        ValueError: If there are no rows.
+    """
+    if len(rows) == 0:
+        raise ValueError(
+            f"conditions[{k}], a {type(condition).__name__}, holds at no {what} of the "
+            "mesh: expected elements that end where it begins"
+        )
 
 
 class Slopes:
@@ -134,8 +154,7 @@ class Slopes:
                     f"{problem.components} components: fem expects NeumannBC or RobinBC"
                 )
             rows = np.flatnonzero(holds(condition))
-            if len(rows) == 0:
-                continue
+            check_met(rows, k, condition, "side")
             g = None
             if isinstance(condition, _ICBC.NeumannBC):
                 g = torch.as_tensor(prescribed(condition, x[rows]))

@@ -9,7 +9,7 @@ import torch
 from pinn._backend import dde
 from pinn.domains.mesh import Mesh
 from pinn.domains.triangulation import Triangulation, on_curve
-from pinn.forms.fem_border import Slopes, accepted, prescribed, ties
+from pinn.forms.fem_border import Slopes, accepted, check_met, prescribed, ties
 from pinn.forms.mean import Mean
 from pinn.forms.tangent import partners, tangent
 from pinn.problem import Problem
@@ -91,10 +91,11 @@ class System:
     def fixed_values(self) -> tuple[np.ndarray, np.ndarray]:
         """Set the prescribed values: a state, and the unknowns that they fix."""
         u, fixed = np.zeros(self.starts[-1]), np.zeros(self.starts[-1], dtype=bool)
-        for condition in self.problem.conditions:
+        for k, condition in enumerate(self.problem.conditions):
             if isinstance(condition, _FIXES):
                 c = condition.component
                 rows = np.flatnonzero(accepted(self.problem, condition, self.places[c]))
+                check_met(rows, k, condition, "node")
                 values = prescribed(condition, self.places[c][rows])
                 u[self.starts[c] + rows], fixed[self.starts[c] + rows] = values, True
         np.logical_or.at(fixed, self.equals, fixed.copy())

@@ -104,6 +104,11 @@ def ways() -> dict[str, Make]:
     return found
 
 
+def coded_by(_: nn.Sequential, codec: Callable[[float], Codec], bound: float) -> Codec:
+    """Keep all activations within one bound."""
+    return codec(bound)
+
+
 def fixed() -> dict[str, Make]:
     """One bound for all activations and for all of a training, without a controller."""
     kinds: dict[str, Callable[[float], Codec]] = {
@@ -111,7 +116,7 @@ def fixed() -> dict[str, Make]:
         "nearest": Nearest,
     }
     return {
-        f"bound {bound:g}, {kind}": lambda m, b=bound, c=codec: c(b)  # type: ignore[misc]
+        f"bound {bound:g}, {kind}": partial(coded_by, codec=codec, bound=bound)
         for bound in BOUNDS
         for kind, codec in kinds.items()
     }

@@ -395,3 +395,33 @@ def test_meshes_and_equations_that_do_not_fit_are_refused() -> None:
     two = Problem(SQUARE, lambda x, u, p: -p[:, :1], None, [zero], components=2)
     with pytest.raises(ValueError, match="1 equations for 2 components"):
         fem(two, Mesh(SQUARE, 2))
+
+
+def test_conditions_that_the_mesh_does_not_meet_are_refused() -> None:
+    """They were dropped, and another problem was solved."""
+
+    def corner(x: np.ndarray, on: bool) -> bool:
+        return on and np.isclose(x[0], 0.3)
+
+    slope = icbc.NeumannBC(SQUARE, lambda x: 1 + 0 * x[:, :1], corner)
+    value = icbc.DirichletBC(SQUARE, lambda x: 1 + 0 * x[:, :1], corner)
+    for condition, what in ((slope, "side"), (value, "node")):
+        with pytest.raises(ValueError, match=rf"conditions\[1\].* holds at no {what}"):
+            fem(refused(condition), Mesh(SQUARE, 2))
+
+
+def test_a_mesh_of_another_domain_or_of_a_part_is_refused() -> None:
+    problem = refused()
+    other = dde.geometry.Rectangle([0, 0], [1, 2])
+    for mesh in (
+        Mesh(other, 2),
+        Mesh(SQUARE, [[0, 0.5], [0, 0.5, 1]]),
+        Mesh.from_geometry(dde.geometry.Disk([0.5, 0.5], 0.4), 0.1),
+        Mesh.from_geometry(other, 0.25),
+    ):
+        with pytest.raises(ValueError, match="does not fill"):
+            fem(problem, mesh)
+    ring = hole()
+    whole = Mesh.from_geometry(dde.geometry.Rectangle([-0.5, -0.5], [0.5, 0.5]), 0.1)
+    with pytest.raises(ValueError, match="does not fill"):
+        fem(ring, whole)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from latex2mathml.converter import convert
+from latex2mathml.symbols_parser import convert_symbol
 from nbformat import NotebookNode
 from nbgrader.preprocessors import NbGraderPreprocessor
 
@@ -16,6 +17,7 @@ _CODE_OR_FORMULA = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 _ARG = re.compile(r"\\arg(?![a-zA-Z])")
+_BIG = re.compile(r"(?<=>)\\(?:[a-zA-Z]+|[|{}])(?=</mo>)")
 
 
 class Formulas(NbGraderPreprocessor):
@@ -76,6 +78,12 @@ def mathml(formula: str, display: str) -> str:
     """
     formula = _ARG.sub(r"\\operatorname{arg}", formula)  # not known to the converter
     try:
-        return convert(formula, display=display)
+        return _BIG.sub(_fence, convert(formula, display=display))
     except Exception:  # students write what no converter expects
         return f"<code>{html.escape(formula)}</code>"
+
+
+def _fence(command: re.Match) -> str:
+    """Return a fence of given size, which the converter leaves as it is written."""
+    code = convert_symbol(command[0])
+    return f"&#x{code};" if code else command[0]

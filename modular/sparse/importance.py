@@ -59,7 +59,7 @@ def importance_prune(
         ValueError: If ``share`` is outside [0, 1), or sizes do not follow each other.
 
     Example:
-        >>> chain = [SparseLinear(30, 20, epsilon=2), SparseLinear(20, 5, epsilon=2)]
+        >>> chain = [SparseLinear(30, 20, epsilon=9), SparseLinear(20, 5, epsilon=9)]
         >>> importance_prune(chain, share=0.2)
         [4]
     """

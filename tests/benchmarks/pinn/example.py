@@ -1,7 +1,7 @@
 """What one of DeepXDE's examples is, stated for both sides."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -67,7 +67,8 @@ class Example:
 
     def weak(self) -> Problem:
         """Return what elements and subdomains are given."""
-        return first_order(self.problem) if self.wave else self.problem
+        soft = replace(self.problem, hard=None)
+        return first_order(soft) if self.wave else self.problem
 
 
 def on(axis: int, value: float) -> Callable[[np.ndarray, bool], bool]:

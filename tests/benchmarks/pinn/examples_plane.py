@@ -67,7 +67,8 @@ def burgers() -> Example:
     theirs = Theirs(
         pde, points=(2540, 80, 160), widths=(20, 20, 20), adam=15_000, **MANY
     )
-    return Example(zoo.burgers(nu), theirs, [[0.0], []])
+    edges = (np.linspace(-1, 1, 65) ** 3).tolist()  # narrow where the front is
+    return Example(zoo.burgers(nu), theirs, [[0.0], []], elements=[edges, 64])
 
 
 def allen_cahn() -> Example:
@@ -90,7 +91,7 @@ def allen_cahn() -> Example:
         conditions=[],
         **MANY,
     )
-    return Example(problem, theirs, [[0.0], []], elements=128)
+    return Example(problem, theirs, [[0.0], []])
 
 
 def klein_gordon() -> Example:

@@ -223,6 +223,78 @@ def test_slopes_are_the_same_on_both_periodic_sides() -> None:
     assert fine < 1e-3 and coarse / fine > 6
 
 
+@pytest.mark.parametrize("end", [0, 1])
+def test_a_periodic_condition_may_name_one_of_its_sides(end: int) -> None:
+    """As DeepXDE's own example does, which finds the other side itself."""
+
+    def exact(x: Tensor) -> Tensor:
+        return torch.sin(2 * math.pi * x)
+
+    there = icbc.PeriodicBC(LINE, 0, lambda x, on: on and np.isclose(x[0], end))
+    held = icbc.DirichletBC(LINE, lambda x: 0 * x, lambda x, on: on and x[0] < 0.5)
+    load = lambda x, u: 4 * math.pi**2 * exact(x)  # noqa: E731
+    problem = Problem(LINE, diffusion, load, [held, there], exact)
+    assert error(problem, Mesh(LINE, 32)) < 1e-4
+
+
+def test_a_part_of_a_side_is_periodic_and_the_rest_has_a_slope() -> None:
+    """What flows through the rest is not lost with what flows round."""
+
+    def exact(x: Tensor) -> Tensor:
+        return torch.sin(2 * math.pi * x[:, :1]) + x[:, 1:]
+
+    def slope(x: np.ndarray) -> np.ndarray:
+        return 2 * math.pi * (2 * x[:, :1] - 1)
+
+    def load(x: Tensor, u: Tensor) -> Tensor:
+        return 4 * math.pi**2 * torch.sin(2 * math.pi * x[:, :1])
+
+    def ends(x: np.ndarray) -> bool:
+        return bool(np.isclose(x[0], 0) or np.isclose(x[0], 1))
+
+    conditions = [
+        icbc.PeriodicBC(SQUARE, 0, lambda x, on: on and x[1] < 0.51),
+        icbc.NeumannBC(SQUARE, slope, lambda x, on: on and ends(x) and x[1] > 0.51),
+        icbc.DirichletBC(
+            SQUARE, as_numpy(exact), lambda x, on: on and np.isclose(x[1] % 1, 0)
+        ),
+    ]
+    problem = Problem(SQUARE, diffusion, load, conditions, exact)
+    assert error(problem, Mesh(SQUARE, 16)) < 1e-3
+
+
+def beam(first: int = 0) -> Problem:
+    """u'' = m, m'' = -1: value and slope of u on the left, of m on the right."""
+
+    def exact(x: Tensor) -> Tensor:
+        bend = -(x**2) / 2 + x - 0.5
+        return torch.cat([-(x**4) / 24 + x**3 / 6 - x**2 / 4, bend], 1)
+
+    def source(x: Tensor, u: Tensor) -> Tensor:
+        return torch.cat([u[:, 1:], -torch.ones_like(x)], 1)
+
+    conditions = [
+        kind(LINE, lambda x: 0 * x, where(end), component=component)
+        for component, end in ((0, first), (1, 1))
+        for kind in (icbc.DirichletBC, icbc.NeumannBC)
+    ]
+    return Problem(LINE, lambda x, u, p: p, source, conditions, exact, components=2)
+
+
+def where(end: int) -> Callable:
+    return lambda x, on: on and np.isclose(x[0], end)
+
+
+def test_value_and_slope_on_one_side_are_both_kept() -> None:
+    coarse, fine = (error(beam(), Mesh(LINE, n)) for n in (4, 8))
+    assert fine < 1e-4 and coarse / fine > 6
+
+
+def test_value_and_slope_that_no_tests_can_keep_are_refused() -> None:
+    with pytest.raises(ValueError, match="value and the slope of component 0"):
+        fem(beam(first=1), Mesh(LINE, 4))
+
+
 def test_a_flow_and_its_pressure_converge() -> None:
     flow = zoo.kovasznay()
     coarse, fine = (error(flow, Mesh(flow.geometry, n)) for n in (6, 12))

@@ -101,6 +101,9 @@ c.JupyterHub.load_roles = [
     }
 ]
 
+# When the hub itself is restarted, the servers go on.
+c.JupyterHub.cleanup_servers = False
+
 # Only the proxy is reached from outside, through a web server that knows HTTPS.
 c.JupyterHub.bind_url = "http://127.0.0.1:8000"
 c.JupyterHub.db_url = f"sqlite:///{STATE / 'jupyterhub.sqlite'}"

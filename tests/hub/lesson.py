@@ -1,14 +1,15 @@
 """A lesson on the hub, in the browser: what the page for administrators promises."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 import nbformat
-from playwright.sync_api import Browser, BrowserContext, Error, expect
+from playwright.sync_api import Browser, BrowserContext, Error, Page, expect
 
 from course.building.syllabus import chapter
 from tests.browser.conftest import ARTEFACTS, WINDOW
-from tests.browser.lab_page import LabPage
+from tests.browser.lab_page import SECOND, LabPage
 from tests.hub.pages import AssignmentList, Formgrader, sign_in
 from tests.hub.running import CHAPTER, CLONE, EXCHANGE, Hub
 
@@ -20,6 +21,7 @@ def soft_threshold(v, theta):
 # Wrong, and curious: it looks, while it is graded, for what its author must not see.
 # Most of what comes after it fails.
 SPYING = f"""\
+from pathlib import Path
 
 def soft_threshold(v, theta):
     return v - theta
@@ -77,11 +79,18 @@ def teach(hub: Hub, browser: Browser) -> Lesson:
             hand_in(LabPage(pages[name], ARTEFACTS), answer)
         grade(formgrader, lesson)
         lesson.feedback = read_feedback(LabPage(pages["ada"], ARTEFACTS))
-    finally:
-        for name, page in pages.items():
-            with suppress(Error):  # which would hide the one that counts
-                page.screenshot(path=ARTEFACTS / f"hub_{name}.png")
+    except Exception:
+        take_pictures(pages)
+        raise
+    take_pictures(pages)
     return lesson
+
+
+def take_pictures(pages: Mapping[str, Page]) -> None:
+    """Keep how all tabs look in the end, for people to see."""
+    for name, page in pages.items():
+        with suppress(Error):  # which would hide the one that counts
+            page.screenshot(path=ARTEFACTS / f"hub_{name}.png", timeout=10 * SECOND)
 
 
 def hand_in(lab: LabPage, answer: str) -> None:

@@ -169,10 +169,13 @@ def test_kubernetes_is_told_what_the_hub_is_told(server_config: Config) -> None:
 def test_a_students_pod_has_a_number_of_its_own_and_a_teachers_the_exchange() -> None:
     config = kubernetes()
     of = [SimpleNamespace(user=SimpleNamespace(id=n, name="x")) for n in (2, 3)]
-    for trait in ("uid", "gid", "fs_gid"):
+    for trait in ("uid", "gid"):
         assert [config.KubeSpawner[trait](s) for s in of] == [20002, 20003]
+    assert read("values.yaml")["singleuser"]["fsGid"] is None
+    assert "fs_gid" not in config.KubeSpawner, "it would open the exchange"
     teacher = config.KubeSpawner.group_overrides["instructors"]
     assert teacher["groups"] == [NAMES[0]]
+    assert "fs_gid" not in teacher["spawner_override"]
     documents = list(yaml.safe_load_all((HUB / "exchange.yaml").read_text()))
     claims = {d["metadata"]["name"] for d in documents if d["kind"] != "Job"}
     job = documents[-1]["spec"]["template"]["spec"]
@@ -188,6 +191,9 @@ def test_a_students_pod_has_a_number_of_its_own_and_a_teachers_the_exchange() ->
     single = read("values.yaml")["singleuser"]
     image = f"{single['image']['name']}:{single['image']['tag']}"
     assert container["image"] == image
+    (first,) = single["initContainers"]
+    assert first["image"] == image
+    assert first["volumeMounts"][0]["mountPath"] == single["storage"]["homeMountPath"]
     used = {v["persistentVolumeClaim"]["claimName"] for v in job["volumes"]}
     assert used == claims == {"exchange", "teacher"}
     assert single["storage"]["extraVolumeMounts"] == container["volumeMounts"][:1]

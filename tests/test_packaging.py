@@ -87,7 +87,7 @@ def test_the_library_weighs_what_it_needs(wheel: Path) -> None:
     (told,) = wheel.glob("*.dist-info")
     needed = list(map(Requirement, PathDistribution(told).requires or []))
     extras = sorted(PROJECT["optional-dependencies"])
-    assert extras == ["bench", "course", "docs", "pinn", "test"]
+    assert extras == ["bench", "course", "docs", "hub", "pinn", "test"]
 
     def brings(extra: str) -> set[str]:
         return {
@@ -99,7 +99,7 @@ def test_the_library_weighs_what_it_needs(wheel: Path) -> None:
     core = {"torch", "numpy", "scipy", "matplotlib", "tqdm", "scikit-learn"}
     assert brings("") == core
     assert brings("pinn") == core | {"deepxde", "meshpy", "scikit-fem", "shapely"}
-    for extra in ("course", "docs", "test", "bench"):
+    for extra in ("course", "docs", "hub", "test", "bench"):
         assert PROJECT["name"] in brings(extra), "each builds on another, up to pinn"
 
 

@@ -2,7 +2,8 @@
 
 A table stands between ``<!-- results: NAME -->`` and ``<!-- end -->`` and is made from
 ``results/NAME.json``; of NAME.PART, too. All tables are on the documentation's results
-page, three of them in the README. Runs last in ``make bench``; a test compares both.
+page, three of them in the README, one where administrators read. Runs last in
+``make bench``; a test compares both.
 """
 
 import json
@@ -28,6 +29,7 @@ from tests.benchmarks.unroll import tables as unroll
 
 README = ROOT / "README.md"
 PAGE = ROOT / "course" / "site" / "results.md"
+ADMINISTRATOR = ROOT / "course" / "instructor" / "administrator.md"
 PLACE = re.compile(r"(<!-- results: ([\w.]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 TABLES: dict[str, Callable[[dict], str]] = {
@@ -72,6 +74,7 @@ TABLES: dict[str, Callable[[dict], str]] = {
     "pinn_race": lambda record: f"{record['table']}\n\n{where(record)}.",
     "robust": course.robust,
     "mutation": course.mutation,
+    "load": course.load,
 }
 
 
@@ -87,6 +90,6 @@ def render(text: str) -> str:
 
 
 if __name__ == "__main__":
-    for page in (README, PAGE):
+    for page in (README, PAGE, ADMINISTRATOR):
         page.write_text(render(page.read_text()))
         print(f"{page.relative_to(ROOT)}: tables written")

@@ -49,7 +49,8 @@ def prescribed(condition: Any, x: np.ndarray) -> np.ndarray:
     x = x.copy()
     condition.__dict__.setdefault("_arrays_seen", []).append(x)
     values = condition.func(x, 0, len(x), None)
-    return values.detach().cpu().double().numpy().reshape(len(x))
+    found = values.detach().cpu().double().numpy().reshape(-1)
+    return found.repeat(len(x)) if len(found) == 1 else found.reshape(len(x))
 
 
 def ties(
@@ -88,13 +89,14 @@ def ties(
         others = x.round(9)
         others[:, axis] = 0
         first, last = (end[np.lexsort(others[end].T)] for end in ends)
-        check_met(first, problem.conditions.index(condition), condition, "node")
         if not np.array_equal(others[first], others[last]):
             raise ValueError(
                 f"the mesh has other nodes at the lower end of x[{axis}] than at the "
                 "upper, where a PeriodicBC ties them: expected the same"
             )
         on = accepted(problem, condition, x[first])
+        on |= accepted(problem, condition, x[last])  # either side names the pair
+        check_met(first[on], problem.conditions.index(condition), condition, "node")
         equals[starts[component] + last[on]] = equals[starts[component] + first[on]]
     while (equals != equals[equals]).any():  # corners are tied twice
         equals = equals[equals]

@@ -3,17 +3,20 @@
 import warnings
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from pinn.derivatives.jets import Wanted
 from pinn.domains.basis import RuleOf, gauss_legendre, gauss_lobatto, lobatto
 from pinn.domains.mesh import Mesh
+from pinn.domains.triangulation import Triangulation
 from pinn.problem import Problem
 
 __all__ = [
     "active_tests",
     "against",
+    "check_domain",
     "derivatives_of",
     "inward",
     "leading_part",
@@ -21,6 +24,26 @@ __all__ = [
     "unit_norm",
     "warn_if_few",
 ]
+
+
+def check_domain(problem: Problem, mesh: Mesh | Triangulation) -> None:
+    """Refuse a mesh of another domain, or of a part of this one."""
+    if isinstance(mesh, Triangulation):
+        corners = mesh.corners.numpy()
+        cells = corners[mesh.triangles.numpy()]
+        middles, size = cells.mean(1), np.ptp(cells, axis=1).max()
+    else:
+        corners = torch.cat([mesh.lower, mesh.upper]).numpy()
+        middles, size = ((mesh.lower + mesh.upper) / 2).numpy(), 1e-9
+    ends, bounds = np.stack([corners.min(0), corners.max(0)]), np.stack(problem.bounds)
+    same = ends.shape == bounds.shape
+    same = same and np.allclose(ends, bounds, rtol=0, atol=size / 2)
+    if not same or not problem.inside(torch.as_tensor(middles)).all():
+        raise ValueError(
+            f"mesh runs from {ends[0].tolist()} to {ends[1].tolist()} and does not "
+            f"fill the problem's domain, from {bounds[0].tolist()} to "
+            f"{bounds[1].tolist()}: expected a mesh of this geometry"
+        )
 
 
 def place(mesh: Mesh, along: Sequence[Tensor]) -> Tensor:

@@ -81,7 +81,8 @@ def prescribed(condition: Any, x: np.ndarray) -> np.ndarray:
     x = x.copy()
     condition.__dict__.setdefault("_arrays_seen", []).append(x)
     values = condition.func(x, 0, len(x), None)
-    return values.detach().cpu().double().numpy().reshape(len(x))
+    found = values.detach().cpu().double().numpy().reshape(-1)
+    return found.repeat(len(x)) if len(found) == 1 else found.reshape(len(x))
 
 
 def ties(

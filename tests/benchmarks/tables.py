@@ -58,6 +58,7 @@ TABLES: dict[str, Callable[[dict], str]] = {
     "communication.batches": communication.batches,
     "lifted": tables_lifted.lifted,
     "lifted.bregman": tables_lifted.bregman,
+    "lifted.unfolded": tables_lifted.unfolded,
     "lifted.law": tables_lifted.law,
     "multilevel": modular.multilevel,
     "curvature": curvature_tables.curvature,

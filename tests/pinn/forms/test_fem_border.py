@@ -482,6 +482,47 @@ def test_conditions_that_the_mesh_does_not_meet_are_refused() -> None:
             fem(refused(condition), Mesh(SQUARE, 2))
 
 
+def ring_of(side: float | None, high: float = 1.0) -> Problem:
+    """``-u'' + u = 1`` on a ring, tied at one side of the line; None is both."""
+
+    def held(x: np.ndarray, on: bool) -> bool:
+        return on and (side is None or np.isclose(x[0], side)) and x[1] < high
+
+    tie = icbc.PeriodicBC(SQUARE, 0, held)
+    source = Problem(SQUARE, diffusion, lambda x, u: x[:, :1] - u, [tie])
+    return source
+
+
+def test_a_periodic_condition_holds_from_either_side() -> None:
+    """DeepXDE ties a point to its image from both; only the lower one was read."""
+    x = torch.tensor([[0.0, 0.3], [1.0, 0.3]])
+    ends = [fem(ring_of(s), Mesh(SQUARE, 4)).predict(x) for s in (None, 0.0, 1.0)]
+    assert abs(ends[0].diff(dim=0).item()) < 1e-12
+    for other in ends[1:]:
+        torch.testing.assert_close(other, ends[0], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("side", [None, 0.0, 1.0, 0.5])
+def test_a_periodic_condition_that_no_node_meets_is_refused(side) -> None:
+    """It was dropped without a word where the sides have nodes, and none that hold."""
+    for mesh in (Mesh(SQUARE, 4), Mesh.from_geometry(SQUARE, 0.5)):
+        with pytest.raises(ValueError, match=r"s\[0\], a PeriodicBC, holds at no node"):
+            fem(ring_of(side, high=-1.0), mesh)
+    if side == 0.5:
+        with pytest.raises(ValueError, match=r"s\[0\], a PeriodicBC, holds at no node"):
+            fem(ring_of(side), Mesh(SQUARE, 4))
+
+
+def test_a_number_prescribes_a_constant_as_in_deepxde() -> None:
+    """``lambda x: 0``, as in most of its examples, ended in a sentence of numpy."""
+    ends = [
+        icbc.DirichletBC(LINE, lambda x: 2, lambda x, on: on and np.isclose(x[0], 0)),
+        icbc.NeumannBC(LINE, lambda x: 3.0, lambda x, on: on and np.isclose(x[0], 1)),
+    ]
+    problem = Problem(LINE, diffusion, None, ends, lambda x: 2 + 3 * x)
+    assert error(problem, Mesh(LINE, 3)) < 1e-12
+
+
 def test_a_mesh_of_another_domain_or_of_a_part_is_refused() -> None:
     problem = refused()
     other = dde.geometry.Rectangle([0, 0], [1, 2])

@@ -54,27 +54,31 @@ MUTANTS = [
         "prolongs without history",
         ("t.repeat_interleave(2, dim=0)", "t.detach().repeat_interleave(2, dim=0)"),
     ),
-    slip("ex27-3", "adds the gradient without the coarse one", (" - own", "")),
+    slip(
+        "ex27-3",
+        "adds the gradient without the coarse one",
+        ("gradient - own", "gradient"),
+    ),
     slip(
         "ex27-3",
         "has the wrong sign",
-        ("gradient.detach() - own", "own - gradient.detach()"),
+        ("gradient - own", "own - gradient"),
     ),
     slip(
         "ex27-3",
         "multiplies by t, not by the way",
-        ("shift * (t - start.detach())", "shift * t"),
+        ("shift * (t - start)", "shift * t"),
     ),
     slip("ex27-3", "drops the coarse loss", ("coarse(t) + (", "(")),
     slip(
         "ex27-3",
         "takes the coarse slope at t in each call",
         (
-            "return lambda t: coarse(t) + (shift * (t - start.detach())).sum()",
-            "return lambda t: coarse(t) + ((gradient - torch.autograd.grad(coarse(t), t)[0]) * (t - start.detach())).sum()",
+            "return lambda t: coarse(t) + (shift * (t - start)).sum()",
+            "return lambda t: coarse(t) + ((gradient - torch.autograd.grad(coarse(t), t)[0]) * (t - start)).sum()",
         ),
     ),
-    slip("ex27-3", "keeps t0 itself", ("(t - start.detach())", "(t - t0)")),
+    slip("ex27-3", "keeps t0 itself", ("(t - start)", "(t - t0)")),
     slip(
         "ex27-3",
         "computes H without history",
@@ -83,12 +87,12 @@ MUTANTS = [
     slip(
         "ex27-3",
         "gives one number for each entry",
-        ("(t - start.detach())).sum()", "(t - start.detach()))"),
+        ("(t - start)).sum()", "(t - start))"),
     ),
     slip(
         "ex27-3",
         "lets the result carry a history",
-        ("(t - start.detach())", "(t - start)"),
+        ("start.detach())", "start)"),
     ),
     slip(
         "ex27-4",
@@ -200,18 +204,15 @@ def best_step(B, g, radius):
     slip(
         "ex27-6",
         "refuses whatever is poor",
-        (
-            "if not rho >= 0.1:\n        return (rho, rho > 0.0001,",
-            "if not rho >= 0.1:\n        return (rho, False,",
-        ),
+        ("rho > 0.0001", "rho >= 0.1"),
     ),
     slip("ex27-6", "accepts any decrease", ("rho > 0.0001", "rho > 0")),
     slip(
         "ex27-6",
         "shrinks after a middling step",
         (
-            "return (rho, rho > 0.0001, radius)",
-            "return (rho, rho > 0.0001, radius / 2)",
+            "elif rho > 0.75 and length >= 0.9 * radius:\n        radius = 2 * radius",
+            "elif rho > 0.75 and length >= 0.9 * radius:\n        radius = 2 * radius\n    else:\n        radius = radius / 2",
         ),
     ),
     slip("ex27-7", "prolongs the vector, not the change", ("P @ (t - t0)", "P @ t")),
@@ -220,7 +221,7 @@ def best_step(B, g, radius):
     slip(
         "ex27-7",
         "restricts the weights by the transpose",
-        ("R @ theta.detach()", "P.T @ theta.detach()"),
+        ("R @ theta)", "P.T @ theta)"),
     ),
     slip(
         "ex27-7",

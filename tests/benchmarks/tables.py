@@ -19,6 +19,7 @@ from tests.benchmarks.modular import (
     sparse_tables,
     tables_cuts,
     tables_lifted,
+    tables_multilevel,
 )
 from tests.benchmarks.modular import tables as modular
 from tests.benchmarks.pinn import tables as pinn
@@ -60,7 +61,7 @@ TABLES: dict[str, Callable[[dict], str]] = {
     "lifted.bregman": tables_lifted.bregman,
     "lifted.unfolded": tables_lifted.unfolded,
     "lifted.law": tables_lifted.law,
-    "multilevel": modular.multilevel,
+    "multilevel": tables_multilevel.multilevel,
     "curvature": curvature_tables.curvature,
     "curvature.race": curvature_tables.race,
     "memory": memory_tables.memory,

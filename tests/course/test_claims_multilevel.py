@@ -37,6 +37,17 @@ def test_coarse_levels_first_need_the_fewest_gradients_on_each_seed() -> None:
     assert at_once == [3, 4]  # "most runs arrive at the first look"
 
 
+def test_adam_gains_from_coarse_levels_and_stays_behind() -> None:
+    """Chapter 27: is it the levels, or what steps on them?"""
+    record = stored("multilevel")
+    for task, share in (("spirals", 0.64), ("digits", 0.74)):
+        row = record["adam"][task]
+        assert len(row["search"]) == 6 and row["reached"] == 5
+        assert abs(row["cost"] / record[task]["Adam"]["cost"] - share) < 0.02
+        behind = zip(costs(row), costs(record[task][BEST]), strict=True)
+        assert all(a > 1.4 * b for a, b in behind)
+
+
 def test_cycles_hardly_gain_and_their_ranges_overlap_with_one_level() -> None:
     """Chapter 27: V-cycles from the first step."""
     record = stored("multilevel")

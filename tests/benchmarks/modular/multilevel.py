@@ -1,6 +1,6 @@
 """Multilevel trust regions against first-order methods, by what a gradient costs.
 
-    python -m tests.benchmarks.modular.multilevel [--only spirals digits why growing]
+    python -m tests.benchmarks.modular.multilevel [--only spirals digits adam why ...]
 
 Residual networks learn two spirals (64 time steps) and images of digits (32 steps),
 full batch, float64. Cost is counted in gradients of the finest network: one of a level
@@ -10,6 +10,7 @@ are not reported; the one of least median cost to the target runs with five more
 paired: seeds set data and weights alike for all sides, weights begin alike in groups of
 four blocks. A run ends when the gradient is below 1e-4, or with the budget.
 
+"adam" gives the coarse levels to Adam: is it the levels, or what steps on them?
 "why" takes V-cycles of two levels apart: weights that begin smooth in time or not, and
 one trust radius for both kinds of steps or one for each. "growing" follows the samples
 of ASNTR. Writes ``results/multilevel.json``, row by row.
@@ -22,6 +23,7 @@ from typing import Any
 
 from tests.benchmarks import record
 from tests.benchmarks.modular.multilevel_runs import (
+    ADAM,
     BUDGET,
     MEMORY,
     QUIET,
@@ -31,6 +33,7 @@ from tests.benchmarks.modular.multilevel_runs import (
     by_torch,
     growing,
     multilevel,
+    nested_adam,
 )
 
 SEEDS, SEARCHED = range(5), (100, 101)
@@ -51,6 +54,9 @@ def run(task: str, seed: int, how: dict[str, Any], rest: bool = True) -> dict:
     meter = Meter(TASKS[task].target, rest)
     if "name" in how:
         by_torch(TASKS[task], seed, how, meter)
+        return meter.row()
+    if "lr" in how:
+        nested_adam(TASKS[task], seed, how, meter)
         return meter.row()
     tried = multilevel(TASKS[task], seed, how, meter)
     found: dict[str, Any] = meter.row()
@@ -88,12 +94,12 @@ def summary(runs: list[dict]) -> dict[str, Any]:
     return told
 
 
-def side(task: str, name: str) -> Callable[[], dict]:
+def side(task: str, settings: list[dict[str, Any]]) -> Callable[[], dict]:
     """Return what searches a side and then runs it at its best."""
 
     def measure() -> dict:
         tried: list[dict[str, Any]] = []
-        for how in SIDES[name]:
+        for how in settings:
             runs = [run(task, seed, how, rest=False) for seed in SEARCHED]
             tried.append(
                 {"setting": how, "costs": [r["cost"] for r in runs]}
@@ -133,7 +139,8 @@ def grown(start: int) -> Callable[[], dict]:
 
 
 PLAN: dict[str, dict[str, Callable[[], Any]]] = {
-    **{task: {name: side(task, name) for name in SIDES} for task in TASKS},
+    **{task: {name: side(task, how) for name, how in SIDES.items()} for task in TASKS},
+    "adam": {task: side(task, ADAM) for task in TASKS},
     "why": {name: variant(name) for name in WHY},
     "growing": {f"from {start}": grown(start) for start in (20, 100, 400)},
 }

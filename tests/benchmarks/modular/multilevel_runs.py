@@ -191,6 +191,28 @@ def by_torch(task: Task, seed: int, how: dict[str, Any], meter: Meter) -> None:
             break  # L-BFGS is at its end, or the rate was too large
 
 
+def nested_adam(task: Task, seed: int, how: dict[str, Any], meter: Meter) -> None:
+    """Take Adam's steps on coarse levels first, then on the finest."""
+    weave = Constant(full_weighting=True)
+    hierarchy = TimeHierarchy(task.network(seed), len(how["steps"]) + 1, weave)
+    (x, y), theta = task.data(seed), hierarchy.theta()
+    for transfer in hierarchy.transfers:
+        theta = transfer.restrict_iterate(theta)
+    for level in range(len(how["steps"]), -1, -1):
+        f = hierarchy.function(level, x, y, functional.cross_entropy)
+        theta, made = nn.Parameter(theta), 0
+        adam = torch.optim.Adam([theta], lr=how["lr"])
+        while meter.on() and (level == 0 or made < how["steps"][level - 1]):
+            value, theta.grad = f(theta)
+            meter.cost, made = meter.cost + 0.5**level, made + 1
+            if level == 0:
+                meter.see(value, theta.grad)
+            adam.step()
+        theta = theta.detach()
+        if level > 0:
+            theta = hierarchy.transfers[level - 1].prolong(theta)
+
+
 def cycles(levels: int) -> list[dict[str, Any]]:
     """Return the settings of V-cycles that are tried."""
     forms = (1, 0, 10), (1, 1, 10), (1, 1, 20)
@@ -229,6 +251,12 @@ SIDES: dict[str, list[dict[str, Any]]] = {  # six settings each
         {"name": "L-BFGS", "history": 20, "lr": 0.2},
     ],
 }
+
+
+ADAM = [  # on three levels
+    {"lr": lr, "steps": steps}
+    for lr, steps in itertools.product((0.03, 0.06, 0.1), ([10, 60], [30, 90]))
+]
 
 
 def growing(task: Task, seed: int, start: int, gamma: float) -> dict[str, Any]:

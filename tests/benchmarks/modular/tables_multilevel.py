@@ -35,6 +35,7 @@ def multilevel(record: dict) -> str:
         title = f"{name}, {setting[name]['steps']} time steps"
         lines += head(title, setting[name]["target"])
         lines += [line(side, row, seeds) for side, row in record[name].items()]
+        lines.append(line("Adam, nested, 3 levels", record["adam"][name], seeds))
         lines.append("")
     title = "spirals, V-cycles of 2 levels taken apart"
     lines += head(title, setting["spirals"]["target"])

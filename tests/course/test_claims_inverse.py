@@ -15,6 +15,10 @@ def viscosity(level: str, side: str) -> list[float]:
     return [row[f"{side}_off"][1] for row in rows(level)]
 
 
+def speed(level: str, side: str) -> list[float]:
+    return [abs(row[f"{side}_off"][0]) for row in rows(level)]
+
+
 def off(way: str) -> list[float]:
     return [row[way]["off_percent"] for row in RECORD["leak"].values()]
 
@@ -38,6 +42,14 @@ def test_at_a_thousandth_of_noise_mesh_and_training_show() -> None:
         assert all(abs(value) < 1 for value in viscosity("finer", side))
         pair = [[r[f"{side}_seconds"] for r in rows(n)] for n in ("finer", "0.1 %")]
         assert abs(median(pair[0]) / median(pair[1]) / factor - 1) < 0.2
+
+
+def test_the_speed_tells_the_same() -> None:
+    """Chapter 35, the left half of the signature result, in brackets."""
+    for side, most in (("network", 3), ("twin", 4.5)):
+        assert max(speed("1 %", side) + speed("10 %", side)) < 1.1
+        assert round(max(speed("0.1 %", side)), 1) == most
+        assert max(speed("finer", side)) < 1.2
 
 
 def test_the_control_fits_better_and_finds_nothing() -> None:

@@ -337,6 +337,274 @@ def tikhonov(A, y, sigma, L, lam):
     return torch.linalg.lstsq(rows, wanted[:, None], driver="gelsd").solution
 """,
     ),
+    Mutant(
+        "ex35-1",
+        "the slope without its size: a negative deviation where C is negative",
+        """
+def one_unknown(h, y, sigma):
+    a = (h @ y) / (h @ h)
+    return 1 / a, sigma / h.norm() / (a * a.abs())
+""",
+    ),
+    Mutant(
+        "ex35-1",
+        "fits a line with an intercept",
+        """
+def one_unknown(h, y, sigma):
+    a = ((h - h.mean()) @ (y - y.mean())) / (h - h.mean()).square().sum()
+    return 1 / a, sigma / h.norm() / a**2
+""",
+    ),
+    Mutant(
+        "ex35-1",
+        "takes the noise from what is left, not the one given",
+        """
+def one_unknown(h, y, sigma):
+    a = (h @ y) / (h @ h)
+    s = (y - a * h).square().mean().sqrt()
+    return 1 / a, s / h.norm() / a**2
+""",
+    ),
+    Mutant(
+        "ex35-2",
+        "turns the sign of J_theta in place",
+        """
+def sensitivities(J_w, J_theta, P):
+    return P @ torch.linalg.lstsq(J_w, J_theta.neg_()).solution
+""",
+    ),
+    Mutant(
+        "ex35-2",
+        "turns the sign of P in place",
+        """
+def sensitivities(J_w, J_theta, P):
+    return P.neg_() @ torch.linalg.lstsq(J_w, J_theta).solution
+""",
+    ),
+    Mutant(
+        "ex35-2",
+        "a wide system with the other weights left as they are",
+        """
+def sensitivities(J_w, J_theta, P):
+    r, n = J_w.shape
+    if r < n:
+        M = torch.zeros(n, J_theta.shape[1])
+        M[:r] = torch.linalg.solve(J_w[:, :r], J_theta)
+        return -P @ M
+    return -P @ torch.linalg.pinv(J_w) @ J_theta
+""",
+    ),
+    Mutant(
+        "ex35-3",
+        "tests the rank of F, not of W",
+        """
+def deviations(S, sigma):
+    W = S / sigma[:, None]
+    F = W.T @ W
+    known = F.diagonal().rsqrt()
+    if torch.linalg.matrix_rank(F) < len(F):
+        return known, torch.full_like(known, torch.inf)
+    return known, torch.linalg.inv(F).diagonal().sqrt()
+""",
+    ),
+    Mutant(
+        "ex35-3",
+        "calls it singular by the size of a determinant",
+        """
+def deviations(S, sigma):
+    W = S / sigma[:, None]
+    F = W.T @ W
+    known = F.diagonal().rsqrt()
+    if torch.linalg.det(F).abs() < 1e-10:
+        return known, torch.full_like(known, torch.inf)
+    return known, torch.linalg.inv(F).diagonal().sqrt()
+""",
+    ),
+    Mutant(
+        "ex35-3",
+        "infinite only where an unknown takes part",
+        """
+def deviations(S, sigma):
+    W = S / sigma[:, None]
+    F = W.T @ W
+    known = F.diagonal().rsqrt()
+    if torch.linalg.matrix_rank(W) < len(F):
+        N = torch.eye(len(F)) - torch.linalg.pinv(W) @ W
+        free = N.norm(dim=1) > 1e-8
+        d = torch.linalg.pinv(W).norm(dim=1)
+        return known, torch.where(free, torch.inf, d)
+    return known, torch.linalg.inv(F).diagonal().sqrt()
+""",
+    ),
+    Mutant(
+        "ex35-4",
+        "divides what the model returned in place",
+        """
+def gauss_newton(model, theta, y, sigma, steps):
+    for _ in range(steps):
+        u, S = model(theta)
+        S /= sigma[:, None]
+        theta = theta + torch.linalg.lstsq(S, ((y - u) / sigma)[:, None]).solution[:, 0]
+    return theta
+""",
+    ),
+    Mutant(
+        "ex35-4",
+        "calls the model once more than it steps",
+        """
+def gauss_newton(model, theta, y, sigma, steps):
+    u, S = model(theta)
+    for _ in range(steps):
+        theta = theta + torch.linalg.lstsq(S / sigma[:, None], ((y - u) / sigma)[:, None]).solution[:, 0]
+        u, S = model(theta)
+    return theta
+""",
+    ),
+    Mutant(
+        "ex35-4",
+        "stops where the misfit rises",
+        """
+def gauss_newton(model, theta, y, sigma, steps):
+    best = float("inf")
+    for _ in range(steps):
+        u, S = model(theta)
+        left = (y - u) / sigma
+        if left.norm() > best:
+            break
+        best = left.norm()
+        theta = theta + torch.linalg.lstsq(S / sigma[:, None], left[:, None]).solution[:, 0]
+    return theta
+""",
+    ),
+    Mutant(
+        "ex35-4",
+        "what is left of the first guess for ever",
+        """
+def gauss_newton(model, theta, y, sigma, steps):
+    left = None
+    for _ in range(steps):
+        u, S = model(theta)
+        left = (y - u) / sigma if left is None else left
+        theta = theta + torch.linalg.lstsq(S / sigma[:, None], left[:, None]).solution[:, 0]
+    return theta
+""",
+    ),
+    Mutant(
+        "ex35-5",
+        "the interval of a new value, not of the estimate",
+        """
+def interval(theta, S, r, z):
+    m, p = S.shape
+    v = r.square().sum() / (m - p)
+    half = z * (v * (1 + torch.linalg.inv(S.T @ S).diagonal())).sqrt()
+    return theta - half, theta + half
+""",
+    ),
+    Mutant(
+        "ex35-5",
+        "the box about the common ellipse",
+        """
+def interval(theta, S, r, z):
+    m, p = S.shape
+    half = z * p**0.5 * r.norm() / (m - p) ** 0.5 * torch.linalg.pinv(S).norm(dim=1)
+    return theta - half, theta + half
+""",
+    ),
+    Mutant(
+        "ex35-5",
+        "the largest deviation for all unknowns",
+        """
+def interval(theta, S, r, z):
+    m, p = S.shape
+    half = z * r.norm() / (m - p) ** 0.5 * torch.linalg.pinv(S).norm(dim=1).max()
+    return theta - half, theta + half
+""",
+    ),
+    Mutant(
+        "ex35-6",
+        "a loop over candidates",
+        """
+def next_sensor(F, S, sigma):
+    gains = []
+    for s, e in zip(S, sigma):
+        gains.append(float(s @ torch.linalg.solve(F, s) / e**2))
+    best = gains.index(max(gains))
+    w = S[best] / sigma[best]
+    return best, F + torch.outer(w, w)
+""",
+    ),
+    Mutant(
+        "ex35-6",
+        "determinants of all new matrices at once",
+        """
+def next_sensor(F, S, sigma):
+    W = S / sigma[:, None]
+    new = F + W[:, :, None] * W[:, None, :]
+    best = int(torch.linalg.det(new).argmax())
+    return best, new[best]
+""",
+    ),
+    Mutant(
+        "ex35-6",
+        "a determinant by eigenvalues, for each candidate",
+        """
+def next_sensor(F, S, sigma):
+    W = S / sigma[:, None]
+    new = F + W[:, :, None] * W[:, None, :]
+    best = int(torch.linalg.eigvalsh(new).log().sum(1).argmax())
+    return best, new[best]
+""",
+    ),
+    Mutant(
+        "ex35-6",
+        "as if the unknowns did not depend on each other",
+        """
+def next_sensor(F, S, sigma):
+    W = S / sigma[:, None]
+    best = int((W.square() / F.diagonal()).sum(1).argmax())
+    return best, F + torch.outer(W[best], W[best])
+""",
+    ),
+    Mutant(
+        "ex35-6",
+        "looks along the worst known direction only",
+        """
+def next_sensor(F, S, sigma):
+    W = S / sigma[:, None]
+    v = torch.linalg.eigh(F)[1][:, 0]
+    best = int((W @ v).abs().argmax())
+    return best, F + torch.outer(W[best], W[best])
+""",
+    ),
+    Mutant(
+        "ex35-7",
+        "solves the normal equations",
+        """
+def tikhonov(A, y, sigma, L, lam):
+    H = A.T @ A / sigma**2 + lam * L.T @ L
+    return torch.linalg.solve(H, A.T @ y / sigma**2)
+""",
+    ),
+    Mutant(
+        "ex35-7",
+        "stacks, and squares the stack",
+        """
+def tikhonov(A, y, sigma, L, lam):
+    R = torch.cat([A / sigma, lam**0.5 * L])
+    rhs = R.T @ torch.cat([y / sigma, torch.zeros(len(L))])
+    return torch.cholesky_solve(rhs[:, None], torch.linalg.cholesky(R.T @ R))[:, 0]
+""",
+    ),
+    Mutant(
+        "ex35-7",
+        "inverts first and smooths what comes out",
+        """
+def tikhonov(A, y, sigma, L, lam):
+    q = torch.linalg.pinv(A) @ y
+    I = torch.eye(A.shape[1])
+    return torch.linalg.lstsq(torch.cat([I, sigma * lam**0.5 * L]), torch.cat([q, torch.zeros(len(L))])[:, None]).solution[:, 0]
+""",
+    ),
 ]
 
 ALTERNATIVES = [
@@ -493,6 +761,130 @@ def tikhonov(A, y, sigma, L, lam):
     rows = torch.vstack([A / sigma, lam**0.5 * L])
     plus = torch.linalg.pinv(rows, rtol=1e-14)
     return plus[:, : len(y)] @ (y / sigma)
+""",
+    ),
+    Alternative(
+        "ex35-1",
+        "by Python's numbers",
+        """
+def one_unknown(h, y, sigma):
+    hh = sum(float(a) ** 2 for a in h)
+    hy = sum(float(a) * float(b) for a, b in zip(h, y))
+    return hh / hy, sigma * hh**1.5 / hy**2
+""",
+    ),
+    Alternative(
+        "ex35-1",
+        "propagates the noise of each value",
+        """
+def one_unknown(h, y, sigma):
+    s = (h * y).sum()
+    by_y = -h.square().sum() * h / s**2
+    return h.square().sum() / s, sigma * by_y.square().sum().sqrt()
+""",
+    ),
+    Alternative(
+        "ex35-2",
+        "the adjoint way: from the sensors back",
+        """
+def sensitivities(J_w, J_theta, P):
+    return -torch.linalg.lstsq(J_w.T, P.T).solution.T @ J_theta
+""",
+    ),
+    Alternative(
+        "ex35-3",
+        "what the other columns do not explain",
+        """
+def deviations(S, sigma):
+    W = S / sigma[:, None]
+    p = W.shape[1]
+    known = W.norm(dim=0) ** -1
+    if torch.linalg.matrix_rank(W) < p:
+        return known, known * float("inf")
+    rest = []
+    for j in range(p):
+        own, others = W[:, j], torch.cat([W[:, :j], W[:, j + 1 :]], dim=1)
+        if p > 1:
+            own = own - others @ torch.linalg.lstsq(others, own[:, None]).solution[:, 0]
+        rest.append(1 / own.norm())
+    return known, torch.stack(rest)
+""",
+    ),
+    Alternative(
+        "ex35-3",
+        "in scaled units by Cholesky",
+        """
+def deviations(S, sigma):
+    W = S * (1 / sigma).unsqueeze(-1)
+    size = W.norm(dim=0)
+    if torch.linalg.matrix_rank(W) < W.shape[1]:
+        return 1 / size, torch.full(size.shape, float("inf"))
+    C = torch.linalg.cholesky((W / size).T @ (W / size))
+    return 1 / size, torch.cholesky_inverse(C).diagonal().sqrt() / size
+""",
+    ),
+    Alternative(
+        "ex35-4",
+        "solves for the estimate, not for the step",
+        """
+def gauss_newton(model, theta, y, sigma, steps):
+    for _ in range(int(steps)):
+        u, S = model(theta)
+        F = torch.einsum("ij,i,ik->jk", S, sigma**-2, S)
+        theta = torch.linalg.solve(F, S.T @ ((y - u + S @ theta) / sigma**2))
+    return theta
+""",
+    ),
+    Alternative(
+        "ex35-5",
+        "one tensor, ends below each other",
+        """
+def interval(theta, S, r, z):
+    F = S.T @ S / (r.pow(2).sum() / (len(r) - len(theta)))
+    half = z * torch.cholesky_inverse(torch.linalg.cholesky(F)).diag().sqrt()
+    return torch.stack([theta - half, theta + half])
+""",
+    ),
+    Alternative(
+        "ex35-6",
+        "lstsq, and the noise at the end",
+        """
+def next_sensor(F, S, sigma):
+    variance = torch.einsum("ij,ji->i", S, torch.linalg.lstsq(F, S.T).solution)
+    best = int(torch.argsort(variance / sigma**2, descending=True)[0])
+    return best, F + S[best].outer(S[best]) / sigma[best] ** 2
+""",
+    ),
+    Alternative(
+        "ex35-6",
+        "by vmap, F inverted once",
+        """
+def next_sensor(F, S, sigma):
+    W = S / sigma[:, None]
+    G = torch.linalg.inv(F)
+    gain = torch.func.vmap(lambda w: w @ G @ w)(W)
+    best = int(gain.argmax())
+    return best, F + torch.outer(W[best], W[best])
+""",
+    ),
+    Alternative(
+        "ex35-7",
+        "by QR of the stack",
+        """
+def tikhonov(A, y, sigma, L, lam):
+    Q, R = torch.linalg.qr(torch.cat([A / sigma, math.sqrt(lam) * L]))
+    return torch.linalg.solve_triangular(R, Q[: len(y)].T @ (y / sigma)[:, None], upper=True)[:, 0]
+""",
+    ),
+    Alternative(
+        "ex35-7",
+        "by numpy's least squares",
+        """
+def tikhonov(A, y, sigma, L, lam):
+    import numpy as np
+    rows = np.vstack([A.numpy() / sigma, np.sqrt(lam) * L.numpy()])
+    wanted = np.concatenate([y.numpy() / sigma, np.zeros(len(L))])
+    return torch.from_numpy(np.linalg.lstsq(rows, wanted, rcond=None)[0])
 """,
     ),
 ]

@@ -1059,7 +1059,11 @@ axes[0].set(xlabel="values", ylabel="least deviation of k, %")
 axes[0].legend(fontsize=8)
 axes[1].plot(grid[:, 0], grid[:, 1], ".", color="0.85", ms=3)
 axes[1].scatter(
-    *grid[chosen].T, s=18 * counts, color="C0", label="chosen (size: how often)"
+    *grid[chosen].T,
+    s=18 * counts,
+    color="C0",
+    zorder=3,
+    label="chosen (size: how often)",
 )
 axes[1].plot(*x.T, "x", color="C1", ms=5, label="two sensors")
 axes[1].set(xlabel="x", ylabel="t", ylim=(-0.02, 1.25))

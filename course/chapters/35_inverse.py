@@ -720,12 +720,14 @@ near = 2 - 5 * math.atan(2)
 assert close(wide, torch.tensor([near - (1 + near**2) * math.atan(near)])), (
     "so many full steps as are asked for, also where the misfit rises"
 )
-calls = []
+calls, returned = [], []
 
 
 def counted(th):
     calls.append(th.clone())
-    return twin(x, 1.0)(th)
+    pair = twin(x, 1.0)(th)
+    returned.extend((one, one.clone()) for one in pair)
+    return pair
 
 
 some = exact_y + SIGMA * draw(30, seed=8)
@@ -733,6 +735,9 @@ uneven = SIGMA * (1 + torch.arange(30.0) / 10)
 path = [gauss_newton(twin(x, 1.0), first, some, uneven, n) for n in range(5)]
 assert close(path[0], first), "no step: the first guess"
 gauss_newton(counted, first, some, uneven, 4)
+assert all(torch.equal(*pair) for pair in returned), (
+    "what the model returned was changed in place"
+)
 assert len(calls) == 4, "the model is called once a step: four steps, four calls"
 for n, call in enumerate(calls):
     assert close(call, path[n]), "each step begins where the last one ended"
@@ -873,7 +878,7 @@ assert 550 < hits < 590, (
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# Half the width is `z` times the root of `variance * torch.linalg.inv(S.T @ S).diagonal()`.
+# With `variance` the estimate of $\sigma^2$, the variances of the estimates are `variance * torch.linalg.inv(S.T @ S).diagonal()`.
 #
 # </details>
 
@@ -907,7 +912,7 @@ print("spread over the Cramer-Rao deviation:", ", ".join(f"{v:.1f}" for v in rat
 #
 # $$ \det (F + w_i w_i^\top) = \det F \; (1 + w_i^\top F^{-1} w_i) . $$
 #
-# And $w_i^\top F^{-1} w_i$ has a meaning: it is the variance of the value that we would *predict* at candidate $i$, in units of its noise. So the rule is short: **measure where you know least**. (A plan with the largest determinant is
+# And $w_i^\top F^{-1} w_i$ has a meaning: it is the variance of the value that we would *predict* at candidate $i$, over the variance of its noise. So the rule is short: **measure where you know least**. (A plan with the largest determinant is
 # called **D-optimal**; to take one value after the other is **greedy**, and need not find the best plan.)
 
 # %% [markdown]
@@ -981,7 +986,7 @@ class Calls(TorchDispatchMode):
         self.count += 1
         self.determinant |= "det" in name.replace("detach", "")
         if "linalg" in name and isinstance(args[0], torch.Tensor):
-            self.many |= args[0].dim() > 2
+            self.many |= args[0].dim() > 2 and args[0].stride(0) > 0
         return function(*args, **(kwargs or {}))
 
 
@@ -1054,7 +1059,11 @@ axes[0].set(xlabel="values", ylabel="least deviation of k, %")
 axes[0].legend(fontsize=8)
 axes[1].plot(grid[:, 0], grid[:, 1], ".", color="0.85", ms=3)
 axes[1].scatter(
-    *grid[chosen].T, s=18 * counts, color="C0", label="chosen (size: how often)"
+    *grid[chosen].T,
+    s=18 * counts,
+    color="C0",
+    zorder=3,
+    label="chosen (size: how often)",
 )
 axes[1].plot(*x.T, "x", color="C1", ms=5, label="two sensors")
 axes[1].set(xlabel="x", ylabel="t", ylim=(-0.02, 1.25))

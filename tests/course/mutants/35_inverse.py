@@ -605,6 +605,41 @@ def tikhonov(A, y, sigma, L, lam):
     return torch.linalg.lstsq(torch.cat([I, sigma * lam**0.5 * L]), torch.cat([q, torch.zeros(len(L))])[:, None]).solution[:, 0]
 """,
     ),
+    Mutant(
+        "ex35-4",
+        "makes what is left in the place of u",
+        """
+def gauss_newton(model, theta, y, sigma, steps):
+    for _ in range(steps):
+        u, S = model(theta)
+        u.neg_().add_(y).div_(sigma)
+        theta = theta + torch.linalg.lstsq(S / sigma[:, None], u[:, None]).solution[:, 0]
+    return theta
+""",
+    ),
+    Mutant(
+        "ex35-4",
+        "steps of limited length",
+        """
+def gauss_newton(model, theta, y, sigma, steps):
+    for _ in range(steps):
+        u, S = model(theta)
+        d = torch.linalg.lstsq(S / sigma[:, None], ((y - u) / sigma)[:, None]).solution[:, 0]
+        theta = theta + d * (5 / d.norm().clamp(min=5))
+    return theta
+""",
+    ),
+    Mutant(
+        "ex35-6",
+        "looks at the direction of a candidate, not at its size",
+        """
+def next_sensor(F, S, sigma):
+    W = S / sigma[:, None]
+    g = (W * torch.linalg.solve(F, W.T).T).sum(1) / W.square().sum(1)
+    best = int(g.argmax())
+    return best, F + torch.outer(W[best], W[best])
+""",
+    ),
 ]
 
 ALTERNATIVES = [
@@ -885,6 +920,17 @@ def tikhonov(A, y, sigma, L, lam):
     rows = np.vstack([A.numpy() / sigma, np.sqrt(lam) * L.numpy()])
     wanted = np.concatenate([y.numpy() / sigma, np.zeros(len(L))])
     return torch.from_numpy(np.linalg.lstsq(rows, wanted, rcond=None)[0])
+""",
+    ),
+    Alternative(
+        "ex35-6",
+        "by vmap of a solve",
+        """
+def next_sensor(F, S, sigma):
+    W = S / sigma[:, None]
+    gain = torch.vmap(lambda v: v @ torch.linalg.solve(F, v))(W)
+    best = int(gain.argmax())
+    return best, F + torch.outer(W[best], W[best])
 """,
     ),
 ]

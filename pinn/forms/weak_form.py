@@ -52,7 +52,7 @@ class WeakForm:
 
     Args:
         problem: The balance law.
-        mesh: Elements and degrees.
+        mesh: Elements and degrees, of the domain or of a part of it.
         points: Quadrature points per axis and element; None is the highest degree + 10.
         rule: ``gauss_legendre`` or ``gauss_lobatto``.
         hats: Whether to test with the two hats per axis too: bubbles alone cannot see
@@ -61,7 +61,7 @@ class WeakForm:
 
     Raises:
         TypeError: If the mesh is made of triangles.
-        ValueError: If the problem is not a balance law, the mesh not of its domain,
+        ValueError: If the problem is not a balance law, the mesh leaves its domain,
             ``integrations`` not 0, 1 or 2, or 2 and the flux not linear in the gradient
             with constant coefficients.
 
@@ -90,7 +90,7 @@ class WeakForm:
     ) -> None:
         flux = problem.check_balance_law("WeakForm")
         check_boxes("WeakForm", mesh)
-        check_domain(problem, mesh)
+        check_domain(problem, mesh, whole=False)
         if integrations not in (0, 1, 2):
             raise ValueError(f"integrations is {integrations}: expected 0, 1 or 2")
         self.problem, self.mesh, self.hats = problem, mesh, hats

@@ -44,6 +44,13 @@ clean: .venv/.course  ## remove what is generated; never course/work
 	$(python) -m pip install --quiet --constraint constraints.txt --editable ".[$*]"
 	@touch $@
 
+# JupyterHub's proxy is a program for Node; the versions are those of the lock file.
+.venv/.proxy: course/hub/package-lock.json | .venv/bin/python
+	mkdir -p .venv/proxy
+	cp course/hub/package.json course/hub/package-lock.json .venv/proxy
+	npm ci --prefix .venv/proxy --no-audit --no-fund
+	@touch $@
+
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Python 3.11 or newer is needed; $(PYTHON) is older:" \

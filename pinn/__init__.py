@@ -47,6 +47,7 @@ from pinn.forms import (
     fem,
     first_order,
 )
+from pinn.march import march
 from pinn.methods import CPINN, XPINN, HardPINN, Vanilla
 from pinn.metrics import flux_jump, mass_defect, relative_error, test_points
 from pinn.networks import (
@@ -100,7 +101,7 @@ __all__ = [
     "JetFNN", "LocallyAdaptive", "SubdomainFNN", "sin", "swish", "tanh",
     # solve and compare
     "CPINN", "FEM", "HPVPINN", "HardPINN", "History", "Race", "Solution", "VPINN",
-    "Vanilla", "XPINN", "flux_jump", "load", "mass_defect", "race",
+    "Vanilla", "XPINN", "flux_jump", "load", "march", "mass_defect", "race",
     "relative_error", "solve", "test_points",
     # callbacks: points and weights
     "CausalWeights", "GradientNorm", "NTK", "RAD", "RAR", "ResidualAttention",

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from pinn._checks import check_shape
 from pinn.domains.mesh import Mesh
+from pinn.domains.triangulation import Triangulation
 from pinn.forms.collocation import Collocation
 from pinn.problem import Problem
 
@@ -86,7 +89,12 @@ def plot_points(data: Collocation) -> object:
 
     Returns:
         A matplotlib figure.
+
+    Raises:
+        ValueError: If there are not two coordinates.
     """
+    if data.problem.dim != 2:
+        raise ValueError(f"problem has {data.problem.dim} coordinates: expected 2")
     figure, panel = _pyplot().subplots(figsize=(4, 3))
     panel.plot(*data.train_x_all.T[:2], ".", markersize=2)
     across, up = _names(data.problem)
@@ -94,20 +102,50 @@ def plot_points(data: Collocation) -> object:
     return figure
 
 
-def plot_mesh(mesh: Mesh, values: Tensor | None = None) -> object:
-    """Draw the elements, coloured by a value each: their degree if none is given.
+def plot_mesh(mesh: Mesh | Triangulation, values: Tensor | None = None) -> object:
+    """Draw the elements, coloured by a value each: by default the degree of boxes.
 
     Args:
-        mesh: Elements in one or two coordinates.
+        mesh: Elements in one or two coordinates, boxes or triangles.
         values: For instance ``data.element_norm(net)``. Shape ``(elements,)``.
 
     Returns:
         A matplotlib figure.
+
+    Raises:
+        ValueError: If there are more than two coordinates, or not one value for each
+            element.
     """
-    pyplot = _pyplot()
-    figure, panel = pyplot.subplots(figsize=(4, 3))
-    shade = (mesh.degrees if values is None else values).double()
+    if isinstance(mesh, Triangulation):
+        dim, plain = 2, torch.zeros(len(mesh))
+    else:
+        dim, plain = mesh.lower.shape[1], mesh.degrees
+    if dim > 2:
+        raise ValueError(f"mesh has {dim} coordinates: expected 1 or 2")
+    values = plain if values is None else values
+    check_shape("values", values, (len(mesh),))
+    shade = values.detach().cpu().double()
     shade = (shade - shade.min()) / (shade.max() - shade.min()).clamp_min(1e-300)
+    figure, panel = _pyplot().subplots(figsize=(4, 3))
+    if isinstance(mesh, Triangulation):
+        panel.tripcolor(
+            *mesh.corners.T,
+            mesh.triangles,
+            facecolors=0.2 + 0.8 * shade,
+            edgecolors="black",
+            vmin=0,
+            vmax=1,
+        )
+    else:
+        _draw_boxes(panel, mesh, shade)
+    panel.autoscale_view()
+    panel.set(xlabel="x", ylabel="y or t")
+    return figure
+
+
+def _draw_boxes(panel: Any, mesh: Mesh, shade: Tensor) -> None:
+    """Draw boxes, those on a line with height one."""
+    pyplot = _pyplot()
     for k in range(len(mesh)):
         low, high = mesh.lower[k].tolist(), mesh.upper[k].tolist()
         low, high = (
@@ -118,9 +156,6 @@ def plot_mesh(mesh: Mesh, values: Tensor | None = None) -> object:
         panel.add_patch(
             pyplot.Rectangle(low, *corner, facecolor=colour, edgecolor="black")
         )
-    panel.autoscale_view()
-    panel.set(xlabel="x", ylabel="y or t")
-    return figure
 
 
 def plot_race(solutions: Mapping[str, Sequence]) -> object:

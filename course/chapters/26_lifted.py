@@ -1562,4 +1562,4 @@ quiz(
 # - **Bengio, Léonard and Courville (2013)**, *Estimating or propagating gradients through stochastic neurons for conditional computation*, arXiv. Look for the
 #   straight-through estimator, the rival of the left panel.
 # - **Wang, Benning and Repetti (2024)**, *A lifted Bregman strategy for training unfolded proximal neural network Gaussian denoisers*, MLSP. Look for part 1 in it:
-#   the layers are those of an unrolled algorithm.
+#   the layers are those of an unrolled algorithm. The page *A bridge* of the documentation (`course/site/unfolded.md`) builds it.

@@ -17,6 +17,7 @@ MACHINERY = frozenset(
         "commands",
         "desk",
         "grading",
+        "hub",
         "instructor",
         "kit",
         "nbgrader_config.py",

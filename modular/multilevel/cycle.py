@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from modular._checks import check_count
+from modular._checks import check_count, check_positive
 from modular.multilevel.region import Function, Point, Region, Trial
 
 __all__ = ["Transfer", "VCycle", "coherent"]
@@ -109,10 +109,15 @@ class VCycle:
         before: Steps of a level before the coarse one.
         after: Steps after it.
         coarsest: Steps on the coarsest level, where there are several.
+        reach: First radius of what coarse levels propose, which then adapts by itself.
+            A coarse model and an L-SR1 matrix deserve different trust: with one radius
+            for both, a poor matrix holds back a good coarse model. None: one radius, as
+            in the papers.
 
     Raises:
         TypeError: If a number of steps is not an int.
-        ValueError: If it is negative, or regions are not one more than transfers.
+        ValueError: If it is negative, ``reach`` is not positive, or regions are not one
+            more than transfers.
 
     Example:
         >>> import torch
@@ -130,6 +135,7 @@ class VCycle:
     before: int = 1
     after: int = 1
     coarsest: int = 5
+    reach: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("before", "after", "coarsest"):
@@ -139,6 +145,13 @@ class VCycle:
                 f"there are {len(self.regions)} regions for {len(self.transfers)} "
                 "transfers: expected one for each level, one more than transfers"
             )
+        self._judges = self.regions  # of coarse proposals
+        if self.reach is not None:
+            check_positive("reach", self.reach)
+            self._judges = [
+                Region(self.reach, region.curvature, region.least)
+                for region in self.regions
+            ]
 
     def __call__(
         self, functions: Sequence[Function], at: Point
@@ -162,7 +175,9 @@ class VCycle:
             )
         return self._cycle(0, functions, at, float("inf"))
 
-    def nested(self, functions: Sequence[Function], theta: Tensor, steps: int) -> Point:
+    def nested(
+        self, functions: Sequence[Function], theta: Tensor, steps: int | Sequence[int]
+    ) -> Point:
         """Begin on the coarsest level: minimise there first, then prolong, and so on.
 
         Nested iteration, or the cascadic multigrid method of Bornemann and Deuflhard
@@ -172,18 +187,31 @@ class VCycle:
         Args:
             functions: One for each level, finest first.
             theta: Unknowns of the finest level. Shape ``(n,)``.
-            steps: On each level but the finest.
+            steps: On each level but the finest: one number, or one for each, those
+                of the coarsest level last.
 
         Returns:
             The point on the finest level.
+
+        Raises:
+            TypeError: If a number of steps is not an int.
+            ValueError: If one is not positive, or there is not one for each level.
         """
-        check_count("steps", steps, least=1)
+        coarse = len(self.transfers)
+        each = [steps] * max(1, coarse) if isinstance(steps, int) else [*steps]
+        for count in each:
+            check_count("steps", count, least=1)
+        if coarse and len(each) != coarse:
+            raise ValueError(
+                f"there are {len(each)} numbers of steps for {coarse} coarse levels: "
+                "expected one number, or one for each"
+            )
         for transfer in self.transfers:
             theta = transfer.restrict_iterate(theta)
         for level in range(len(self.transfers), 0, -1):
             region, f = copy.deepcopy(self.regions[level]), functions[level]
             at = Point.at(f, theta)
-            for _ in range(steps):
+            for _ in range(each[level - 1]):
                 at, _ = region.step(f, at)
             theta = self.transfers[level - 1].prolong(at.theta)
         return Point.at(functions[0], theta)
@@ -219,12 +247,12 @@ class VCycle:
         limit: float,
     ) -> tuple[Point, Trial]:
         """Try what the next coarser level proposes."""
-        region, transfer = self.regions[level], self.transfers[level]
+        judge, transfer = self._judges[level], self.transfers[level]
         plain = Point.at(functions[level + 1], transfer.restrict_iterate(at.theta))
         gradient = transfer.restrict_gradient(at.gradient)
         model = coherent(functions[level + 1], plain, gradient)
         begin = Point(plain.theta, plain.value, gradient)
-        left = min(region.radius, limit - float((at.theta - start).norm()))
+        left = min(judge.radius, limit - float((at.theta - start).norm()))
         if left <= 1e-12 or not float(gradient.norm()) > 0:
             return at, Trial(float("nan"), False, 0.0, 0.0, coarse=True)
         inner = [*functions]
@@ -235,5 +263,5 @@ class VCycle:
             return at, Trial(float("nan"), False, predicted, 0.0, coarse=True)
         s = transfer.prolong(end.theta - begin.theta)
         there = Point.at(functions[level], at.theta + s)
-        region.learn(s, at, there)
-        return region.judge(at, there, predicted, coarse=True)
+        judge.learn(s, at, there)
+        return judge.judge(at, there, predicted, coarse=True)

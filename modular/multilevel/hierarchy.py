@@ -95,6 +95,7 @@ class TimeTransfer(Transfer):
         steps: Blocks of the coarse network.
         sizes: Parameters of the opening layer, of one block and of the closing layer.
         like: A tensor of the parameters' dtype and device. Shape ``(...)``.
+        per_time: Whether blocks are measured in time, see :class:`TimeHierarchy`.
 
     Example:
         >>> from modular.multilevel import Constant
@@ -104,11 +105,17 @@ class TimeTransfer(Transfer):
     """
 
     def __init__(
-        self, weave: Weave, steps: int, sizes: tuple[int, int, int], like: Tensor
+        self,
+        weave: Weave,
+        steps: int,
+        sizes: tuple[int, int, int],
+        like: Tensor,
+        per_time: bool = False,
     ) -> None:
         self.sizes = sizes
-        self.P = weave.matrix(steps).to(like)
-        self.R = weave.iterates(steps).to(like)
+        half = 0.5**0.5 if per_time else 1.0  # fine over coarse root of dt
+        self.P = half * weave.matrix(steps).to(like)
+        self.R = weave.iterates(steps).to(like) / half
         self.norm = max(1.0, float(torch.linalg.matrix_norm(self.P, 2)))
 
     def prolong(self, t: Tensor) -> Tensor:
@@ -141,6 +148,11 @@ class TimeHierarchy:
         net: The finest network. ``load`` puts found parameters into it.
         levels: How many networks.
         weave: How their steps belong together.
+        per_time: Whether unknowns of a block are its parameters times the root of
+            ``dt``, so that the length of a step is that of a function of time,
+            ``||p||^2 = dt sum_k ||p_k||^2`` on every level, and the constant
+            prolongation keeps lengths. Else they are the parameters, of which finer
+            grids have ever more with ever smaller gradients.
 
     Raises:
         TypeError: If ``levels`` is not an int.
@@ -155,9 +167,12 @@ class TimeHierarchy:
         [(8, 0.125), (4, 0.25), (2, 0.5)]
     """
 
-    def __init__(self, net: TimeNet, levels: int, weave: Weave) -> None:
+    def __init__(
+        self, net: TimeNet, levels: int, weave: Weave, *, per_time: bool = False
+    ) -> None:
         check_count("levels", levels, least=1)
         self.nets, self.transfers = [net], []
+        self.per_time = per_time
         parts = net.opening, net.blocks[0], net.closing
         first, block, last = (sum(p.numel() for p in m.parameters()) for m in parts)
         for _ in range(levels - 1):
@@ -168,28 +183,30 @@ class TimeHierarchy:
             self.nets.append(TimeNet(opening, blocks, closing, dt=2 * fine.dt))
             like = next(net.parameters()).detach()
             sizes = first, block, last
-            self.transfers.append(TimeTransfer(weave, steps, sizes, like))
+            self.transfers.append(TimeTransfer(weave, steps, sizes, like, per_time))
 
     def theta(self) -> Tensor:
-        """Return the parameters of the finest network, in a row.
+        """Return the unknowns of the finest network: its parameters, in a row.
 
         Returns:
-            The parameters. Shape ``(n,)``.
+            The unknowns. Shape ``(n,)``.
         """
-        return nn.utils.parameters_to_vector(self._named(0).values()).detach()
+        found = nn.utils.parameters_to_vector(self._named(0).values()).detach()
+        return found * self._units(0)
 
     def load(self, theta: Tensor) -> None:
-        """Put parameters into the finest network.
+        """Put unknowns into the finest network.
 
         Args:
-            theta: The parameters. Shape ``(n,)``.
+            theta: The unknowns. Shape ``(n,)``.
         """
-        nn.utils.vector_to_parameters(theta, self._named(0).values())
+        named = self._named(0).values()
+        nn.utils.vector_to_parameters(theta / self._units(0), named)
 
     def function(
         self, level: int, x: Tensor, y: Tensor, loss: Callable[..., Any]
     ) -> Function:
-        """Return the loss of a level as a function of its parameters.
+        """Return the loss of a level as a function of its unknowns.
 
         Args:
             level: Which, 0 is the finest.
@@ -203,12 +220,15 @@ class TimeHierarchy:
         net, named = self.nets[level], self._named(level)
         shapes = [p.shape for p in named.values()]
         sizes = [p.numel() for p in named.values()]
+        units = self._units(level)
 
         def f(theta: Tensor) -> tuple[Tensor, Tensor]:
             theta = theta.detach().requires_grad_()
             parts = [
                 part.view(shape)
-                for part, shape in zip(theta.split(sizes), shapes, strict=True)
+                for part, shape in zip(
+                    (theta / units).split(sizes), shapes, strict=True
+                )
             ]
             found = dict(zip(named, parts, strict=True))
             value = loss(functional_call(net, found, (x,)), y)
@@ -216,6 +236,17 @@ class TimeHierarchy:
             return value.detach(), gradient
 
         return f
+
+    def _units(self, level: int) -> Tensor:
+        """Return unknowns over parameters. Shape ``(n,)``."""
+        net = self.nets[level]
+        unit = net.dt**0.5 if self.per_time else 1.0
+        return torch.cat(
+            [
+                torch.full_like(p, unit if name.startswith("blocks") else 1.0).flatten()
+                for name, p in self._named(level).items()
+            ]
+        ).detach()
 
     def _named(self, level: int) -> dict[str, Tensor]:
         """Return the parameters of a level: opening, blocks, closing."""

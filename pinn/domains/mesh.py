@@ -12,7 +12,14 @@ from pinn._checks import check_count, check_shape
 from pinn.domains.border import check_uncut
 from pinn.domains.triangulation import Triangulation
 
-__all__ = ["Mesh", "box_of", "boxes_between", "edges_along", "inside_of"]
+__all__ = [
+    "Mesh",
+    "box_of",
+    "boxes_between",
+    "check_boxes",
+    "edges_along",
+    "inside_of",
+]
 
 _CORNER = 1e-6
 _MADE: Any = None  # by the class, from the other arguments
@@ -24,6 +31,9 @@ def box_of(geometry: Any) -> tuple[np.ndarray, np.ndarray]:
         lower, upper = box_of(geometry.geometry)
         time = geometry.timedomain
         return np.append(lower, float(time.t0)), np.append(upper, float(time.t1))
+    if not hasattr(geometry, "bbox"):
+        kind = type(geometry).__name__
+        raise TypeError(f"geometry is a {kind}: expected one of deepxde.geometry")
     lower, upper = geometry.bbox
     return np.array(lower, dtype=float), np.array(upper, dtype=float)
 
@@ -67,6 +77,15 @@ def boxes_between(edges: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     )
 
 
+def check_boxes(who: str, mesh: Any) -> None:
+    """Refuse what is no mesh of boxes, triangles by name."""
+    if not isinstance(mesh, Mesh):
+        raise TypeError(
+            f"mesh is a {type(mesh).__name__}: {who} expects the boxes of a pinn.Mesh; "
+            "triangles are for pinn.fem and pinn.Mean"
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class Mesh:
     """Elements that tile a box, or a union of boxes such as an L, and their degrees.
@@ -84,7 +103,7 @@ class Mesh:
         degrees: Degree of each element, likewise. Shape ``(boxes,)``.
 
     Raises:
-        TypeError: If a count is not an int.
+        TypeError: If a count is not an int, or ``elements`` are triangles.
         ValueError: If edges do not rise or leave the domain, no element lies in the
             domain, or one lies in it only in part.
 
@@ -108,6 +127,11 @@ class Mesh:
             return  # made by refine
         lo, hi = box_of(self.geometry)
         given = self.elements
+        if isinstance(given, Triangulation):
+            raise TypeError(
+                "elements is a Triangulation: expected counts or edges of boxes; "
+                "triangles are for pinn.fem and pinn.Mean"
+            )
         given = [given] * len(lo) if isinstance(given, int) else list(given)
         if len(given) != len(lo):
             raise ValueError(
@@ -130,7 +154,7 @@ class Mesh:
             size: Length of the sides, about.
 
         Returns:
-            Triangles, for :func:`pinn.fem`.
+            Triangles, for :func:`pinn.fem` and :class:`pinn.Mean`.
         """
         return Triangulation.from_geometry(geometry, size)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pinn.domains.mesh import box_of, boxes_between, edges_along
 
-__all__ = ["Interface", "Partition"]
+__all__ = ["Interface", "Partition", "check_partition"]
 
 
 @dataclass(frozen=True)
@@ -115,3 +115,10 @@ class Partition:
                 face = tuple(low.tolist()), tuple(high.tolist())
                 found.append(Interface(int(left), int(right), axis, *face))
         return found
+
+
+def check_partition(partition: object) -> None:
+    """Refuse a mesh, or anything else, for a partition."""
+    if not isinstance(partition, Partition):
+        kind = type(partition).__name__
+        raise TypeError(f"partition is a {kind}: expected a pinn.Partition")

@@ -11,7 +11,7 @@ from pinn._backend import dde
 from pinn._checks import check_positive
 from pinn.domains.border import onto_border
 
-__all__ = ["Triangulation", "on_curve"]
+__all__ = ["Triangulation", "on_curve", "points_in"]
 
 _FINE = 4000  # points that measure the length of a curve
 _CURVES = ("Disk", "Ellipse", "StarShaped")
@@ -96,6 +96,30 @@ class Triangulation:
         first, *others = self.corners[self.triangles].unbind(1)
         (a, b), (c, d) = ((other - first).T for other in others)
         return float((a * d - b * c).abs().sum()) / 2
+
+
+def points_in(
+    mesh: Triangulation, nodes: Tensor, weights: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Fold a Gauss rule of the square into every triangle.
+
+    One side of the square shrinks to a corner: with ``q`` nodes per axis the sums are
+    exact for polynomials of degree ``2 q - 2``. Duffy 1982, SIAM J. Numer. Anal. 19(6).
+
+    Args:
+        mesh: Triangles.
+        nodes: Of a rule on [-1, 1]. Shape ``(points,)``.
+        weights: Its weights. Shape ``(points,)``.
+
+    Returns:
+        Points, ``(all, 2)``, triangle after triangle, and their weights, ``(all,)``.
+    """
+    s, t = torch.cartesian_prod((nodes + 1) / 2, (nodes + 1) / 2).T
+    a, b, c = mesh.corners[mesh.triangles].to(nodes).unbind(1)
+    x = a[:, None] + s[:, None] * (b - a)[:, None] + (s * t)[:, None] * (c - b)[:, None]
+    (p, q), (r, z) = (b - a).T, (c - a).T
+    share = torch.outer(weights, weights).flatten() / 4 * s
+    return x.reshape(-1, 2), torch.outer((p * z - q * r).abs(), share).flatten()
 
 
 def on_curve(mesh: Triangulation, x: np.ndarray, normals: np.ndarray) -> np.ndarray:

@@ -3,17 +3,20 @@
 import warnings
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from pinn.derivatives.jets import Wanted
 from pinn.domains.basis import RuleOf, gauss_legendre, gauss_lobatto, lobatto
 from pinn.domains.mesh import Mesh
+from pinn.domains.triangulation import Triangulation
 from pinn.problem import Problem
 
 __all__ = [
     "active_tests",
     "against",
+    "check_domain",
     "derivatives_of",
     "inward",
     "leading_part",
@@ -21,6 +24,31 @@ __all__ = [
     "unit_norm",
     "warn_if_few",
 ]
+
+
+def check_domain(
+    problem: Problem, mesh: Mesh | Triangulation, *, whole: bool = True
+) -> None:
+    """Refuse a mesh of another domain; of the whole one, a mesh of a part, too."""
+    if isinstance(mesh, Triangulation):
+        corners = mesh.corners.numpy()
+        cells = corners[mesh.triangles.numpy()]
+        middles, size = cells.mean(1), np.ptp(cells, axis=1).max()
+    else:
+        corners = torch.cat([mesh.lower, mesh.upper]).numpy()
+        middles, size = ((mesh.lower + mesh.upper) / 2).numpy(), 1e-9
+    ends, bounds = np.stack([corners.min(0), corners.max(0)]), np.stack(problem.bounds)
+    same = ends.shape == bounds.shape
+    if same:
+        beyond = np.stack([bounds[0] - ends[0], ends[1] - bounds[1]])
+        same = (abs(beyond) if whole else beyond).max() <= size / 2
+    if not same or not problem.inside(torch.as_tensor(middles)).all():
+        what = "fill" if whole else "lie in"
+        raise ValueError(
+            f"mesh runs from {ends[0].tolist()} to {ends[1].tolist()} and does not "
+            f"{what} the problem's domain, from {bounds[0].tolist()} to "
+            f"{bounds[1].tolist()}: expected a mesh of this geometry"
+        )
 
 
 def place(mesh: Mesh, along: Sequence[Tensor]) -> Tensor:

@@ -1,12 +1,15 @@
 """What cPINN and XPINN share: one residual per subdomain, and what couples them."""
 
 from abc import abstractmethod
+from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from pinn.derivatives.jets import Jet, Wanted, jet_of
-from pinn.domains.partition import Partition
+from pinn.domains.mesh import box_of
+from pinn.domains.partition import Partition, check_partition
 from pinn.forms.collocation import Collocation
 from pinn.forms.interfaces import Interfaces
 from pinn.problem import Problem
@@ -31,6 +34,7 @@ class Decomposed(Collocation):
         num_test: int | None = None,
     ) -> None:
         problem.check_balance_law(type(self).__name__)
+        _check_domain(problem, partition)
         self._check_cuts(problem, partition)
         self.partition = partition
         self.interfaces = Interfaces(partition, num_interface)
@@ -57,11 +61,17 @@ class Decomposed(Collocation):
 
         Raises:
             TypeError: If the network has no subdomains.
+            ValueError: If they are cut elsewhere.
         """
         if not hasattr(net, "traces"):
             kind = type(net).__name__
             raise TypeError(
                 f"net is a {kind}: {type(self).__name__} expects a SubdomainFNN"
+            )
+        theirs, ours = cast(Any, net).partition.cuts, self.partition.cuts
+        if theirs != ours:
+            raise ValueError(
+                f"net is cut at {theirs} and the data at {ours}: expected one partition"
             )
         jet = jet_of(net, x, self.problem.wanted)
         residual = self.problem.strong_residual(x, jet)
@@ -85,3 +95,15 @@ class Decomposed(Collocation):
     @abstractmethod
     def _coupling(self, left: Jet, right: Jet) -> Tensor:
         """Evaluate what has to be equal on both sides: ``(points, equations)``."""
+
+
+def _check_domain(problem: Problem, partition: Partition) -> None:
+    """Refuse subdomains of another domain."""
+    check_partition(partition)
+    theirs, ours = (np.stack(box_of(g)) for g in (partition.geometry, problem.geometry))
+    if theirs.shape != ours.shape or not np.allclose(theirs, ours, rtol=0, atol=1e-9):
+        raise ValueError(
+            f"partition is of a domain from {theirs[0].tolist()} to "
+            f"{theirs[1].tolist()} and the problem's is from {ours[0].tolist()} to "
+            f"{ours[1].tolist()}: expected a partition of the same"
+        )

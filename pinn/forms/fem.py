@@ -20,6 +20,7 @@ from pinn._backend import dde
 from pinn._checks import check_count, check_positive
 from pinn.domains.mesh import Mesh
 from pinn.domains.triangulation import Triangulation
+from pinn.forms.assembly import check_domain
 from pinn.forms.conditions import unfixed
 from pinn.forms.element_function import ElementFunction
 from pinn.forms.fem_system import System
@@ -198,7 +199,7 @@ def _check(
             )
     else:
         _check_boxes(mesh)
-    _check_domain(problem, mesh)
+    check_domain(problem, mesh)
     for k, condition in enumerate(problem.conditions):
         if type(condition) not in _TAKEN:
             kind, names = type(condition).__name__, [t.__name__ for t in _TAKEN]
@@ -216,22 +217,3 @@ def _check_boxes(mesh: Mesh) -> None:
                 f"mesh has boxes that others cut along x[{axis}], as refine makes them:"
                 " fem expects a tensor grid, or a union of its boxes"
             )
-
-
-def _check_domain(problem: Problem, mesh: Mesh | Triangulation) -> None:
-    """Refuse a mesh of another domain, or of a part of this one."""
-    if isinstance(mesh, Triangulation):
-        corners = mesh.corners.numpy()
-        cells = corners[mesh.triangles.numpy()]
-        middles, size = cells.mean(1), np.ptp(cells, axis=1).max()
-    else:
-        corners = torch.cat([mesh.lower, mesh.upper]).numpy()
-        middles, size = ((mesh.lower + mesh.upper) / 2).numpy(), 1e-9
-    ends = np.stack([corners.min(0), corners.max(0)])
-    same = np.allclose(ends, np.stack(problem.bounds), rtol=0, atol=size / 2)
-    if not same or not problem.inside(torch.as_tensor(middles)).all():
-        raise ValueError(
-            f"mesh runs from {ends[0].tolist()} to {ends[1].tolist()} and does not "
-            f"fill the problem's domain, from {problem.bounds[0].tolist()} to "
-            f"{problem.bounds[1].tolist()}: expected a mesh of this geometry"
-        )

@@ -1,5 +1,6 @@
 """What a problem's conditions mean for finite elements: values, slopes and ties."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,10 +12,19 @@ from pinn._backend import dde
 from pinn.derivatives.deepxde_cache import solved_for_slope
 from pinn.problem import Problem
 
-__all__ = ["Slopes", "accepted", "check_met", "prescribed", "ties"]
+__all__ = [
+    "SLOPES",
+    "Slopes",
+    "accepted",
+    "check_met",
+    "facing",
+    "prescribed",
+    "tests_of",
+    "ties",
+]
 
 _ICBC = dde.icbc
-_SLOPES = (_ICBC.NeumannBC, _ICBC.RobinBC, _ICBC.OperatorBC)
+SLOPES = (_ICBC.NeumannBC, _ICBC.RobinBC, _ICBC.OperatorBC)
 
 
 def accepted(problem: Problem, condition: Any, x: np.ndarray) -> np.ndarray:
@@ -35,6 +45,28 @@ def accepted(problem: Problem, condition: Any, x: np.ndarray) -> np.ndarray:
     return np.asarray(on, dtype=bool).reshape(len(x))
 
 
+def facing(problem: Problem, condition: Any, x: np.ndarray) -> np.ndarray:
+    """Tell which points a ``PeriodicBC`` ties, on either of its two sides.
+
+    DeepXDE takes a condition that names one side only, and finds the other itself.
+
+    Args:
+        problem: The problem.
+        condition: One of its conditions, periodic.
+        x: Points. Shape ``(points, dim)``.
+
+    Returns:
+        Booleans. Shape ``(points,)``.
+    """
+    axis = condition.component_x
+    low, high = (bound[axis] for bound in problem.bounds)
+    first, last = (np.isclose(x[:, axis], end) for end in (low, high))
+    other = x.copy()
+    other[first, axis], other[last, axis] = high, low
+    held = accepted(problem, condition, x) | accepted(problem, condition, other)
+    return (first | last) & held
+
+
 def prescribed(condition: Any, x: np.ndarray) -> np.ndarray:
     """Evaluate what a ``DirichletBC``, ``IC`` or ``NeumannBC`` prescribes.
 
@@ -49,12 +81,13 @@ def prescribed(condition: Any, x: np.ndarray) -> np.ndarray:
     x = x.copy()
     condition.__dict__.setdefault("_arrays_seen", []).append(x)
     values = condition.func(x, 0, len(x), None)
-    return values.detach().cpu().double().numpy().reshape(len(x))
+    found = values.detach().cpu().double().numpy().reshape(-1)
+    return found.repeat(len(x)) if len(found) == 1 else found.reshape(len(x))
 
 
 def ties(
     problem: Problem, conditions: Sequence[Any], places: Sequence[np.ndarray]
-) -> tuple[np.ndarray, list[tuple[int, int]]]:
+) -> np.ndarray:
     """Find which unknowns a ``PeriodicBC`` makes equal.
 
     Args:
@@ -63,8 +96,7 @@ def ties(
         places: Of the unknowns, per component. Shapes ``(unknowns, dim)``.
 
     Returns:
-        For every unknown of all components the number of the one that it equals, and
-        pairs ``(component, axis)`` that are tied.
+        For every unknown of all components the number of the one that it equals.
 
     Raises:
         ValueError: If the two sides' unknowns do not face each other, or the slope is
@@ -88,17 +120,51 @@ def ties(
         others = x.round(9)
         others[:, axis] = 0
         first, last = (end[np.lexsort(others[end].T)] for end in ends)
-        check_met(first, problem.conditions.index(condition), condition, "node")
         if not np.array_equal(others[first], others[last]):
             raise ValueError(
                 f"the mesh has other nodes at the lower end of x[{axis}] than at the "
                 "upper, where a PeriodicBC ties them: expected the same"
             )
-        on = accepted(problem, condition, x[first])
+        on = facing(problem, condition, x[first])
+        check_met(first[on], problem.conditions.index(condition), condition, "node")
         equals[starts[component] + last[on]] = equals[starts[component] + first[on]]
     while (equals != equals[equals]).any():  # corners are tied twice
         equals = equals[equals]
-    return equals, tied
+    return equals
+
+
+def tests_of(
+    own: Sequence[int], lower: Sequence[bool], fixed: np.ndarray, sloped: np.ndarray
+) -> list[int]:
+    """Choose by whose tests each equation is tried, so that no slope is lost.
+
+    Tests of a component vanish where its value is prescribed. An equation's flux there
+    is left open, so a condition on the slope would be dropped: a beam that is clamped
+    at one end has value and slope given there, and nothing at the other. Its two
+    equations take each other's tests.
+
+    Args:
+        own: Per component, the equation that it goes with.
+        lower: Per component, whether its elements have one degree less.
+        fixed: Sides where a value is prescribed. Shape ``(components, sides)``.
+        sloped: Sides where a slope is. Shape ``(components, sides)``.
+
+    Returns:
+        Per component, the equation that its tests try.
+
+    Raises:
+        ValueError: If a slope would be lost whatever is tried.
+    """
+    for tried in ([*own], *itertools.permutations(own)):
+        owners = [own.index(e) for e in tried]
+        same = all(lower[c] == lower[k] for c, k in enumerate(owners))
+        if same and not any((fixed[c] & sloped[k]).any() for c, k in enumerate(owners)):
+            return list(tried)
+    c = int((fixed & sloped).any(axis=1).argmax())
+    raise ValueError(
+        f"conditions prescribe the value and the slope of component {c} on the same "
+        "sides: fem expects one of them"
+    )
 
 
 def check_met(rows: np.ndarray, k: int, condition: Any, what: str) -> None:
@@ -146,7 +212,7 @@ class Slopes:
         self.normals = torch.as_tensor(normals)
         self.given: list[tuple[int, Tensor, np.ndarray, Any, Any]] = []
         for k, condition in enumerate(problem.conditions):
-            if not isinstance(condition, _SLOPES):
+            if not isinstance(condition, SLOPES):
                 continue
             if isinstance(condition, _ICBC.OperatorBC) and problem.components > 1:
                 raise ValueError(

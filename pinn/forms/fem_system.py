@@ -9,7 +9,16 @@ import torch
 from pinn._backend import dde
 from pinn.domains.mesh import Mesh
 from pinn.domains.triangulation import Triangulation, on_curve
-from pinn.forms.fem_border import Slopes, accepted, check_met, prescribed, ties
+from pinn.forms.fem_border import (
+    SLOPES,
+    Slopes,
+    accepted,
+    check_met,
+    facing,
+    prescribed,
+    tests_of,
+    ties,
+)
 from pinn.forms.mean import Mean
 from pinn.forms.tangent import partners, tangent
 from pinn.problem import Problem
@@ -44,9 +53,9 @@ class System:
 
         self.skfem, self.problem, self.dim = skfem, problem, problem.dim
         self.flux = problem.check_balance_law("fem")
-        self.order, lower = partners(problem)
+        self.own, self.lower = partners(problem)
         self.grid, names = _grid(mesh)
-        elements = [getattr(skfem, names[degree - 1 - low])() for low in lower]
+        elements = [getattr(skfem, names[degree - 1 - low])() for low in self.lower]
         many = 2 * degree + 2
         self.bases = [skfem.Basis(self.grid, e, intorder=many) for e in elements]
         self.sides = [skfem.FacetBasis(self.grid, e, intorder=many) for e in elements]
@@ -72,14 +81,23 @@ class System:
 
         self.slopes = Slopes(problem, x.reshape(-1, dim), n.reshape(-1, dim), holds)
         periodic = [c for c in problem.conditions if _is(c, dde.icbc.PeriodicBC)]
-        self.equals, tied = ties(problem, periodic, self.places)
+        self.equals = ties(problem, periodic, self.places)
         self.open = np.ones((problem.components, len(facets), 1))
-        low, high = problem.bounds
-        for component, axis in tied:  # what flows out there flows in
-            at = self.middle[:, axis]
-            closed = np.isclose(at, low[axis]) | np.isclose(at, high[axis])
-            self.open[component, closed] = 0
+        for condition in periodic:  # what flows out there flows in
+            closed = facing(problem, condition, self.middle)
+            self.open[condition.component, closed] = 0
+        self.order = tests_of(self.own, self.lower, *self._given())
         self.means = [c for c in problem.conditions if isinstance(c, Mean)]
+
+    def _given(self) -> np.ndarray:
+        """Tell where values and slopes are given: ``(2, components, sides)``."""
+        given = np.zeros((2, self.problem.components, len(self.middle)), dtype=bool)
+        for condition in self.problem.conditions:
+            if isinstance(condition, (*_FIXES, *SLOPES)):
+                kind = int(isinstance(condition, SLOPES))
+                held = accepted(self.problem, condition, self.middle)
+                given[kind, condition.component] |= held
+        return given
 
     def _places(self, basis: Any, facets: np.ndarray) -> np.ndarray:
         """Return where the unknowns are, those of sides at a curve on the curve."""

@@ -8,7 +8,7 @@ from torch import Tensor
 from pinn._checks import check_count
 from pinn.derivatives.jets import Jet, Wanted
 from pinn.domains.mesh import box_of, inside_of
-from pinn.domains.partition import Partition
+from pinn.domains.partition import Partition, check_partition
 
 __all__ = ["Interfaces"]
 
@@ -28,6 +28,7 @@ class Interfaces:
         count: Points per interface, evenly spread.
 
     Raises:
+        TypeError: If it is no partition.
         ValueError: If ``count`` is not positive.
 
     Example:
@@ -38,6 +39,7 @@ class Interfaces:
     """
 
     def __init__(self, partition: Partition, count: int = 99) -> None:
+        check_partition(partition)
         check_count("count", count, least=1)
         x, normal, left, right, area = [], [], [], [], []
         dim = partition.lower.shape[1]

@@ -6,6 +6,7 @@ from torch import Tensor
 from pinn.derivatives.jets import jet_of
 from pinn.domains.basis import RuleOf, gauss_legendre
 from pinn.domains.mesh import Mesh
+from pinn.forms.assembly import check_domain
 from pinn.forms.collocation import Collocation
 from pinn.forms.weak_form import WeakForm
 from pinn.problem import Problem
@@ -40,7 +41,8 @@ class Variational(Collocation):
         hard: Whether the network fulfils the conditions by construction.
 
     Raises:
-        ValueError: If the problem is not a balance law, or as :class:`pinn.WeakForm`.
+        ValueError: If the mesh is of a part of the domain only, or as
+            :class:`pinn.WeakForm`.
 
     Warns:
         UserWarning: If there are too few quadrature points for the tests.
@@ -75,6 +77,7 @@ class Variational(Collocation):
             hats=len(mesh) > 1 if hats is None else hats,
             integrations=integrations,
         )
+        check_domain(problem, mesh)
         super().__init__(problem, 0, num_boundary, num_initial, hard=hard)
 
     def blocks(self, net: torch.nn.Module, x: Tensor) -> list[Tensor]:

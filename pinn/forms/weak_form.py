@@ -28,10 +28,11 @@ from torch import Tensor
 from pinn._checks import check_count
 from pinn.derivatives.jets import Jet, divergence
 from pinn.domains.basis import Rule, RuleOf, Tests, gauss_legendre, lobatto
-from pinn.domains.mesh import Mesh
+from pinn.domains.mesh import Mesh, check_boxes
 from pinn.forms.assembly import (
     active_tests,
     against,
+    check_domain,
     derivatives_of,
     inward,
     leading_part,
@@ -51,7 +52,7 @@ class WeakForm:
 
     Args:
         problem: The balance law.
-        mesh: Elements and degrees.
+        mesh: Elements and degrees, of the domain or of a part of it.
         points: Quadrature points per axis and element; None is the highest degree + 10.
         rule: ``gauss_legendre`` or ``gauss_lobatto``.
         hats: Whether to test with the two hats per axis too: bubbles alone cannot see
@@ -59,9 +60,10 @@ class WeakForm:
         integrations: Integrations by parts, 0, 1 or 2.
 
     Raises:
-        ValueError: If the problem is not a balance law, ``integrations`` is not 0, 1 or
-            2, or is 2 and the flux is not linear in the gradient with constant
-            coefficients.
+        TypeError: If the mesh is made of triangles.
+        ValueError: If the problem is not a balance law, the mesh leaves its domain,
+            ``integrations`` not 0, 1 or 2, or 2 and the flux not linear in the gradient
+            with constant coefficients.
 
     Warns:
         UserWarning: If there are too few points to integrate ``v_j' v_k'`` exactly; the
@@ -87,6 +89,8 @@ class WeakForm:
         integrations: int = 1,
     ) -> None:
         flux = problem.check_balance_law("WeakForm")
+        check_boxes("WeakForm", mesh)
+        check_domain(problem, mesh, whole=False)
         if integrations not in (0, 1, 2):
             raise ValueError(f"integrations is {integrations}: expected 0, 1 or 2")
         self.problem, self.mesh, self.hats = problem, mesh, hats
@@ -96,14 +100,13 @@ class WeakForm:
         check_count("points", points, least=1)
         self.rule = rule(points)
         warn_if_few(points, bubbles, rule)
-        self.dim = problem.dim
+        self.dim, self.h = problem.dim, mesh.upper - mesh.lower
         self._leading = leading_part(problem) if integrations == 2 else None
         self.wanted = derivatives_of(problem, integrations, hats=hats)
         self._inner = lobatto(bubbles, self.rule.nodes, hats=hats)
-        ends = torch.tensor([-1.0, 1.0], dtype=torch.float64, device="cpu")
+        ends = self.rule.nodes.new_tensor([-1.0, 1.0])
         self._ends = lobatto(bubbles, ends, hats=hats)
         self.faces = hats and integrations > 0 or integrations == 2
-        self.h = mesh.upper - mesh.lower
         self.x, self._volume_points = points_of(mesh, self.rule.nodes, self.faces)
         self.active = active_tests(mesh, hats=hats)
         self.scale = unit_norm(mesh, hats=hats)
@@ -219,10 +222,7 @@ class WeakForm:
                 if not block.any():
                     continue
                 matrices = [t.values * w] * dim
-                if i == j:
-                    matrices[i] = t.second * w
-                else:
-                    matrices[i] = matrices[j] = t.first * w
+                matrices[i] = matrices[j] = (t.second if i == j else t.first) * w
                 field = self._on_elements(u @ block.T, dim)
                 factor = self._slope(i) * self._slope(j)
                 total = total + factor * against(field, matrices)

@@ -71,7 +71,8 @@ class Information:
 def information(solution: Solution, data: Data | Sequence[Data]) -> Information:
     """Compute the Fisher information of a network's unknowns.
 
-    Rao 1945, Bull. Calcutta Math. Soc. 37; Cramer 1946.
+    Start and ends must be known, by conditions or a hard constraint: what is not known
+    of them would count as known. Rao 1945, Bull. Calcutta Math. Soc. 37; Cramer 1946.
 
     Args:
         solution: What ``solve`` or ``identify`` found, a network.
@@ -81,7 +82,8 @@ def information(solution: Solution, data: Data | Sequence[Data]) -> Information:
         The information, at the values that the solution has found.
 
     Raises:
-        ValueError: If the solution has no unknowns or no model, or the data do not fit.
+        ValueError: If the solution has no unknowns, no model or no conditions but the
+            data, or the data do not fit.
 
     Example:
         >>> import deepxde as dde
@@ -108,6 +110,12 @@ def information(solution: Solution, data: Data | Sequence[Data]) -> Information:
     model: Any = solution.model
     if model is None:
         raise ValueError("solution has no model: expected a network just trained")
+    given = [c for c in problem.conditions if type(c) is not dde.icbc.PointSetBC]
+    if problem.hard is None and not given:
+        raise ValueError(
+            "the problem has no conditions but its data: start and ends are unknown as "
+            "well, and deviations would be too small; expected conditions or hard=..."
+        )
     for unknown in problem.unknowns:
         unknown.set(solution.unknowns[unknown.name])
     net = cast(torch.nn.Module, solution.net)

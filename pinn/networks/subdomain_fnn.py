@@ -11,7 +11,7 @@ from pinn._checks import check_callable, check_shape
 from pinn.derivatives.activations import Activation, LocallyAdaptive, tanh
 from pinn.derivatives.compiled import kind_of_pass
 from pinn.derivatives.jets import Jet, Wanted
-from pinn.domains.partition import Partition
+from pinn.domains.partition import Partition, check_partition
 from pinn.networks.composition import Memo, transform_jet
 from pinn.networks.jet_fnn import check_sizes, complete, run_layers, seed_stack, unstack
 
@@ -65,7 +65,8 @@ class SubdomainFNN(dde.nn.NN):
         generator: Source of randomness; None is torch's global one.
 
     Raises:
-        TypeError: If a size is not an int, or ``activation`` not a function.
+        TypeError: If a size is not an int, ``activation`` not a function, or
+            ``partition`` something else.
         ValueError: If the number of lists is not that of the subdomains, the networks
             differ in inputs or outputs, or an activation cannot be compiled.
 
@@ -90,6 +91,7 @@ class SubdomainFNN(dde.nn.NN):
     ) -> None:
         super().__init__()
         check_callable("activation", activation)
+        check_partition(partition)
         many = not isinstance(layer_sizes[0], int)
         given: list[Any] = [*layer_sizes] if many else [layer_sizes] * len(partition)
         if len(given) != len(partition):

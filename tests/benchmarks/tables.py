@@ -2,7 +2,8 @@
 
 A table stands between ``<!-- results: NAME -->`` and ``<!-- end -->`` and is made from
 ``results/NAME.json``; of NAME.PART, too. All tables are on the documentation's results
-page, three of them in the README. Runs last in ``make bench``; a test compares both.
+page, three of them in the README, one where administrators read. Runs last in
+``make bench``; a test compares both.
 """
 
 import json
@@ -18,6 +19,7 @@ from tests.benchmarks.modular import (
     sparse_tables,
     tables_cuts,
     tables_lifted,
+    tables_multilevel,
 )
 from tests.benchmarks.modular import tables as modular
 from tests.benchmarks.pinn import tables as pinn
@@ -28,6 +30,7 @@ from tests.benchmarks.unroll import tables as unroll
 
 README = ROOT / "README.md"
 PAGE = ROOT / "course" / "site" / "results.md"
+ADMINISTRATOR = ROOT / "course" / "instructor" / "administrator.md"
 PLACE = re.compile(r"(<!-- results: ([\w.]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 TABLES: dict[str, Callable[[dict], str]] = {
@@ -56,8 +59,9 @@ TABLES: dict[str, Callable[[dict], str]] = {
     "communication.batches": communication.batches,
     "lifted": tables_lifted.lifted,
     "lifted.bregman": tables_lifted.bregman,
+    "lifted.unfolded": tables_lifted.unfolded,
     "lifted.law": tables_lifted.law,
-    "multilevel": modular.multilevel,
+    "multilevel": tables_multilevel.multilevel,
     "curvature": curvature_tables.curvature,
     "curvature.race": curvature_tables.race,
     "memory": memory_tables.memory,
@@ -72,6 +76,7 @@ TABLES: dict[str, Callable[[dict], str]] = {
     "pinn_race": lambda record: f"{record['table']}\n\n{where(record)}.",
     "robust": course.robust,
     "mutation": course.mutation,
+    "load": course.load,
 }
 
 
@@ -87,6 +92,6 @@ def render(text: str) -> str:
 
 
 if __name__ == "__main__":
-    for page in (README, PAGE):
+    for page in (README, PAGE, ADMINISTRATOR):
         page.write_text(render(page.read_text()))
         print(f"{page.relative_to(ROOT)}: tables written")

@@ -2,9 +2,9 @@
 
 ``perfect`` hands in the chapter's own answers and what their tests rely on: nbval runs
 the whole of it, with as much memory as a submission may use. ``blank`` hands in what
-was given out, ``mixed`` the whole chapter with every second answer wrong in a known
-way. What the third must get is computed here, in this process, from the test cells that
-the mixed answers pass.
+was given out, whole. ``mixed`` has every second answer wrong in a known way, and the
+whole chapter around them where the tests are asked for one chapter. What the third must
+get is computed here, in this process, from the test cells that the mixed answers pass.
 """
 
 import contextlib
@@ -70,6 +70,7 @@ class Class:
 
     folder: Path
     slug: str
+    whole: bool = False
 
     @cached_property
     def released(self) -> Chapter:
@@ -91,7 +92,8 @@ class Class:
         chapter = self.released
         submit(chapter, "perfect", chapter.source, whole=False)
         submit(chapter, "blank", chapter.work)
-        submit(chapter, "mixed", chapter.source, mixed_answers(chapter))
+        answers = mixed_answers(chapter)
+        submit(chapter, "mixed", chapter.source, answers, whole=self.whole)
         return grade(root=self.folder, progress=False)
 
     def autograded(self, student: str) -> Path:

@@ -1,6 +1,7 @@
-"""What chapter 26 says of stored runs is what was measured."""
+"""What chapter 26 and the page of the denoiser say of stored runs was measured."""
 
 from course.kit import stored
+from tests.benchmarks.modular.lifted_unfolded import PAGE
 
 CONTROL, LIFTED = "backpropagation, slope zero", "lifted"
 MADE_UP, SLOPE = "straight through", "hard tanh, backpropagation"
@@ -43,3 +44,30 @@ def test_relus_are_within_a_point_at_equal_epochs_and_cost_many_times() -> None:
     assert part["seeds"] == 5
     assert lifted["accuracy"] > twin["accuracy"] - 1
     assert lifted["passes"] > 30 * twin["passes"]
+
+
+def test_the_unrolled_denoiser_gains_what_its_page_says() -> None:
+    part = stored("lifted")["unfolded"]
+    runs = {name: [r["psnr"] for r in rows] for name, rows in part["runs"].items()}
+    assert part["seeds"] == 5 and "five paired seeds, twenty" in PAGE.read_text()
+    twin, last = runs["backpropagation"], runs["control, only the last L"]
+    start = runs["iteration, 10 layers"]
+    small, one = runs["lifted, α = 0.01"], runs["lifted, α = 1"]
+    more = runs["lifted, α = 1, five rounds"]
+    spread = max(twin) - min(twin)
+    for k in range(5):  # paired
+        assert abs(small[k] - twin[k]) < 0.2 * spread
+        assert start[k] - 0.05 < more[k] < one[k] < last[k] < twin[k]
+        assert last[k] - start[k] > 0.5 * (twin[k] - start[k]) > 0
+    passes = {name: row["passes"] for name, row in part["rows"].items()}
+    assert 2 <= passes["lifted, α = 0.01"] / passes["backpropagation"] < 2.5
+
+
+def test_a_denoiser_that_is_asleep_is_woken_by_neither() -> None:
+    part = stored("lifted")["asleep"]
+    runs = {name: [r["psnr"] for r in rows] for name, rows in part["runs"].items()}
+    last = runs.pop("control, only the last L")
+    awake = [r["psnr"] for r in stored("lifted")["unfolded"]["runs"]["backpropagation"]]
+    for k in range(5):
+        assert max(rows[k] for rows in runs.values()) < last[k] < awake[k]
+        assert runs["lifted, α = 1"][k] > runs["backpropagation"][k]

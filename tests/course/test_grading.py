@@ -33,7 +33,8 @@ def group(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Class:
     """The three students of each chapter in turn."""
-    return Class(tmp_path_factory.mktemp("grading") / "course", request.param)
+    folder = tmp_path_factory.mktemp("grading") / "course"
+    return Class(folder, request.param, whole=bool(request.config.getoption("chapter")))
 
 
 def test_the_release_gives_nothing_away(group: Class) -> None:

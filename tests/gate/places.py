@@ -12,7 +12,7 @@ KINDS = {
     "written": r"\btest_mutants\.py::",
     "generated": r"\btest_generated\.py::",
     "grading": r"\btest_grading\w*\.py::",
-    "browser": r"^tests/browser/",
+    "browser": r"^tests/(browser|hub)/",
     OTHER: "",
 }
 """Kinds of checks with what their ids contain; the first that fits counts."""

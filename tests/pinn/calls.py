@@ -53,6 +53,7 @@ from pinn import (
     legendre,
     load,
     lobatto,
+    march,
     mass_defect,
     race,
     relative_error,
@@ -265,6 +266,10 @@ CALLS = TRAINING | {
     "Solution.flux_jump": lambda: (solved().flux_jump, {}),
     "Solution.mass_defect": lambda: (solved().mass_defect, {}),
     "Solution.save": lambda: (solved().save, {"path": KEPT / "again.pt"}),
+    "march": lambda: (
+        march,
+        {"problem": heat, "method": vanilla, "slabs": 2, "iterations": 1},
+    ),
     "load": lambda: (load, {"path": kept(), "problem": heat, "method": FEM(4)}),
     "Solution.plot": lambda: (solved().plot, {}),
     "Solution.animate": lambda: (solved().animate, {"frames": 1}),

@@ -47,6 +47,39 @@ def mutation(record: dict) -> str:
     return "\n".join(lines)
 
 
+def load(record: dict) -> str:
+    """What a class needs that runs chapter 11 at once, and what follows for thirty."""
+    rows, machine = record["rows"], record["machine"]
+    lines = [
+        "| students at once | server answers, s (last) | chapter has run, s (last) "
+        "| CPU s each | MiB each (most) | used by others |",
+        "|---|---|---|---|---|---|",
+    ]
+    for number, row in rows.items():
+        start, run = (_most(row, f"{name}_seconds") for name in ("start", "run"))
+        lines.append(
+            f"| {number} | {start} | {run} | {row['cpu_seconds']:.0f} "
+            f"| {_most(row, 'mib')} | {row['others']:.0%} |"
+        )
+    largest = rows[max(rows, key=int)]
+    failed = sum(row["failed"] for row in rows.values())
+    memory = 30 * largest["mib_most"] / 1024
+    minutes = 30 * largest["cpu_seconds"] / machine["cpu_count"] / 60
+    told = (
+        f"For thirty that is {memory:.0f} GiB, and {minutes:.0f} minutes if all run "
+        f"the whole chapter at once on {machine['cpu_count']} processors that nobody "
+        f"else uses, half of it on twice as many. {failed or 'None'} of those who ran "
+        "it had a cell that failed. Memory is what processes hold, what they share "
+        "divided among them."
+    )
+    return "\n".join([*lines, "", told, "", f"{where(record)}."])
+
+
+def _most(row: dict, name: str) -> str:
+    """What half of them needed less than, and the most."""
+    return f"{row[name]:.0f} ({row[f'{name}_most']:.0f})"
+
+
 def faults(row: dict) -> int:
     """Count cells that changed or broke, and decisions that flipped."""
     return sum(len(row.get(kind, ())) for kind in ("failed", "flipped", "error"))

@@ -23,6 +23,12 @@ autoencoder, denoising, wide
            five layers, a sparse code in the third: digits, digits with noise, patches
            of photographs at 256 wide. Equal multiplications; settings are chosen by the
            objective, half the squared error and the price of the code.
+unfolded, asleep
+           squares of photographs with noise: ten layers of the dual forward-backward
+           iteration, trained by backpropagation and by the lifted loss, at equal
+           epochs; as the page of the documentation does it, whose code this runs. The
+           start is total variation at its best weight, or at a fraction of it, where
+           nearly every dual number is at its limit.
 
 The search is the same for all: three settings a side, on the held-out part of one split
 that is not reported; then five paired seeds, each with a split, weights and an order of
@@ -48,6 +54,7 @@ from modular.lifted import Free, Lifted, Quadratic
 from tests.benchmarks import record
 from tests.benchmarks.modular import lifted_codes as codes_of
 from tests.benchmarks.modular import lifted_runs as runs_of
+from tests.benchmarks.modular import lifted_unfolded as unfolded
 from tests.benchmarks.modular.parts import adam
 
 FORWARD, BACKWARD, EXCHANGE, STEPS = 0.8, 1.6, 0.05, 5  # seconds, of the whole network
@@ -93,6 +100,8 @@ PARTS: dict[str, tuple[Callable, dict[str, list], str]] = {
     "accuracy": (runs_of.train, runs_of.GRID, "accuracy"),
     "augment": (runs_of.train, runs_of.GRID, "digits"),
     "transport": (runs_of.train, runs_of.GREEDY, "transport"),
+    "unfolded": (unfolded.denoise, unfolded.UNFOLDED, "unfolded"),
+    "asleep": (unfolded.denoise, unfolded.FLAT, "asleep"),
 }
 
 

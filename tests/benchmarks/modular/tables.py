@@ -184,30 +184,3 @@ def pipeline(record: dict) -> str:
         )
     lines += ["", f"{where(record)}."]
     return "\n".join(lines)
-
-
-def multilevel(record: dict) -> str:
-    """Cost to a loss, in gradients of the finest network."""
-    setting, sides = record["setting"], record["sides"]
-    lines = [
-        f"| spirals, {setting['steps']} time steps | gradients to a loss of "
-        f"{setting['target']:g}, median | range | reached | lowest loss | gradient "
-        "there | CPU seconds |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for name, row in sides.items():
-        low, high = (f"{c:.0f}" if c is not None else "beyond" for c in row["spread"])
-        cost = "beyond" if row["cost"] is None else f"{row['cost']:.0f}"
-        lines.append(
-            f"| {name} | {cost} | {low} to {high} | {row['reached']} of "
-            f"{setting['seeds']} | {row['loss']:.1e} | {row['gradient']:.1e} | "
-            f"{row['seconds']:.1f} |"
-        )
-    lines += [
-        "",
-        f"A budget of {setting['budget']} gradients of the finest network, V-cycles at "
-        "one of seven settings tried on the first two seeds, "
-        f"{setting['seeds']} paired seeds; a gradient of a level below costs half. "
-        f"{where(record)}.",
-    ]
-    return "\n".join(lines)

@@ -214,6 +214,13 @@ def test_nested_iteration_costs_coarse_gradients_only() -> None:
     assert all(not region.curvature.pairs for region in cycle.regions)
     plain = VCycle([], regions(1)).nested(functions[:1], at.theta, steps=3)
     assert torch.equal(plain.theta, at.theta)
+    looks[:] = [0, 0, 0]
+    cycle.nested(counting, at.theta, steps=[4, 9])
+    assert looks == [1, 5, 10]  # the coarsest level's last
+    with pytest.raises(ValueError, match="there are 3 numbers of steps for 2 coarse"):
+        cycle.nested(functions, at.theta, steps=[4, 9, 2])
+    with pytest.raises(ValueError, match="steps is 0: expected at least 1"):
+        cycle.nested(functions, at.theta, steps=[4, 0])
 
 
 def test_a_coarse_step_teaches_the_fine_curvature() -> None:

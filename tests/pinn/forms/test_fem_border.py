@@ -223,6 +223,78 @@ def test_slopes_are_the_same_on_both_periodic_sides() -> None:
     assert fine < 1e-3 and coarse / fine > 6
 
 
+@pytest.mark.parametrize("end", [0, 1])
+def test_a_periodic_condition_may_name_one_of_its_sides(end: int) -> None:
+    """As DeepXDE's own example does, which finds the other side itself."""
+
+    def exact(x: Tensor) -> Tensor:
+        return torch.sin(2 * math.pi * x)
+
+    there = icbc.PeriodicBC(LINE, 0, lambda x, on: on and np.isclose(x[0], end))
+    held = icbc.DirichletBC(LINE, lambda x: 0 * x, lambda x, on: on and x[0] < 0.5)
+    load = lambda x, u: 4 * math.pi**2 * exact(x)  # noqa: E731
+    problem = Problem(LINE, diffusion, load, [held, there], exact)
+    assert error(problem, Mesh(LINE, 32)) < 1e-4
+
+
+def test_a_part_of_a_side_is_periodic_and_the_rest_has_a_slope() -> None:
+    """What flows through the rest is not lost with what flows round."""
+
+    def exact(x: Tensor) -> Tensor:
+        return torch.sin(2 * math.pi * x[:, :1]) + x[:, 1:]
+
+    def slope(x: np.ndarray) -> np.ndarray:
+        return 2 * math.pi * (2 * x[:, :1] - 1)
+
+    def load(x: Tensor, u: Tensor) -> Tensor:
+        return 4 * math.pi**2 * torch.sin(2 * math.pi * x[:, :1])
+
+    def ends(x: np.ndarray) -> bool:
+        return bool(np.isclose(x[0], 0) or np.isclose(x[0], 1))
+
+    conditions = [
+        icbc.PeriodicBC(SQUARE, 0, lambda x, on: on and x[1] < 0.51),
+        icbc.NeumannBC(SQUARE, slope, lambda x, on: on and ends(x) and x[1] > 0.51),
+        icbc.DirichletBC(
+            SQUARE, as_numpy(exact), lambda x, on: on and np.isclose(x[1] % 1, 0)
+        ),
+    ]
+    problem = Problem(SQUARE, diffusion, load, conditions, exact)
+    assert error(problem, Mesh(SQUARE, 16)) < 1e-3
+
+
+def beam(first: int = 0) -> Problem:
+    """u'' = m, m'' = -1: value and slope of u on the left, of m on the right."""
+
+    def exact(x: Tensor) -> Tensor:
+        bend = -(x**2) / 2 + x - 0.5
+        return torch.cat([-(x**4) / 24 + x**3 / 6 - x**2 / 4, bend], 1)
+
+    def source(x: Tensor, u: Tensor) -> Tensor:
+        return torch.cat([u[:, 1:], -torch.ones_like(x)], 1)
+
+    conditions = [
+        kind(LINE, lambda x: 0 * x, where(end), component=component)
+        for component, end in ((0, first), (1, 1))
+        for kind in (icbc.DirichletBC, icbc.NeumannBC)
+    ]
+    return Problem(LINE, lambda x, u, p: p, source, conditions, exact, components=2)
+
+
+def where(end: int) -> Callable:
+    return lambda x, on: on and np.isclose(x[0], end)
+
+
+def test_value_and_slope_on_one_side_are_both_kept() -> None:
+    coarse, fine = (error(beam(), Mesh(LINE, n)) for n in (4, 8))
+    assert fine < 1e-4 and coarse / fine > 6
+
+
+def test_value_and_slope_that_no_tests_can_keep_are_refused() -> None:
+    with pytest.raises(ValueError, match="value and the slope of component 0"):
+        fem(beam(first=1), Mesh(LINE, 4))
+
+
 def test_a_flow_and_its_pressure_converge() -> None:
     flow = zoo.kovasznay()
     coarse, fine = (error(flow, Mesh(flow.geometry, n)) for n in (6, 12))
@@ -408,6 +480,47 @@ def test_conditions_that_the_mesh_does_not_meet_are_refused() -> None:
     for condition, what in ((slope, "side"), (value, "node")):
         with pytest.raises(ValueError, match=rf"conditions\[1\].* holds at no {what}"):
             fem(refused(condition), Mesh(SQUARE, 2))
+
+
+def ring_of(side: float | None, high: float = 1.0) -> Problem:
+    """``-u'' + u = 1`` on a ring, tied at one side of the line; None is both."""
+
+    def held(x: np.ndarray, on: bool) -> bool:
+        return on and (side is None or np.isclose(x[0], side)) and x[1] < high
+
+    tie = icbc.PeriodicBC(SQUARE, 0, held)
+    source = Problem(SQUARE, diffusion, lambda x, u: x[:, :1] - u, [tie])
+    return source
+
+
+def test_a_periodic_condition_holds_from_either_side() -> None:
+    """DeepXDE ties a point to its image from both; only the lower one was read."""
+    x = torch.tensor([[0.0, 0.3], [1.0, 0.3]])
+    ends = [fem(ring_of(s), Mesh(SQUARE, 4)).predict(x) for s in (None, 0.0, 1.0)]
+    assert abs(ends[0].diff(dim=0).item()) < 1e-12
+    for other in ends[1:]:
+        torch.testing.assert_close(other, ends[0], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("side", [None, 0.0, 1.0, 0.5])
+def test_a_periodic_condition_that_no_node_meets_is_refused(side) -> None:
+    """It was dropped without a word where the sides have nodes, and none that hold."""
+    for mesh in (Mesh(SQUARE, 4), Mesh.from_geometry(SQUARE, 0.5)):
+        with pytest.raises(ValueError, match=r"s\[0\], a PeriodicBC, holds at no node"):
+            fem(ring_of(side, high=-1.0), mesh)
+    if side == 0.5:
+        with pytest.raises(ValueError, match=r"s\[0\], a PeriodicBC, holds at no node"):
+            fem(ring_of(side), Mesh(SQUARE, 4))
+
+
+def test_a_number_prescribes_a_constant_as_in_deepxde() -> None:
+    """``lambda x: 0``, as in most of its examples, ended in a sentence of numpy."""
+    ends = [
+        icbc.DirichletBC(LINE, lambda x: 2, lambda x, on: on and np.isclose(x[0], 0)),
+        icbc.NeumannBC(LINE, lambda x: 3.0, lambda x, on: on and np.isclose(x[0], 1)),
+    ]
+    problem = Problem(LINE, diffusion, None, ends, lambda x: 2 + 3 * x)
+    assert error(problem, Mesh(LINE, 3)) < 1e-12
 
 
 def test_a_mesh_of_another_domain_or_of_a_part_is_refused() -> None:

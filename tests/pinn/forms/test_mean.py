@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pinn import HardPINN, Mean, Mesh, Problem, Strong, Vanilla, solve, zoo
+from pinn import FEM, HardPINN, Mean, Mesh, Problem, Strong, Vanilla, solve, zoo
 from pinn._backend import dde
 from pinn.forms.conditions import condition_errors, unfixed
 
@@ -77,6 +77,58 @@ def test_a_hard_constraint_leaves_the_mean_a_loss() -> None:
     )
     data = HardPINN(10).data(problem)
     assert [type(bc) for bc in data.bcs] == [Mean]
+
+
+def test_means_over_triangles_are_exact_for_polynomials() -> None:
+    """On a polygon, to the degree that the rule promises, ``2 points - 2``."""
+    corner = dde.geometry.Polygon([[0, 0], [2, 0], [2, 1], [1, 1], [1, 3], [0, 3]])
+    mesh = Mesh.from_geometry(
+        corner, 0.7
+    )  # two boxes: [0, 2] x [0, 1], [0, 1] x [1, 3]
+    mean = Mean(mesh, 0.0, points=3)
+    x = torch.as_tensor(mean.points)
+    assert x.shape == (9 * len(mesh), 2) and corner.inside(mean.points).all()
+    assert (mean.share > 0).all()
+    for a in range(5):
+        for b in range(5 - a):
+            whole = 2 ** (a + 1) + 3 ** (b + 1) - 1
+            exact = whole / ((a + 1) * (b + 1)) / 4
+            found = mean.share @ (x[:, 0] ** a * x[:, 1] ** b)
+            assert found.item() == pytest.approx(exact, rel=1e-12), (a, b)
+
+
+def test_means_over_a_disk_converge_at_second_order() -> None:
+    disk = dde.geometry.Disk([0, 0], 1)
+    off = []
+    for size in (0.2, 0.1):
+        mean = Mean(Mesh.from_geometry(disk, size), 0.0)
+        x = torch.as_tensor(mean.points)
+        off.append(abs((mean.share @ x.square().sum(1)).item() - 0.5))
+    assert off[1] < 4e-3 and 3 < off[0] / off[1] < 5
+
+
+def test_the_mean_over_triangles_fixes_a_neumann_problem_of_elements() -> None:
+    """``u = x (x^2 - 3)`` has slope 0 at -1 and 1: the constant is the mean's."""
+    square = dde.geometry.Rectangle([-1, -1], [1, 1])
+    mesh = Mesh.from_geometry(square, 0.25)
+    problem = Problem(
+        square,
+        lambda x, u, p: -p,
+        lambda x, u: -6 * x[:, :1],
+        [
+            dde.icbc.NeumannBC(square, lambda x: 0 * x[:, :1], lambda x, on: on),
+            Mean(mesh, 0.75),
+        ],
+        lambda x: x[:, :1] ** 3 - 3 * x[:, :1] + 0.75,
+    )
+    assert unfixed(problem) is None
+    assert solve(problem, FEM(mesh)).error() < 1e-3
+    assert solve(problem, FEM(8)).error() < 1e-3
+
+
+def test_what_is_no_mesh_is_refused() -> None:
+    with pytest.raises(TypeError, match="mesh is a Interval: Mean expects the boxes"):
+        Mean(LINE, 0.0)
 
 
 def test_wrong_counts_are_refused() -> None:

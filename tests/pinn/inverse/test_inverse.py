@@ -1,6 +1,7 @@
 """Unknown numbers from data: networks, the classical twin, and Fisher's bound."""
 
 import copy
+import dataclasses
 import math
 import pickle
 
@@ -308,3 +309,12 @@ def test_measurements_stay_a_loss_where_conditions_are_hard() -> None:
 
     r = data.residual_vector(net)[-len(X) :]
     assert torch.allclose(r.square().sum(), misfit(net), rtol=1e-12)
+
+
+def test_deviations_of_a_problem_without_conditions_are_refused() -> None:
+    """Its sensitivities are those of one start and end among many: far too certain."""
+    free = dataclasses.replace(rod(Unknown("C", 1.0)), conditions=[], hard=None)
+    method = Vanilla(20, 2, hidden=(4,), resample=None)
+    found = identify(free, measured(), method, seeds=[0], iterations=1)
+    with pytest.raises(ValueError, match="no conditions but its data: start and ends"):
+        information(found.solutions[0], measured())

@@ -1,0 +1,1 @@
+"""The course for a class: JupyterHub, an exchange, a gradebook on PostgreSQL."""

@@ -16,7 +16,17 @@ import warnings
 
 import torch
 
-from pinn import CPINN, FEM, HPVPINN, XPINN, HardPINN, Problem, Vanilla, solve
+from pinn import (
+    CPINN,
+    FEM,
+    HPVPINN,
+    XPINN,
+    HardPINN,
+    Problem,
+    SSBroyden,
+    Vanilla,
+    solve,
+)
 from pinn.metrics import test_points
 from tests.benchmarks import record
 from tests.benchmarks.pinn import examples_line as line
@@ -41,12 +51,23 @@ EXAMPLES = {
     "Helmholtz, a hole": plane.helmholtz_hole,
     "Kovasznay": plane.kovasznay,
 }
+
+
+class ByBroyden(HPVPINN):
+    """The hp-VPINN with the optimiser of the strong methods."""
+
+    def optimizer(self, net: torch.nn.Module, data: object) -> torch.optim.Optimizer:
+        """Make it."""
+        return SSBroyden(net.parameters())
+
+
 METHODS = {
     "vanilla": lambda e: (e.problem, Vanilla()),
     "hard": lambda e: (e.problem, HardPINN()),
     "cPINN": lambda e: (e.weak(), CPINN(e.cuts)),
     "XPINN": lambda e: (e.weak(), XPINN(e.cuts)),
     "hp-VPINN": lambda e: (e.weak(), HPVPINN()),
+    "hp-VPINN, SSBroyden": lambda e: (e.weak(), ByBroyden()),
     "FEM": lambda e: (e.weak(), FEM(e.elements)),
 }
 THEIRS = "DeepXDE's own"

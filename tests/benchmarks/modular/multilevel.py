@@ -81,7 +81,7 @@ def summary(runs: list[dict]) -> dict[str, Any]:
     """Return medians, and the spread of the cost."""
     costs = [math.inf if r["cost"] is None else r["cost"] for r in runs]
     found = {key: middle(runs, key) for key in ("cost", "seconds", "quiet")}
-    found |= {"spread": [min(costs), max(costs)]}  # type: ignore[dict-item]
+    found |= {"spread": [min(costs), max(costs)]}
     told: dict[str, Any] = {
         key: [None if math.isinf(v) else v for v in value]
         if isinstance(value, list)

@@ -186,8 +186,8 @@ def by_torch(task: Task, seed: int, how: dict[str, Any], meter: Meter) -> None:
 
     while meter.on():
         before = meter.cost
-        loss = optimizer.step(closure)  # type: ignore[arg-type]
-        if meter.cost == before or not math.isfinite(loss.item()):  # type: ignore[attr-defined]
+        loss = optimizer.step(closure)
+        if meter.cost == before or not math.isfinite(loss.item()):
             break  # L-BFGS is at its end, or the rate was too large
 
 

@@ -13,6 +13,7 @@ from pinn._backend import dde
 from pinn._checks import check_count
 from pinn.derivatives.jets import Jet, Wanted
 from pinn.domains.mesh import edges_along
+from pinn.forms.conditions import second_in_time
 from pinn.metrics import relative_error, test_points
 from pinn.prepare import check_solvable
 from pinn.problem import Problem
@@ -150,8 +151,7 @@ def _check(problem: Problem, method: Any) -> None:
         )
     if problem.unknowns:
         raise ValueError("problem has unknowns, and each slab would find its own")
-    last = problem.dim - 1
-    if (last, last) in problem.wanted.second and problem.flux is not None:
+    if second_in_time(problem):
         raise ValueError(
             "the equation is of second order in time: march expects two of first order,"
             " as pinn.first_order makes them"

@@ -12,7 +12,13 @@ from pinn.derivatives.jets import Wanted, jet_of
 from pinn.domains.border import undisturbed
 from pinn.problem import Problem
 
-__all__ = ["check_conditions", "condition_errors", "half_started", "unfixed"]
+__all__ = [
+    "check_conditions",
+    "condition_errors",
+    "half_started",
+    "second_in_time",
+    "unfixed",
+]
 
 _PLACES = 200  # on the boundary, and as many at the first time
 _MISSED = 1e-6
@@ -74,6 +80,39 @@ def check_conditions(problem: Problem, net: Callable[[Tensor], Tensor]) -> None:
             )
 
 
+def second_in_time(problem: Problem) -> bool:
+    """Tell whether an equation reads a second derivative along its last coordinate.
+
+    A ``residual`` is asked: does it change at one time if a square that is zero there,
+    with its slope, is added to a function?
+
+    Args:
+        problem: The problem.
+
+    Returns:
+        Whether it does.
+    """
+    last = problem.dim - 1
+    if problem.flux is not None:
+        return (last, last) in problem.wanted.second
+    x, middle = problem.probes()[0].clone(), np.mean([b[last] for b in problem.bounds])
+    x[:, last] = middle
+    x.requires_grad_()
+
+    def smooth(x: Tensor) -> Tensor:
+        return torch.sin(x.sum(1, keepdim=True)).repeat(1, problem.components)
+
+    def bent(x: Tensor) -> Tensor:
+        return smooth(x) + (x[:, last:] - middle) ** 2
+
+    pairs = zip(
+        _residuals(problem.residual, x, smooth),
+        _residuals(problem.residual, x, bent),
+        strict=True,
+    )
+    return any(not torch.allclose(one, other, equal_nan=True) for one, other in pairs)
+
+
 def half_started(problem: Problem) -> bool:
     """Tell whether an equation of second order in time has but one initial condition.
 
@@ -83,10 +122,7 @@ def half_started(problem: Problem) -> bool:
     Returns:
         True if fewer than two of the conditions hold at the first time, inside.
     """
-    last = problem.dim - 1
-    if problem.flux is None or (last, last) not in problem.wanted.second:
-        return False
-    if not problem.in_time:
+    if not problem.in_time or not second_in_time(problem):
         return False
     with undisturbed():
         start = problem.geometry.random_initial_points(_PLACES)

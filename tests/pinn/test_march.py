@@ -1,11 +1,13 @@
 """Slab after slab: each begins where the last one ends, and nothing else changes."""
 
+import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from pinn import FEM, HardPINN, Mean, Mesh, Problem, Vanilla, Wanted, march, solve, zoo
 from pinn._backend import dde
-from pinn.forms.conditions import condition_errors
+from pinn.forms.conditions import condition_errors, second_in_time
 from pinn.inverse import Unknown
 from pinn.march import _slab, _Slabs
 
@@ -160,6 +162,32 @@ REFUSED = {
 def test_what_cannot_be_marched_is_refused(said: str) -> None:
     with pytest.raises(ValueError, match=said):
         REFUSED[said]()
+
+
+def by_residual(*, waves: bool) -> Problem:
+    """The wave or the heat equation as DeepXDE states it."""
+    strip = HEAT.geometry
+
+    def pde(x: Tensor, y: Tensor) -> Tensor:
+        bend = dde.grad.hessian(y, x, i=0, j=0)
+        if waves:
+            return dde.grad.hessian(y, x, i=1, j=1) - bend
+        return dde.grad.jacobian(y, x, i=0, j=1) - 0.4 * bend
+
+    start = icbc.IC(strip, lambda x: np.sin(np.pi * x[:, :1]), lambda x, on: on)
+    ends = icbc.DirichletBC(strip, lambda x: 0 * x[:, :1], lambda x, on: on)
+    return Problem(strip, residual=pde, conditions=[ends, start], exact=HEAT.exact)
+
+
+def test_a_residual_is_asked_for_its_order_in_time() -> None:
+    """A wave was marched with the value handed on and the speed forgotten."""
+    assert second_in_time(by_residual(waves=True))
+    assert not second_in_time(by_residual(waves=False))
+    with pytest.raises(ValueError, match="second order in time"):
+        march(by_residual(waves=True), SMALL, 2, iterations=1)
+    with pytest.warns(UserWarning, match="second order in time"):
+        solve(by_residual(waves=True), SMALL, iterations=1)
+    assert march(by_residual(waves=False), SMALL, 2, iterations=40).error() < 0.05
 
 
 def test_slabs_of_another_kind_are_refused() -> None:

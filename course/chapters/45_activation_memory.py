@@ -167,7 +167,7 @@ print(
 #
 # A ReLU keeps its *result*: where that is positive, the gradient passes, where it is zero, the gradient stops. The result is
 # its **mask**. Rounding to the nearest turns every positive number below $\varepsilon$ into zero, so the mask
-# closes, and nothing that lies further back hears of the loss through it. The error is not in one weight but in all
+# closes, and no gradient reaches earlier layers through it. The error is not in one weight but in all
 # earlier ones, and it adds up from layer to layer.
 #
 # The third curve has another rounding, with errors as large, under which no positive number becomes zero. This chapter builds
@@ -712,7 +712,7 @@ print(
 
 # %% [markdown]
 # With zeros and signs kept, every bias has *bitwise* the gradient that it had, and so has the first layer, which reads the images (the
-# data are not compressed). Only weights that read a rough activation differ. That is no luck. A linear layer or a convolution $y = W x$ with $\delta$ for the gradient of the loss by $y$ computes
+# data are not compressed). Only weights that read a rough activation differ. That is not chance. A linear layer or a convolution $y = W x$ with $\delta$ for the gradient of the loss by $y$ computes
 #
 # $$ \nabla W = \sum_{n} \delta_n x_n^\top, \qquad \nabla x_n = W^\top \delta_n : $$
 #
@@ -877,8 +877,8 @@ print("the largest of them below a tenth of it:", bool((most < hard / 10).all())
 # $$ \varepsilon = \frac{\tau \cdot \operatorname{mean} |\nabla W|}{\max_o \sigma_o / \varepsilon} , $$
 #
 # and the right side does not contain $\varepsilon$, since $\sigma_o$ is proportional to it. If two layers read the same activation, the
-# more sensitive one decides. This is a **controller**: it looks at gradients once in a while, and sets each activation's bound anew. Jin et al. take $\tau = 0.01$, and
-# look every 1000 steps.
+# more sensitive one decides. This is a **controller**: it looks at gradients once in a while, and sets each activation's bound anew. (Jin et al. are said to
+# take $\tau = 0.01$, and to look about every 1000 steps; we could not check these two numbers in their text.)
 
 # %% [markdown]
 # ### Exercise 45.6 · The bound of an activation

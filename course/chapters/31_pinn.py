@@ -815,7 +815,7 @@ print("relative error:", "below 0.02 %" if pinn_error < 2e-4 else "above 0.02 %"
 #
 # There is a subtlety. Suppose $u$ is the solution. The network has to represent
 # $N = (u - g) / B$. Near the boundary $u - g$ goes to zero, in general proportionally to the distance.
-# If $B$ goes to zero *faster*, $N$ must blow up, which no network can; put differently, $u = g + BN$
+# If $B$ goes to zero *faster*, $N$ must become infinite, which no network can; put differently, $u = g + BN$
 # could then never have the right slope at the boundary.
 
 # %% [markdown]

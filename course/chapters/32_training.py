@@ -1254,7 +1254,7 @@ for name in next(iter(runs)):
 # the case. For a few random points it happens by itself, with the probability above.)
 #
 # The table is the fair comparison: the same number of points and steps for each way, and points that may fall
-# anywhere. It is sobering. Every way, RAD too, has starts that end at a thousandth or below and starts that
+# anywhere. It is sobering. Every way, RAD too, has starts that end below one per cent and starts that
 # fail, and six starts do not put the ways in an order. (An error above 1 is a network that swings between its points: 193
 # numbers against 120 equations.) So the figure shows what it shows, that points which miss the layer are
 # fatal. It does *not* show that points from the residual beat other points that do hit it. The gains that Wu

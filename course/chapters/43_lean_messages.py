@@ -314,7 +314,7 @@ print("later it is larger, by half or more:", late > 1.5 * early)
 # rate that is right for the noisy middle is too large for the first steps
 # (`torch.optim.lr_scheduler.LinearLR` does it).
 #
-# The estimate is a rule of thumb. It took a loss of one curvature, and it says nothing on the rate
+# The estimate is a rough one. It took a loss of one curvature, and it says nothing on the rate
 # being so large that training diverges.
 #
 # ## 2. A rate for every layer

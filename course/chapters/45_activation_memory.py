@@ -1285,7 +1285,7 @@ print("bound 0.5, nearest: seeds of three below 50 %:", failed)
 
 # %% [markdown]
 # **What is gained.** With shares of 0.1 and 0.3 an eighth to a twelfth of the bytes is kept, and accuracy is within what seeds make. More cannot be said: plain
-# training itself spreads over three points from seed to seed. *4 bits* do about as well as a share of 0.1, with fewer questions asked. (*Allocated* is the same run: for nine maps of
+# training itself spreads over three points from seed to seed. *4 bits* do about as well as a share of 0.1, and need neither a share nor gradients. (*Allocated* is the same run: for nine maps of
 # one size the best choice was four bits for each.) With 2 bits, and with a share of one, the means are below those of the other rows that learn, but the ranges overlap. (Jin et al. report 13.5 times less on
 # networks that are much larger; that a share of one keeps less here says nothing about theirs.) The bytes
 # are a median over steps, without the very first step: until it has seen a gradient, the controller keeps everything.

@@ -1066,8 +1066,8 @@ axes[1].scatter(
     label="chosen (size: how often)",
 )
 axes[1].plot(*x.T, "x", color="C1", ms=5, label="two sensors")
-axes[1].set(xlabel="x", ylabel="t", ylim=(-0.02, 1.25))
-axes[1].legend(fontsize=8.5, loc="upper right", ncol=2)
+axes[1].set(xlabel="x", ylabel="t", ylim=(-0.02, 1.45))
+axes[1].legend(fontsize=8.5, loc="upper right")
 figure(
     fig,
     caption="Choosing where to measure. Left: the least deviation of k against the number of values. Right: the "

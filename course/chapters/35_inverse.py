@@ -1257,6 +1257,9 @@ print("and error of q: above 200 %:", q_off[0] > 2)
 #
 # `Unknown` stands in an equation in place of a number, `Data` holds values with their noise, `classical` is the twin, `Information` the matrix $F$ with its deviations. The library's twin has no formula for the rod: it solves by finite elements, and takes its slopes by
 # differences.
+#
+# For a coefficient that varies there are `Field`, linear between the knots of a grid with one `Unknown` a knot, and
+# `Smoothness(field, rho)`, Tikhonov's regulariser with a meaning: slopes of the size $\rho$ are expected. It goes into the list of data.
 
 # %%
 data_two = measure(x, second=1.0)

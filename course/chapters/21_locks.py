@@ -159,7 +159,8 @@ print(f"time that the four machines spend idle: {idle:.0%}")
 # ## 1. Three locks, one clock
 #
 # Jaderberg and co-authors (2017) gave the waiting three names. A network is cut into modules
-# $f_0, \dots, f_{K-1}$ with states $h_k = f_k(h_{k-1})$ and a loss at the end.
+# $f_0, \dots, f_{K-1}$ with states $h_k = f_k(h_{k-1})$, where $h_{-1}$ is the data, and a loss
+# at the end.
 #
 # - **Forward lock**: module $k$ cannot process a batch before the modules in front of it have.
 # - **Backward lock**: module $k$ cannot compute its gradient before the modules behind it

@@ -158,9 +158,12 @@ axes[0].vlines(torch.arange(100), 0, code, color="C1", lw=1.5)
 axes[0].set(title="FISTA, ten iterations", xlabel="entry of the code", ylabel="value")
 for name, curve in classical.items():
     axes[1].semilogx(range(1, len(curve)), curve[1:], label=name)
-for value, text in ((lasso_line, "exact Lasso, best λ"), (bayes_line, "Bayes")):
+for value, up, text in (
+    (lasso_line, -3.5, "exact Lasso, best λ"),
+    (bayes_line, 1, "Bayes"),
+):
     axes[1].axhline(value, color="k", lw=0.8, ls="--")
-    axes[1].text(220, value + 1, text, ha="right", fontsize=8)
+    axes[1].text(220, value + up, text, ha="right", fontsize=8.5)
 axes[1].axvline(DEPTH, color="0.6", lw=0.8)
 axes[1].set(xlabel="iterations or passes", ylabel="NMSE in dB (ratio)", ylim=(-49, 1))
 axes[1].legend(

@@ -728,7 +728,7 @@ for ax, (name, losses, body) in zip(axes, suspects(), strict=True):
     picture[found != declared] = torch.tensor([0.84, 0.37, 0.0])  # not as declared
     ax.imshow(picture)
     for j, i, word in faults(found, declared):
-        ax.text(i, j, word, ha="center", va="center", fontsize=8.5)
+        ax.text(i, j, word, ha="center", va="center", fontsize=8)
     ax.set(title=name.replace(" on ", "\non "), xlabel="module", ylabel="loss")
     ax.set(xticks=range(4), yticks=range(4))
     ax.title.set_fontsize(9)

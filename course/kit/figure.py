@@ -81,20 +81,26 @@ def figure(fig: Figure, caption: str, alt: str) -> None:
 
 
 def _png(fig: Figure) -> bytes:
-    """Draw a figure, sharp for screens that show it so, unless that costs too much."""
-    png = _palette(fig, SHARP * fig.dpi)
-    if len(png) >= SHARP_BYTES:
-        plain = _palette(fig, fig.dpi)
-        png = plain if len(png) - len(plain) >= SHARP_BYTES else png
+    """Draw a figure, sharp for screens that show it so, unless that costs too much.
+
+    What is not sharp is made of the sharp one: where text and lines lie does not depend
+    on a choice that a few bytes decide, and those differ between machines.
+    """
+    full = io.BytesIO()
+    fig.savefig(full, format="png", dpi=SHARP * fig.dpi)
     plt.close(fig)
+    picture = Image.open(full).convert("RGB")
+    png = _palette(picture)
+    if len(png) >= SHARP_BYTES:
+        plain = _palette(picture.reduce(SHARP))
+        png = plain if len(png) - len(plain) >= SHARP_BYTES else png
     return png
 
 
-def _palette(fig: Figure, dpi: float) -> bytes:
-    """Draw a figure in 256 colours, a third of the bytes and the same to the eye."""
-    full, small = io.BytesIO(), io.BytesIO()
-    fig.savefig(full, format="png", dpi=dpi)
-    palette = Image.open(full).convert("RGB").quantize(256, dither=Image.Dither.NONE)
+def _palette(picture: Image.Image) -> bytes:
+    """Store a picture in 256 colours, a third of the bytes and the same to the eye."""
+    small = io.BytesIO()
+    palette = picture.quantize(256, dither=Image.Dither.NONE)
     palette.save(small, format="png", optimize=True)
     return small.getvalue()
 

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
+from nbformat import from_dict
 from PIL import Image
 
 from course.kit import Question, figure, quiz, seal, setup
 from course.kit.quiz import _Shown as ShownQuiz
 from course.kit.quiz import _widget
+from tests.course.seam import TOLERANCE, difference, pictures
 
 
 def test_setup_makes_every_source_of_chance_repeatable() -> None:
@@ -114,6 +116,20 @@ def test_what_sharpness_may_cost_is_measured(
         monkeypatch.setitem(figure.__globals__, "SHARP_BYTES", limit)
         figure(noise(), caption="c", alt="a")
         assert decoded(shown[-1]).width == sharpness * 540
+
+
+def test_sharp_or_not_a_picture_looks_the_same(
+    shown: list, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bytes decide which, and may decide otherwise on another machine."""
+    for limit in (0, 10**9):
+        monkeypatch.setitem(figure.__globals__, "SHARP_BYTES", limit)
+        fig, ax = plt.subplots()
+        ax.plot([0, 1], [3e-5, 1])
+        ax.set(yscale="log", xlabel="time", ylabel="distance", title="A walk")
+        figure(fig, caption="c", alt="a")
+    plain, sharp = (pictures([from_dict({"data": one})])[0] for one in shown)
+    assert difference(plain, sharp) < TOLERANCE / 4
 
 
 def test_the_text_of_a_figure_names_what_is_drawn(shown: list) -> None:

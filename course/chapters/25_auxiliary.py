@@ -129,7 +129,7 @@ ax.plot(whole, label="backpropagation")
 ax.axhline(math.log(10), color="k", lw=1.0, ls=":")
 ax.text(38, 2.36, "guessing", fontsize=9)
 ax.set(xlabel="epoch", ylabel="training loss", ylim=(-0.1, 2.7))
-ax.legend(fontsize=9, loc="center left", bbox_to_anchor=(0.09, 0.33))
+ax.legend(fontsize=9, loc="center left", bbox_to_anchor=(0.09, 0.28))
 figure(
     fig,
     caption="Training from a table. Solid: the loss on the table's entries. Dashed: the loss "

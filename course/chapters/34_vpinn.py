@@ -1406,7 +1406,7 @@ fig, axes = plt.subplots(1, 2, figsize=(7, 3.1), gridspec_kw={"width_ratios": [3
 for (name, found), marker in zip(routes.items(), "os^D", strict=True):
     axes[0].loglog(*found, marker + "-", ms=3, label=name)
 axes[0].set(xlabel="unknowns", ylabel="relative error", ylim=(1e-13, 5))
-axes[0].legend(fontsize=7, loc="lower left")
+axes[0].legend(fontsize=9, loc="lower left")
 middles = (final[1:] + final[:-1]) / 2
 axes[1].semilogy(middles, final.diff(), "D", color="C3", ms=4)
 axes[1].set(xlabel="position of the element", ylabel="its length")

@@ -36,7 +36,8 @@ from tests.benchmarks.pinn.runs import ByLevenberg, Row
 
 PEER = Path(__file__).parent / "peers" / "fastvpinns_own.py"
 TOLERANCE = 6e-2
-SEEDS = range(5)
+LIMIT = 20.0  # seconds, after which a test counts as not passed
+SEEDS = range(3)
 pi, sin, cos = torch.pi, torch.sin, torch.cos
 
 
@@ -124,7 +125,8 @@ class Until(dde.callbacks.Callback):
         self.used += time.process_time() - self.started
         self.steps += 1
         self.found = self.errors(self.model.net)
-        self.model.stop_training = max(self.found) < TOLERANCE
+        passed = max(self.found) < TOLERANCE
+        self.model.stop_training = passed or self.used > LIMIT
 
 
 def ours(problem: Problem, seed: int) -> Row:
@@ -135,7 +137,7 @@ def ours(problem: Problem, seed: int) -> Row:
         def callbacks(self, seed: int) -> list:
             return [until]
 
-    solve(problem, Watched(), iterations=20_000, seed=seed)
+    solve(problem, Watched(), iterations=10_000, seed=seed)
     return {"seconds": until.used, "steps": until.steps, "rms": until.found[0]}
 
 

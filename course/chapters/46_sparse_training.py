@@ -120,7 +120,7 @@ print("the connections alone need below a fortieth:", promised[1] < work / 40)
 # %% [markdown]
 # The masked layer holds *more* than the dense one, since the mask is one more matrix. Its matrix products are as large as
 # before: a product with zero is a product. The product of weights and mask is not counted here and comes on top. Its
-# sparsity is on paper. That is fine for asking "how few connections are
+# sparsity exists on paper only. That is fine for asking "how few connections are
 # enough?", and it is no answer to "does it fit?" or "is it faster?".
 #
 # There are layers that have to be sparse. Between two layers of a million neurons each, a dense matrix has $10^{12}$
@@ -340,7 +340,7 @@ print(
 # %% [markdown]
 # ## 2. How many, and in which layer
 #
-# A network has a budget of connections. Equal density for all layers would starve the narrow ones: with
+# A network has a budget of connections. Equal density for all layers would leave the narrow ones too few: with
 # $\delta = 0.01$ an output layer with 10 neurons and 100 inputs has 10 connections. **SET** (*sparse evolutionary training*, Mocanu et al. 2018) takes a
 # random graph of Erdős and Rényi, in which an entry exists with the probability
 #
@@ -934,7 +934,7 @@ print("static: useful features have more, by half or more:", ratio["static"] > 1
 # %% [markdown]
 # ## 5. Growth by gradient
 #
-# Chance is patient: with a million free places, a useful one is rarely hit. **RigL** (Evci et al. 2020; *rigging the
+# Chance is slow: with a million free places, a useful one is rarely hit. **RigL** (Evci et al. 2020; *rigging the
 # lottery*) asks where a new connection would help: it grows the free places $(i, j)$ with the largest
 #
 # $$ \Big| \sum_b g_{bi}\, a_{bj} \Big| , $$

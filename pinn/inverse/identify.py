@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pinn.inverse.data import Data, with_data
+from pinn.inverse.data import Data, Known, with_data
 from pinn.problem import Problem
 from pinn.solution import Solution
 from pinn.solve import solve
@@ -50,7 +50,7 @@ class Identified:
 
 def identify(
     problem: Problem,
-    data: Data | Sequence[Data],
+    data: Data | Sequence[Known],
     method: Any,
     *,
     seeds: Sequence[int] = (0, 1, 2),
@@ -66,7 +66,7 @@ def identify(
 
     Args:
         problem: The problem, with unknowns.
-        data: Measurements of one component, or a list of such.
+        data: Measurements of one component, or a list of such and of smoothness.
         method: As of :func:`pinn.solve`, but not finite elements: for those see
             :func:`pinn.inverse.classical`.
         seeds: Seeds of the networks and points.

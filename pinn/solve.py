@@ -192,7 +192,7 @@ def solve(  # noqa: PLR0913 - the options of a run
 
     Example:
         >>> from pinn import HPVPINN, zoo
-        >>> solution = solve(zoo.heat(), HPVPINN(2, hidden=(12, 12)), iterations=40)
+        >>> solution = solve(zoo.heat(), HPVPINN(2, hidden=(12, 12)), iterations=10)
         >>> solution.error() < 0.1
         True
     """

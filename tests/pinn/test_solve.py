@@ -19,6 +19,7 @@ from pinn import (
     Mesh,
     Partition,
     Problem,
+    SSBroyden,
     Strong,
     SubdomainFNN,
     Vanilla,
@@ -65,6 +66,15 @@ def test_every_method_solves_the_heat_equation(name: str) -> None:
     x = torch.rand(5, 2, dtype=torch.float64)
     assert solution.predict(x).shape == (5, 1)
     assert (solution.flux_jump() > 0) == (name in ("cPINN", "XPINN"))
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if name != "FEM"])
+def test_networks_are_trained_by_ssbroyden_unless_told_otherwise(name: str) -> None:
+    method = METHODS[name]
+    data = method.data(HEAT)
+    net = method.net(HEAT, torch.Generator().manual_seed(0))
+    assert type(method.optimizer(net, data)) is SSBroyden
+    assert type(solve(HEAT, method, iterations=1).model.opt) is SSBroyden
 
 
 def test_the_same_seed_gives_the_same_solution_and_disturbs_nobody() -> None:

@@ -26,6 +26,10 @@ ERRORS = {  # row: (problem, method)
         "hp-VPINN with hats, Levenberg–Marquardt",
     ),
     "hp_vpinn_steep_1d_bubbles_30s": ("", "the same without hats"),
+    "hp_vpinn_steep_1d_default_30s": (
+        "",
+        "the same with hats, the defaults: SSBroyden, weights of one",
+    ),
     "hp_vpinn_steep_1d_adam_30s": ("", "the same with hats, Adam"),
     "hp_vpinn_steep_2d_100s": (
         "steep Poisson, 2-D",

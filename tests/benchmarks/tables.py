@@ -22,7 +22,7 @@ from tests.benchmarks.modular import (
     tables_multilevel,
 )
 from tests.benchmarks.modular import tables as modular
-from tests.benchmarks.pinn import examples_table
+from tests.benchmarks.pinn import examples_table, long_tables
 from tests.benchmarks.pinn import tables as pinn
 from tests.benchmarks.record import RESULTS, ROOT, where
 from tests.benchmarks.unroll import lowrank_tables as lowrank
@@ -74,6 +74,8 @@ TABLES: dict[str, Callable[[dict], str]] = {
     "pinn": pinn.errors,
     "pinn.speed": pinn.speeds,
     "pinn_examples": examples_table.examples,
+    "pinn_march": long_tables.march,
+    "pinn_adapt": long_tables.adapt,
     "pinn_inverse": pinn.inverse,
     "pinn_race": lambda record: f"{record['table']}\n\n{where(record)}.",
     "robust": course.robust,

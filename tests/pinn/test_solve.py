@@ -122,8 +122,15 @@ def test_an_interrupt_returns_what_there_is(monkeypatch) -> None:
             return [Interrupt()]
 
     solution = solve(HEAT, Impatient(**SMALL), iterations=50)
-    assert solution.model.train_state.step == 3
+    assert solution.model.train_state.step == 3 and solution.interrupted
     assert solution.history.loss[-1] < solution.history.loss[0]
+    with pytest.warns(UserWarning, match="interrupted in 'impatient', seed 0"):
+        found = race(
+            HEAT, {"FEM": FEM(4), "impatient": Impatient(**SMALL)}, 60.0, seeds=[0, 1]
+        )
+    assert list(found.solutions) == ["FEM"], "a run cut short is no contestant"
+    with pytest.raises(KeyboardInterrupt):
+        race(HEAT, {"impatient": Impatient(**SMALL)}, 60.0)
 
 
 def test_a_race_has_a_table_and_a_picture() -> None:

@@ -22,7 +22,6 @@ from pinn import (
     HPVPINN,
     Mesh,
     Problem,
-    SSBroyden,
     Vanilla,
     adapt,
     relative_error,
@@ -30,6 +29,7 @@ from pinn import (
 )
 from pinn._backend import dde
 from tests.benchmarks import record
+from tests.benchmarks.pinn.runs import ByLevenberg
 
 Row = dict[str, object]
 WIDTHS, WIDTH = (1e-2, 1e-3, 1e-4), 1e-3
@@ -71,21 +71,13 @@ def elements(width: float) -> Row:
     }
 
 
-class ByBroyden(HPVPINN):
-    """The hp-VPINN with the optimiser of the strong methods."""
-
-    def optimizer(self, net: torch.nn.Module, data: object) -> torch.optim.Optimizer:
-        """Make it."""
-        return SSBroyden(net.parameters())
-
-
 def network(name: str, seed: int) -> Row:
     """Train a network."""
     problem = layer(WIDTH)
     mesh = adapt(problem, Mesh(problem.geometry, 4)).mesh
     methods = {
         "adapted": HPVPINN(mesh.elements, degree=3),
-        "adapted, SSBroyden": ByBroyden(mesh.elements, degree=3),
+        "adapted, Levenberg-Marquardt": ByLevenberg(mesh.elements, degree=3),
         "equal": HPVPINN(len(mesh), degree=3),
         "strong": Vanilla(500),
     }
@@ -95,7 +87,7 @@ def network(name: str, seed: int) -> Row:
     return {"error": found.error(), "loss": loss, "cpu_seconds": seconds}
 
 
-NAMES = ("adapted", "adapted, SSBroyden", "equal", "strong")
+NAMES = ("adapted", "adapted, Levenberg-Marquardt", "equal", "strong")
 PLAN: dict[str, dict[str, Callable[[], Row]]] = {
     "elements": {f"{width:g}": partial(elements, width) for width in WIDTHS},
     "networks": {

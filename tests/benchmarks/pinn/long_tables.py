@@ -13,7 +13,7 @@ MARCHES = {
 ASKED = {"oscillator_30": 1e-4, "oscillator_100": 1e-4}
 NETWORKS = {
     "adapted": "hp-VPINN on the adapted mesh",
-    "adapted, SSBroyden": "the same by SSBroyden",
+    "adapted, Levenberg-Marquardt": "the same by Levenberg–Marquardt",
     "equal": "hp-VPINN, as many elements of one size: control",
     "strong": "vanilla PINN",
 }

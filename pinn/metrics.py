@@ -16,12 +16,15 @@ from pinn.problem import Problem
 __all__ = ["beside", "flux_jump", "mass_defect", "relative_error", "test_points"]
 
 Net = Callable[[Tensor], "Tensor"]
+_GRIDS = 3  # coordinates at most in which an even grid is fine enough to see anything
 
 
 def test_points(problem: Problem, count: int = 10_000) -> Tensor:
     """Spread points evenly over a domain, its border left out.
 
-    An even grid, as the errors of Raissi, Perdikaris and Karniadakis 2019 are taken on.
+    An even grid, as the errors of Raissi, Perdikaris and Karniadakis 2019 are taken on;
+    in more than three coordinates, where a grid has two or three places per axis, the
+    points of Sobol 1967, USSR Comput. Math. Math. Phys. 7(4), scrambled.
 
     Args:
         problem: The problem.
@@ -39,16 +42,22 @@ def test_points(problem: Problem, count: int = 10_000) -> Tensor:
         torch.Size([100, 2])
     """
     check_count("count", count, least=1)
-    per_axis = max(1, round(count ** (1 / problem.dim)))
-    share = (torch.arange(per_axis, dtype=torch.float64, device="cpu") + 0.5) / per_axis
-    axes = [
-        low + (high - low) * share for low, high in zip(*problem.bounds, strict=True)
-    ]
-    x = torch.cartesian_prod(*axes).view(-1, problem.dim)
+    lower, upper = (torch.as_tensor(corner) for corner in problem.bounds)
+    x = lower + (upper - lower) * _even(count, problem.dim)
     return x[problem.inside(x)]
 
 
 vars(test_points)["__test__"] = False  # not a test, whatever pytest thinks of its name
+
+
+def _even(count: int, dim: int) -> Tensor:
+    """Spread about so many points over the unit cube."""
+    if dim > _GRIDS:
+        engine = torch.quasirandom.SobolEngine(dim, scramble=True, seed=0)
+        return engine.draw(count, dtype=torch.float64).cpu()
+    per_axis = max(1, round(count ** (1 / dim)))
+    share = (torch.arange(per_axis, dtype=torch.float64, device="cpu") + 0.5) / per_axis
+    return torch.cartesian_prod(*[share] * dim).view(-1, dim)
 
 
 def relative_error(problem: Problem, net: Net, x: Tensor | None = None) -> float:

@@ -29,6 +29,7 @@ from pinn import (
     race,
     relative_error,
     solve,
+    test_points,
     zoo,
 )
 from pinn import solve as solve_function
@@ -278,3 +279,25 @@ def test_conditions_with_normals_have_no_corners() -> None:
     assert with_normal == others - corners(square, data.train_x_all).sum() < others
     data.resample_train_points()
     assert data.num_bcs[0] <= data.num_bcs[1] == len(data.train_x_bc) - data.num_bcs[0]
+
+
+def test_in_ten_coordinates_errors_are_measured_at_points_that_differ() -> None:
+    """On a grid of two places per axis this sum would have one value only."""
+    dim = 10
+    cube = dde.geometry.Hypercube([0.0] * dim, [2.0] * dim)
+
+    def exact(x: torch.Tensor) -> torch.Tensor:
+        return torch.sin(torch.pi * x / 2).sum(1, keepdim=True)
+
+    problem = Problem(cube, lambda x, u, p: -p, exact=exact)
+    x = test_points(problem, 4000)
+    assert x.shape == (4000, dim) and x.dtype == torch.float64
+    assert torch.equal(x, test_points(problem, 4000)), "the same at every call"
+    for axis in x.T:
+        share, _ = axis.sort()
+        even = (torch.arange(4000) + 0.5) / 2000
+        assert (share - even).abs().max() < 2e-3, "each coordinate evenly"
+    spread, mean = dim**0.5 * (1 / 2 - 4 / torch.pi**2) ** 0.5, 2 * dim / torch.pi
+    assert exact(x).std().item() == pytest.approx(spread, rel=0.05)
+    constant = relative_error(problem, lambda x: mean + 0 * x[:, :1])
+    assert constant == pytest.approx(spread / (spread**2 + mean**2) ** 0.5, rel=0.05)

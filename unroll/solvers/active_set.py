@@ -20,6 +20,7 @@ __all__ = ["active_set"]
 
 _RATIO = 0.6  # of a weight on the path to the one before
 _SLOWER = 0.775  # the same, where samples that cycle go again
+_FINE = 1e-8  # a gap below it asks for systems solved in the dtype of the data
 _MORE = 6  # guesses at the last weight
 _WORK = 2**17  # entries of the Gram blocks that are factorised together
 
@@ -103,7 +104,7 @@ def active_set(
     the dtype of the data, and what cycles then is finished by :func:`fista`, so that
     the duality gap is a certificate as always. For small active sets it is faster than
     FISTA, see the benchmark of classical solvers; where the guesses end, the last one
-    solves its equations, and a smaller gap costs one guess more.
+    solves its equations. With ``tol`` below 1e-8 nothing is done in float32.
 
     Args:
         A: Dictionary. Shape ``(m, n)``.
@@ -161,7 +162,7 @@ class _Path:
         self.rows, self.exact, self.most = busy.nonzero()[:, 0], lasso[busy], 0
         self.x, self.b, self.G = self.solution[busy], g[busy], A.T @ A
         self.g, self.rough = self.b, True
-        narrow = g.dtype if again else _narrow(self.G, g)
+        narrow = g.dtype if again or tol < _FINE else _narrow(self.G, g)
         self.gram = _Gram(self.G.to(narrow), max(1, len(A) - len(A) // 40))
         if len(self.rows):
             largest = self.b.abs().amax(dim=1, keepdim=True)

@@ -164,7 +164,7 @@ def test_systems_that_float32_cannot_solve_are_solved_in_float64():
     """On the way too: a block with two atoms that float32 cannot tell apart."""
     A, b = problem()
     A[:, 5] = A[:, 4] + 1e-5 * (A[:, 6] - (A[:, 6] @ A[:, 4]) * A[:, 4])
-    path = _Path(A, Lasso.checked(A, b, 0.01), 1e-9, False, again=False)
+    path = _Path(A, Lasso.checked(A, b, 0.01), 1e-6, False, again=False)
     active = torch.zeros(30, 80, dtype=torch.bool)
     active[:, ::9], active[7] = True, False
     active[7, 4:6] = True

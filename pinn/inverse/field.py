@@ -26,8 +26,7 @@ class Field(torch.nn.Module):
 
     Args:
         name: Its name in results.
-        grid: Knots along each coordinate that it varies with, one tensor each,
-            increasing.
+        grid: Knots along each coordinate that it varies with: increasing numbers.
         axes: Which coordinates these are.
         start: First guess, everywhere.
         positive: Whether it can be positive only.
@@ -43,7 +42,7 @@ class Field(torch.nn.Module):
 
     Example:
         >>> import torch
-        >>> k = Field("k", [torch.tensor([0.0, 0.5, 1.0])], start=2.0)
+        >>> k = Field("k", [[0.0, 0.5, 1.0]], start=2.0)
         >>> k.set(torch.tensor([1.0, 2.0, 4.0]))
         >>> k(torch.tensor([[0.25], [0.75], [7.0]], dtype=torch.float64)).tolist()
         [[1.5], [3.0], [4.0]]
@@ -54,7 +53,7 @@ class Field(torch.nn.Module):
     def __init__(
         self,
         name: str,
-        grid: Sequence[Tensor],
+        grid: Sequence[Sequence[float]],
         axes: Sequence[int] = (0,),
         *,
         start: float,
@@ -67,7 +66,8 @@ class Field(torch.nn.Module):
                 f"axes are {tuple(axes)} for {len(grid)} lists of knots: expected one "
                 "axis for each, all different"
             )
-        for axis, knots in zip(axes, grid, strict=True):
+        self.grid = [torch.as_tensor(knots).detach().cpu().double() for knots in grid]
+        for axis, knots in zip(axes, self.grid, strict=True):
             check_count("axes", axis, least=0)
             check_shape("knots", knots, ("knots",))
             check_finite("knots", knots)
@@ -76,8 +76,7 @@ class Field(torch.nn.Module):
                     f"knots are {knots.tolist()}: expected two or more, increasing"
                 )
         self.axes = tuple(axes)
-        self.grid = [knots.detach().cpu().double() for knots in grid]
-        self.shape = tuple(len(knots) for knots in grid)
+        self.shape = tuple(len(knots) for knots in self.grid)
         places = itertools.product(*map(range, self.shape))
         self.unknowns = torch.nn.ModuleList(
             Unknown(

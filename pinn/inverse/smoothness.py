@@ -35,7 +35,7 @@ class Smoothness:
     Example:
         >>> import torch
         >>> from pinn.inverse import Field
-        >>> k = Field("k", [torch.tensor([0.0, 0.5, 1.0])], start=2.0)
+        >>> k = Field("k", [[0.0, 0.5, 1.0]], start=2.0)
         >>> k.set(torch.tensor([1.0, 2.0, 3.0]))  # a slope of 2
         >>> round(Smoothness(k, rho=0.5).rows().square().sum().item(), 6)
         16.0

@@ -31,7 +31,7 @@ def measured(C: float = 2.0, sigma: float = 0.01) -> i.Data:
 
 
 C = i.Unknown("C", 1.0, positive=True)
-KNOTS = [torch.linspace(0, 1, 3, dtype=torch.float64)]
+KNOTS = [[0.0, 0.5, 1.0]]
 SMALL = HardPINN(20, hidden=(4,), resample=None)
 
 

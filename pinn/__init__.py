@@ -36,6 +36,7 @@ from pinn.domains import (
     lobatto,
 )
 from pinn.forms import (
+    Adapted,
     Conservative,
     Extended,
     FEMSolution,
@@ -44,6 +45,7 @@ from pinn.forms import (
     Strong,
     Variational,
     WeakForm,
+    adapt,
     fem,
     first_order,
 )
@@ -93,8 +95,8 @@ __all__ = [
     "FEMSolution", "SpectralSolution", "buckley_leverett_fan", "cole_hopf",
     "etdrk4", "fem",
     # elements and test functions
-    "Interface", "Mesh", "Partition", "Rule", "Tests", "Triangulation", "WeakForm",
-    "gauss_legendre", "gauss_lobatto", "legendre", "lobatto",
+    "Adapted", "Interface", "Mesh", "Partition", "Rule", "Tests", "Triangulation",
+    "WeakForm", "adapt", "gauss_legendre", "gauss_lobatto", "legendre", "lobatto",
     # discretisations: data of a deepxde.Model
     "Conservative", "Extended", "Interfaces", "Strong", "Variational",
     # networks

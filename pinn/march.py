@@ -1,22 +1,20 @@
 """March through time: slab after slab, each started from the end of the last."""
 
-import copy
+import warnings
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from pinn._backend import dde
 from pinn._checks import check_count
-from pinn.derivatives.jets import Jet, Wanted
 from pinn.domains.mesh import edges_along
 from pinn.forms.conditions import second_in_time
 from pinn.metrics import relative_error, test_points
 from pinn.prepare import check_solvable
 from pinn.problem import Problem
+from pinn.slabs import Slabs, slab, times_of
 from pinn.solution import History, Solution
 from pinn.solve import solve
 
@@ -24,7 +22,6 @@ __all__ = ["march"]
 
 _ICBC = dde.icbc
 _BORDER = (_ICBC.DirichletBC, _ICBC.NeumannBC, _ICBC.RobinBC, _ICBC.PeriodicBC)
-_cached = _ICBC.boundary_conditions.npfunc_range_autocache
 
 
 def march(
@@ -35,8 +32,9 @@ def march(
     seconds: float | None = None,
     iterations: int | None = None,
     seed: int = 0,
+    progress: bool = False,
 ) -> Solution:
-    r"""Solve a problem in time slab by slab.
+    r"""Solve a problem in time slab by slab; an interrupt ends it at a slab's end.
 
     .. math:: u_k(x, t_{k-1}) = u_{k-1}(x, t_{k-1}), \qquad
               t_{k-1} \le t \le t_k, \quad k = 1 \dots K
@@ -45,6 +43,10 @@ def march(
     the last slab's end prescribes later. Wight and Zhao 2021, Commun. Comput. Phys.
     29(3), call it time marching; what is wrong at the end of a slab stays wrong.
 
+    An interrupt leaves out the slab in training, unless it is the first: the solution
+    then is one of the problem up to the end of the last slab, NaN after it, and
+    ``interrupted``.
+
     Args:
         problem: In time, of first order in it, with initial conditions.
         method: As for :func:`pinn.solve`, without ``hard``, and not ``FEM``.
@@ -52,6 +54,7 @@ def march(
         seconds: CPU seconds of training in all, shared evenly.
         iterations: Steps of the optimiser in each slab.
         seed: Seed of the first slab; the others count on from it.
+        progress: Whether to show a bar per slab.
 
     Returns:
         The solution on all slabs. Its history has one look a slab: CPU seconds so far,
@@ -64,6 +67,9 @@ def march(
             initial condition, a condition is of another kind or of another geometry,
             the method fulfils conditions by construction, unknowns are to be learned,
             or times do not rise from the first to the last.
+
+    Warns:
+        UserWarning: If it was interrupted: where the solution ends.
 
     Example:
         >>> import deepxde as dde
@@ -82,58 +88,73 @@ def march(
     edges = _edges(problem, slabs)
     _check(problem, method)
     share = None if seconds is None else seconds / (len(edges) - 1)
-    nets: list[torch.nn.Module] = []
-    rows, used = [], 0.0
+    found: list[Solution] = []
+    rows: list[tuple[float, float, float]] = []
     for k, (start, end) in enumerate(zip(edges, edges[1:], strict=False)):
-        part = _slab(problem, start, end, nets[-1] if nets else None)
-        found = solve(part, method, seconds=share, iterations=iterations, seed=seed + k)
-        nets.append(cast(torch.nn.Module, found.net))
-        used += found.seconds
-        error = float("nan")
-        if problem.exact is not None:
-            x = test_points(problem)
-            whole = _Slabs(nets, edges[: k + 2])
-            error = relative_error(problem, whole, x[x[:, -1] <= end])
-        rows.append((used, float(found.history.loss[-1]), error))
-    net = _Slabs(nets, edges)
+        last = cast(torch.nn.Module, found[-1].net) if found else None
+        part = slab(problem, start, end, last)
+        options: dict = {"iterations": iterations, "seed": seed + k}
+        try:
+            new = solve(part, method, seconds=share, progress=progress, **options)
+        except KeyboardInterrupt:  # not in training: there is nothing of this slab
+            if not found:
+                raise
+            new = None
+        if new is None or (new.interrupted and found):
+            break  # what follows would start from what is not there yet
+        found.append(new)
+        rows.append(_row(problem, found, edges[: k + 2]))
+        if new.interrupted:
+            break
+    return _joined(problem, found, edges, rows)
+
+
+def _row(
+    problem: Problem, found: Sequence[Solution], edges: Sequence[float]
+) -> tuple[float, float, float]:
+    """Look at what there is: CPU seconds, loss of the last slab, error so far."""
+    error = float("nan")
+    if problem.exact is not None:
+        x = test_points(problem)
+        x = x[(x[:, -1] <= edges[-1])]
+        error = relative_error(problem, _net(found, edges), x)
+    used = sum(one.seconds for one in found)
+    return used, float(found[-1].history.loss[-1]), error
+
+
+def _net(found: Sequence[Solution], edges: Sequence[float]) -> Slabs:
+    """Put the networks one after another."""
+    return Slabs([cast(torch.nn.Module, one.net) for one in found], edges)
+
+
+def _joined(
+    problem: Problem,
+    found: Sequence[Solution],
+    edges: Sequence[float],
+    rows: Sequence[tuple[float, float, float]],
+) -> Solution:
+    """Make one solution of all slabs; of an interrupted march, up to its end."""
+    count = len(found)
+    interrupted = count < len(edges) - 1 or found[-1].interrupted
+    if interrupted:
+        number = count + (not found[-1].interrupted)
+        warnings.warn(
+            f"march was interrupted in slab {number} of {len(edges) - 1}: the solution "
+            f"and its problem end at time {edges[count]:g}, not {edges[-1]:g}",
+            stacklevel=3,
+        )
+        problem = slab(problem, edges[0], edges[count], None)
+    net = _net(found, edges[: count + 1])
     history = History(*torch.tensor(rows, dtype=torch.float64).unbind(1))
-    count = sum(p.numel() for p in net.parameters())
-    return Solution(problem, net, count, used, history)
-
-
-class _Slabs(torch.nn.Module):
-    """Networks one after another in time; an end belongs to the earlier one."""
-
-    def __init__(self, nets: Sequence[torch.nn.Module], edges: Sequence[float]) -> None:
-        super().__init__()
-        self.nets = torch.nn.ModuleList(nets)
-        inner = torch.tensor(list(edges[1:-1]), dtype=torch.float64, device="cpu")
-        self.register_buffer("inner", inner)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Evaluate: ``(batch, dim)`` to ``(batch, components)``."""
-        return self.jet(x, Wanted()).u
-
-    def jet(self, x: Tensor, wanted: Wanted) -> Jet:
-        """Evaluate values and derivatives, each point in its slab."""
-        times = x[:, -1].detach().contiguous()
-        index = torch.bucketize(times, cast(Tensor, self.inner).to(times))
-        rows = [(index == k).nonzero()[:, 0] for k in range(len(self.nets))]
-        jets = [
-            cast(Any, net).jet(x[mine], wanted)
-            for net, mine in zip(self.nets, rows, strict=True)
-        ]
-        back = torch.cat(rows).argsort()
-        parts = ([jet.u, jet.p, jet.H] for jet in jets)
-        return Jet(*[torch.cat(many)[back] for many in zip(*parts, strict=True)])
+    parameters = sum(p.numel() for p in net.parameters())
+    return Solution(
+        problem, net, parameters, rows[-1][0], history, interrupted=interrupted
+    )
 
 
 def _edges(problem: Problem, slabs: int | Sequence[float]) -> list[float]:
     """Return the times between the slabs, ends included."""
-    time = problem.geometry.timedomain if problem.in_time else problem.geometry
-    if not isinstance(time, dde.geometry.TimeDomain):
-        raise ValueError("problem has no time: march expects a TimeDomain")
-    low, high = float(time.t0), float(time.t1)
+    low, high = times_of(problem)
     if isinstance(slabs, int):
         check_count("slabs", slabs, least=1)
     elif np.ndim(slabs) != 1:
@@ -170,49 +191,3 @@ def _check(problem: Problem, method: Any) -> None:
     missing = sorted({*range(problem.components)} - begun)
     if missing:
         raise ValueError(f"components {missing} have no IC: march expects one for each")
-
-
-def _slab(
-    problem: Problem, start: float, end: float, last: torch.nn.Module | None
-) -> Problem:
-    """State the problem on one slab; the last network tells where it begins."""
-    time = dde.geometry.TimeDomain(start, end)
-    geometry: Any = time
-    if problem.in_time:
-        geometry = dde.geometry.GeometryXTime(problem.geometry.geometry, time)
-    first = float(problem.bounds[0][-1])
-    moved = [_moved(c, geometry, first, last) for c in problem.conditions]
-    return replace(problem, geometry=geometry, conditions=moved, hard=None)
-
-
-def _moved(
-    condition: Any, geometry: Any, first: float, last: torch.nn.Module | None
-) -> Any:
-    """Return a condition on another time; what it remembers of points is left out."""
-    if isinstance(condition, _ICBC.IC) and last is not None:
-        net, component = last, condition.component
-
-        def value(x: np.ndarray) -> np.ndarray:
-            with torch.no_grad():
-                like = next(net.parameters())
-                return net(torch.as_tensor(x).to(like))[:, [component]].cpu().numpy()
-
-        made = _ICBC.IC(geometry, value, condition.on_initial, component)
-
-        def begins(x: np.ndarray, on: np.ndarray) -> np.ndarray:
-            at_first = x.copy()
-            at_first[:, -1] = first  # where the condition knows what it means
-            return condition.on_initial(at_first, on)
-
-        made.on_initial = begins
-        return made
-    made = copy.copy(condition)
-    made.geom = geometry
-    made.__dict__.pop("_arrays_seen", None)
-    if hasattr(condition, "boundary_normal"):
-        made.boundary_normal = _cached(
-            dde.utils.return_tensor(geometry.boundary_normal)
-        )
-    if hasattr(getattr(condition, "func", None), "__wrapped__"):
-        made.func = _cached(condition.func.__wrapped__)
-    return made

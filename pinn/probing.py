@@ -65,6 +65,14 @@ def learn(flux: Flux, source: Source | None, probes: Probes) -> Facts:
     few = slice(_FEWEST)
     F = flux(x[few], u[few], p[few])
     check_shape("flux(x, u, p)", F, (_FEWEST, "equations", x.shape[1]))
+    if (
+        F.shape[1] == _FEWEST
+    ):  # as many equations as points: one was taken for the other
+        raise ValueError(
+            f"flux(x, u, p) has shape {tuple(F.shape)} at {_FEWEST} points: expected "
+            "(batch, equations, dim); a coefficient of shape (batch, 1) times p needs "
+            "one axis more, c[..., None] * p"
+        )
     uses_u = False
     if source is not None:
         s = source(x[few], u[few])

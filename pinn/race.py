@@ -1,5 +1,6 @@
 """Race methods against each other in CPU seconds."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -69,7 +70,7 @@ def race(
     *,
     progress: bool = False,
 ) -> Race:
-    """Give every method the same CPU seconds, several times.
+    """Give every method the same CPU seconds, several times; an interrupt ends it.
 
     Why finite elements belong into every race: McGreivy and Hakim 2024, Nat. Mach.
     Intell. 6.
@@ -86,6 +87,10 @@ def race(
 
     Raises:
         ValueError: If there is no method or no seed, or no exact solution.
+        KeyboardInterrupt: If it was interrupted before the end of the first run.
+
+    Warns:
+        UserWarning: If it was interrupted: in which run, which is left out.
 
     Example:
         >>> from pinn import FEM, HPVPINN, zoo
@@ -100,11 +105,26 @@ def race(
         )
     if problem.exact is None:
         raise ValueError("the problem has no exact solution: expected exact=...")
-    found = {}
+    found: dict[str, list[Solution]] = {}
     for name, method in methods.items():
         own = seeds[:1] if isinstance(method, FEM) else seeds
-        found[name] = [
-            solve(problem, method, seconds=seconds, seed=seed, progress=progress)
-            for seed in own
-        ]
+        for seed in own:
+            one = solve(problem, method, seconds=seconds, seed=seed, progress=progress)
+            if one.interrupted:
+                return Race(_whole(found, name, seed))
+            found.setdefault(name, []).append(one)
     return Race(found)
+
+
+def _whole(
+    found: dict[str, list[Solution]], name: str, seed: int
+) -> dict[str, list[Solution]]:
+    """Return the runs before an interrupted one; without any there is no race."""
+    if not found:
+        raise KeyboardInterrupt
+    warnings.warn(
+        f"race was interrupted in {name!r}, seed {seed}: that run and what would "
+        "follow are left out",
+        stacklevel=3,
+    )
+    return found

@@ -49,6 +49,7 @@ class Solution:
         history: How it went.
         model: The ``deepxde.Model``; None for finite elements.
         unknowns: What the problem's unknowns were found to be, by name.
+        interrupted: Whether an interrupt ended the training before its time.
 
     Example:
         >>> from pinn import FEM, Solution, solve, zoo
@@ -64,6 +65,7 @@ class Solution:
     history: History
     model: object = None
     unknowns: Mapping[str, float] = field(default_factory=dict)
+    interrupted: bool = False
 
     def predict(self, x: Tensor) -> Tensor:
         """Evaluate the solution.
@@ -130,6 +132,7 @@ class Solution:
             "state": dict(cast(torch.nn.Module, self.net).state_dict()),
             "history": [self.history.seconds, self.history.loss, self.history.error],
             "seconds": self.seconds,
+            "interrupted": self.interrupted,
             "witness": self.predict(x),
         }
         write(Path(path), state)

@@ -192,7 +192,7 @@ def solve(  # noqa: PLR0913 - the options of a run
 
     Example:
         >>> from pinn import HPVPINN, zoo
-        >>> solution = solve(zoo.heat(), HPVPINN(2, hidden=(12, 12)), iterations=40)
+        >>> solution = solve(zoo.heat(), HPVPINN(2, hidden=(12, 12)), iterations=10)
         >>> solution.error() < 0.1
         True
     """
@@ -220,10 +220,10 @@ def solve(  # noqa: PLR0913 - the options of a run
         watch = _Watch(problem, seconds, steps, progress, path)
         watch.about = about
         watch.resume(model)
-        _train(model, watch, method.callbacks(seed))
+        stopped = _train(model, watch, method.callbacks(seed))
     count = sum(p.numel() for p in net.parameters())
     history, known = watch.history(), problem.known()
-    return Solution(problem, net, count, watch.used, history, model, known)
+    return Solution(problem, net, count, watch.used, history, model, known, stopped)
 
 
 def _writable(path: Path) -> Path:
@@ -233,19 +233,21 @@ def _writable(path: Path) -> Path:
     return path
 
 
-def _train(model: Any, watch: _Watch, callbacks: list) -> None:
-    """Train for what is left to do; an interrupt ends it."""
+def _train(model: Any, watch: _Watch, callbacks: list) -> bool:
+    """Train for what is left to do; an interrupt ends it, and is told."""
     steps = watch.remaining(model)
     watch.set_model(model)
     callbacks = [watch, *callbacks, _Keeper(watch)]
+    stopped = False
     try:
         if steps:
             model.train(
                 iterations=steps, display_every=10**9, verbose=0, callbacks=callbacks
             )
     except KeyboardInterrupt:
-        pass  # return what there is so far
+        stopped = True  # return what there is so far
     watch.look()
+    return stopped
 
 
 def _by_elements(problem: Problem, method: FEM) -> Solution:

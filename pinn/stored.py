@@ -11,6 +11,7 @@ from pinn.forms.fem import zero_function
 from pinn.metrics import test_points
 from pinn.prepare import check_solvable, make_net
 from pinn.problem import Problem
+from pinn.slabs import Slabs, slab, times_of
 from pinn.solution import WITNESSES, History, Solution
 from pinn.weak_methods import FEM
 
@@ -32,9 +33,12 @@ def load(
     Meng, Mao and Karniadakis 2021, SIAM Rev. 63(1)), but what does not belong together
     is refused.
 
+    A march is read like any solution: how its time was cut stands in the file. Of an
+    interrupted one, the solution's problem ends where it was interrupted.
+
     Args:
         path: A file of :meth:`pinn.Solution.save`.
-        problem: The problem that was solved.
+        problem: The problem that was solved, all of its time.
         method: The method that solved it.
         net: A network like the one that was given to ``solve``; None if there was none.
 
@@ -58,7 +62,9 @@ def load(
     check_solvable(problem, method, exactly=isinstance(method, FEM))
     kept = read(Path(path), "solution", _PARTS, "Solution.save")
     made: Any
-    if isinstance(method, FEM):
+    if "edges" in kept["state"]:
+        made, problem = _marched(path, kept, problem, method, net)
+    elif isinstance(method, FEM):
         made = zero_function(problem, method.mesh(problem), method.degree)
     else:
         made = make_net(problem, method, net, seed=0)
@@ -73,9 +79,38 @@ def load(
     seconds, history = kept["seconds"], History(*kept["history"])
     count = sum(t.numel() for t in _learned(made))
     known = problem.known()
-    solution = Solution(problem, made, count, seconds, history, unknowns=known)
+    stopped = kept.get("interrupted", False)
+    solution = Solution(
+        problem, made, count, seconds, history, unknowns=known, interrupted=stopped
+    )
     _check_values(solution, kept["witness"], path)
     return solution
+
+
+def _marched(
+    path: Any, kept: dict, problem: Problem, method: Any, net: Any
+) -> tuple[Slabs, Problem]:
+    """Make networks for the slabs of a march, and the problem that it solved."""
+    edges, (start, end) = kept["state"]["edges"].tolist(), times_of(problem)
+    stopped = kept.get("interrupted", False) and edges[-1] <= end
+    if isinstance(method, FEM) or net is not None:
+        given = "FEM" if isinstance(method, FEM) else "net="
+        raise ValueError(
+            f"solution {path} is of a march, with a network a slab, and {given} is "
+            "given: expected the method that made them, and no net="
+        )
+    if edges[0] != start or not (stopped or edges[-1] == end):
+        raise ValueError(
+            f"solution {path} is from time {edges[0]:g} to {edges[-1]:g}, the problem "
+            f"from {start:g} to {end:g}: expected the problem that was marched"
+        )
+    nets = [
+        make_net(slab(problem, a, b, None), method, None, seed=0)
+        for a, b in zip(edges, edges[1:], strict=False)
+    ]
+    if edges[-1] < end:
+        problem = slab(problem, start, edges[-1], None)
+    return Slabs(nets, edges), problem
 
 
 def _learned(made: Any) -> list[torch.Tensor]:

@@ -1,14 +1,26 @@
 """The table of published cells: all of them, by the recipe of today, marked."""
 
 import json
-from dataclasses import asdict
+import math
+from dataclasses import asdict, replace
 
 import pytest
+import torch
 
 import unroll as u
 from tests.benchmarks.record import RESULTS
 from tests.benchmarks.unroll import tables
-from tests.benchmarks.unroll.published import BUDGET, CELLS, NON_ZEROS, SLACK, ridge
+from tests.benchmarks.unroll.published import (
+    BUDGET,
+    CELLS,
+    FINISH,
+    NETWORKS,
+    NON_ZEROS,
+    SLACK,
+    finishes,
+    ridge,
+)
+from unroll.training.recipe import fitted
 
 RECORD = json.loads((RESULTS / "published.json").read_text())
 ROWS = RECORD["rows"]
@@ -24,9 +36,30 @@ def test_every_cell_of_the_logs_is_there_whether_it_was_run_or_not():
 
 def test_all_cells_were_run_with_the_recipe_that_is_the_default_today():
     assert RECORD["setting"]["recipe"] == asdict(u.Recipe())
-    assert all(row["recipe"] == asdict(u.Recipe()) for row in DONE.values())
-    samples = {row["samples"] for row in DONE.values()}
-    assert samples == {u.Recipe().steps * u.Recipe().batch}
+    assert RECORD["setting"]["finish"] == asdict(FINISH)
+    for name, row in DONE.items():
+        steps = u.Recipe().steps + row.get("finish_steps", 0)
+        assert row["samples"] == steps * u.Recipe().batch
+        network, n, *_ = CELLS[name]
+        finished = FINISH.steps if finishes(network, n) else 0
+        assert "before" in row or row.get("finish_steps", 0) == finished
+
+
+def test_only_cells_whose_defaults_have_changed_are_of_the_recipe_before():
+    before = {name for name, row in DONE.items() if "before" in row}
+    assert all(CELLS[name][1] > 500 for name in before)
+
+
+@pytest.mark.parametrize("name", [name for name in DONE if "before" not in DONE[name]])
+def test_a_row_made_before_clipping_followed_from_the_network_has_its_default(name):
+    network, n, depth, *_ = CELLS[name]
+    A = u.SparseCoding.gaussian(10, n // 25, torch.Generator().manual_seed(0)).A
+    net = NETWORKS[network](A, depth, weight=u.analytic_weight(A))
+    stored = fitted(u.Recipe(**ROWS[name]["recipe"]), net)
+    if not any("astray" in remark for remark in ROWS[name]["remarks"]):
+        stored = replace(stored, rollback=fitted(u.Recipe(), net).rollback)
+    assert stored == fitted(u.Recipe(), net)
+    assert (stored.clip == math.inf) == finishes(network, n)
 
 
 @pytest.mark.parametrize("name", DONE)
@@ -59,6 +92,10 @@ def test_a_cell_is_reached_if_it_is_as_good_as_published_in_ten_minutes(name):
         (
             {"ratio_db": -21.04, "seconds": 9.6, "reached": True, "ridge": 0.0},
             "-21.0 (-20.0), 10 s\\*",
+        ),
+        (
+            {"ratio_db": -18.5, "seconds": 9.6, "reached": False, "before": "clipped"},
+            "-18.5 (-20.0), 10 s\\*\\*, **1.5 missing**",
         ),
         (
             {"ratio_db": -18.5, "seconds": 9.6, "reached": False},

@@ -22,5 +22,7 @@ def test_verdicts_are_counted_and_failures_named() -> None:
 def test_the_versions_told_are_those_of_the_packages_that_are_named() -> None:
     names = named()
     assert {"torch", "numpy", "deepxde", "jupyterlab", "pytest-xdist"} <= set(names)
+    assert {"jupyterhub", "psycopg", "sphinx"} <= set(names), "extras of the tests' own"
+    assert len(names) == len(set(names))
     assert "beyond-the-black-box" not in names
     assert all(name == name.lower() and "_" not in name for name in names)

@@ -131,7 +131,8 @@ panels(
         f"shortest codes: {psnr(ls_holes, photo):.1f} dB": ls_holes,
     },
     caption="Shortest codes give the noise back untouched, and fill the holes with "
-    "speckle along every edge. Numbers are PSNR.",
+    "speckle along every edge. Numbers are the peak signal-to-noise ratio (PSNR): "
+    "higher is better.",
     alt="Six pictures. Top: a dahlia, the same with noise, and the reconstruction from "
     "shortest codes, which is as noisy as before. Bottom: the cosine atoms from smooth "
     "to rapidly varying, the dahlia with half of its pixels white, and its "
@@ -139,8 +140,8 @@ panels(
 )
 
 # %% [markdown]
-# The noisy picture came back *unchanged*. Of course: every patch, noise and all, can be
-# written with these atoms, and we asked for an exact fit. The shortest code uses all
+# The noisy picture came back *unchanged*. Of course: every patch can be written with these
+# atoms, its noise included, and we asked for an exact fit. The shortest code uses all
 # 256 atoms a little. It fits any data whatever, so a good fit tells us nothing.
 #
 # A patch of a petal is special. A few cosines describe it well; noise needs many.
@@ -488,7 +489,9 @@ figure(
 # $$ Q_s(y; x) = f(x) + \nabla f(x)^\top (y - x) + \tfrac{1}{2s} \|y - x\|^2
 #    + \lambda \|y\|_1 \;\ge\; F(y), \qquad Q_s(x; x) = F(x). $$
 #
-# Whatever minimises $Q_s$ cannot have a larger $F$ than $x$ has. And $Q_s$ is easy:
+# A function that lies above $F$ and touches it at the current point is called a
+# **majoriser** of $F$. Whatever minimises $Q_s$ cannot have a larger $F$ than $x$ has. And
+# $Q_s$ is easy:
 # complete the square, drop what does not depend on $y$, multiply by $s$, and what remains is
 #
 # $$ \tfrac12 \big\| y - (x - s \nabla f(x)) \big\|^2 + s \lambda \|y\|_1 , $$
@@ -773,7 +776,8 @@ for seed in range(3):
 # %% [markdown]
 # The **standard problem** of this field: $A$ is $250 \times 500$ with independent normal
 # entries and columns of unit norm; each entry of the true code $x^\star$ is non-zero with
-# probability 0.1; the noise is 40 dB below the signal. Half as many equations as unknowns,
+# probability 0.1, and then a standard normal number; the noise is 40 dB below the signal
+# (a ten-thousandth of its energy). Half as many equations as unknowns,
 # about fifty non-zeros. One sample, at four moments:
 
 
@@ -953,8 +957,8 @@ for seed in range(3):
 # in the cosine dictionary, whose neighbouring atoms are nearly parallel. The minimum comes
 # from a long run of the library's FISTA, until a certificate of section 5 says that at most
 # $10^{-11}$ is missing. (Its option `restart=True` sets $t$ back to 1 whenever the momentum
-# leads uphill. That removes the ripples of FISTA's curve and costs nothing; see O'Donoghue and
-# Candès 2015 in the readings.)
+# leads uphill. That removes the ripples of FISTA's curve at the price of one inner product an
+# iteration; see O'Donoghue and Candès 2015 in the readings.)
 
 # %%
 centred = to_patches(photo) - to_patches(photo).mean(dim=1, keepdim=True)
@@ -995,8 +999,9 @@ figure(
 
 # %% [markdown]
 # Two lessons. The bounds are worst cases: once the right set of non-zeros is found, $F$ is
-# strongly convex on it (if those atoms are independent) and convergence becomes linear: the
-# steep part of the curves. But when this happens depends on $A$. With the coherent
+# strongly convex on it (curved in every direction, if those atoms are independent) and
+# convergence becomes linear: each iteration divides the excess by the same factor. That is
+# the steep part of the curves. But when this happens depends on $A$. With the coherent
 # dictionary of the photograph (its atoms are nearly parallel) ISTA does not get so far in
 # 1500 iterations, and momentum helps most. FISTA's objective is not monotone: see the ripples.
 #
@@ -1191,7 +1196,7 @@ on = truth != 0
 for at, marker in ((13, "C1x"), (36, "C0.")):
     label = f"λ / λ_max = {lams[at] / lam_max:.2g}"
     axes[1].plot(truth[on], path[at, on], marker, ms=4, label=label)
-axes[1].plot([-3, 3], [-3, 3], "k-", lw=0.7)
+axes[1].plot([-3, 3], [-3, 3], "k-", lw=1)
 axes[1].set(xlabel="true value", ylabel="Lasso's value")
 axes[1].legend(fontsize=8)
 figure(
@@ -1499,8 +1504,8 @@ ax.set(xlabel="λ", ylabel="PSNR in dB")
 ax.legend(fontsize=8)
 figure(
     fig,
-    caption="On another photograph: noise wants a price of about twice its standard "
-    "deviation, holes without noise a far smaller one.",
+    caption="On another photograph: with noise the best price is about twice its "
+    "standard deviation, for holes without noise it is far smaller.",
     alt="Two curves of quality against lambda, each with a single maximum. The one for "
     "noise peaks at 0.2, the one for holes at 0.02 and is flatter.",
 )
@@ -1593,6 +1598,9 @@ print(inspect.getsource(unroll.soft_threshold))
 #    x_{k+1} &= \eta_{\theta_k}(x_k + A^\top v_k), \qquad \theta_k = \alpha \, \|v_k\| / \sqrt m, \\
 #    v_{k+1} &= b - A x_{k+1} + \underbrace{\tfrac1m \|x_{k+1}\|_0 \, v_k}_{\text{Onsager term}} .
 #    \end{aligned} $$
+#
+# from $x_0 = 0$ and $v_0 = b$; $\|x\|_0$ counts the non-zero entries of $x$, and $\alpha$ is a
+# number that one chooses.
 #
 # Without the Onsager term this is ISTA with step 1 and an adaptive threshold. In ISTA the
 # errors of $x_k$ depend on $A$ and feed back through $A^\top A$. The term cancels that echo, to

@@ -158,12 +158,24 @@ axes[0].vlines(torch.arange(100), 0, code, color="C1", lw=1.5)
 axes[0].set(title="FISTA, ten iterations", xlabel="entry of the code", ylabel="value")
 for name, curve in classical.items():
     axes[1].semilogx(range(1, len(curve)), curve[1:], label=name)
-for value, text in ((lasso_line, "exact Lasso, best λ"), (bayes_line, "Bayes")):
+for value, up, text in (
+    (lasso_line, -3.5, "exact Lasso, best λ"),
+    (bayes_line, 1, "Bayes"),
+):
     axes[1].axhline(value, color="k", lw=0.8, ls="--")
-    axes[1].text(220, value + 1, text, ha="right", fontsize=8)
+    axes[1].text(220, value + up, text, ha="right", fontsize=8.5)
 axes[1].axvline(DEPTH, color="0.6", lw=0.8)
 axes[1].set(xlabel="iterations or passes", ylabel="NMSE in dB (ratio)", ylim=(-49, 1))
-axes[1].legend(fontsize=8, loc="lower left", bbox_to_anchor=(0, 0.33))
+axes[1].legend(
+    fontsize=8,
+    loc="lower left",
+    bbox_to_anchor=(0, 0.32),
+    frameon=True,
+    facecolor="white",
+    edgecolor="none",
+    framealpha=1,
+    borderpad=0.1,
+)
 figure(
     fig,
     caption="Ten iterations of a well-tuned solver (lines; circles: the truth) leave large "
@@ -1294,7 +1306,7 @@ for name, row in (
 # layer by layer. The **gain** is the mean of the diagonal of $W_1 A$, the share of a coefficient
 # that one layer adds; for ISTA it is the step, $1/L$, as the columns of $A$ have unit norm. The
 # **price** is the threshold divided by the gain; for ISTA it is λ. The **stretch** of the state is
-# $\|W_2\|_2$.
+# $\|W_2\|_2$, the largest factor by which $W_2$ lengthens a vector.
 
 # %%
 A = problem.A
@@ -1318,7 +1330,7 @@ for ax, values, known in zip(
     ax.axhline(float(known), color="C1", ls="--", label="ISTA")
     ax.set(xlabel="layer", ylim=(0, None))
 axes[1].axhline(2 / L, color="k", lw=0.8, ls=":")
-axes[1].text(DEPTH, 2 / L + 0.02, "2 / L, chapter 11's limit", ha="right", fontsize=7)
+axes[1].text(DEPTH, 2 / L + 0.02, "2 / L, chapter 11", ha="right", fontsize=9)
 for ax, name in zip(axes, ("price θ / gain", "gain", "stretch of W₂"), strict=True):
     ax.set(title=name, ylabel=name)
 fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
@@ -1364,7 +1376,8 @@ print(
 # $$ x^\star = \eta_{\theta_k}\big( W_1^k A x^\star + W_2^k x^\star \big)
 #    \quad \text{for all sparse } x^\star . $$
 #
-# Take codes with a single non-zero, $x^\star = s\, e_i$, and write $M = W_1^k A + W_2^k$. Entry
+# Take codes with a single non-zero, $x^\star = s\, e_i$ (the value $s$ in place $i$, zeros
+# elsewhere; take $s > 0$), and write $M = W_1^k A + W_2^k$. Entry
 # $i$ says $s = M_{ii} s - \theta_k$ for a whole interval of $s$, which needs $M_{ii} = 1$ and
 # $\theta_k = 0$. Entry $j \ne i$ says $|M_{ji} s| \le \theta_k$, so $M_{ji} = 0$. Made careful
 # with limits, this is theorem 1 of Chen, Liu, Wang and Yin (2018):
@@ -1384,7 +1397,7 @@ with torch.no_grad():
 
 # %% tags=["picture"]
 fig = plt.figure(figsize=(7, 3.0))
-axes = fig.subplots(1, 4, gridspec_kw={"width_ratios": [1, 1, 1, 1.6]})
+axes = fig.subplots(1, 4, gridspec_kw={"width_ratios": [1, 1, 1, 2.2]})
 pictures = {
     "W₂, layer 2": W2[1],
     "W₂, layer 10": W2[9],
@@ -1395,11 +1408,11 @@ for ax, (name, picture) in zip(axes, pictures.items(), strict=False):
     ax.set_title(name, fontsize=9)
     ax.axis("off")
 bar = fig.colorbar(shown, ax=list(axes[:3]), location="bottom", shrink=0.5, pad=0.02)
-bar.set_label("value of an entry", fontsize=8)
+bar.set_label("value of an entry", fontsize=9)
 axes[3].plot(layer, defect, marker="o", ms=4, label="every layer's loss")
-axes[3].plot(layer, last_defect, marker="s", ms=4, label="last layer's loss, rate 0.01")
-axes[3].set(xlabel="layer", ylabel="coupling defect", ylim=(0, 1.3))
-axes[3].legend(fontsize=7)
+axes[3].plot(layer, last_defect, marker="s", ms=4, label="last layer's, rate 0.01")
+axes[3].set(xlabel="layer", ylabel="coupling defect", ylim=(0, 1.5))
+axes[3].legend(fontsize=9, loc="upper right", borderpad=0, handlelength=1.5)
 figure(
     fig,
     caption="A corner of 24 × 24 entries of the learned matrices, and the size of "
@@ -1910,7 +1923,8 @@ axes[1].legend(fontsize=8, loc="lower left")
 figure(
     fig,
     caption="Left: ten learned layers against solvers tuned for every budget. Right: "
-    "what remains of it if the network is untrained, mistaught, or given another matrix.",
+    "what remains of it if the network is untrained, trained on wrong pairs, or given "
+    "measurements through another matrix.",
     alt="Left, error against a log axis of iterations: LISTA falls to about -17 dB in ten "
     "layers; coordinate descent gets there after more than twenty passes, FISTA after "
     "about 35, ISTA after about 200; the exact Lasso lies at -34, Bayes at -45 and the "
@@ -1952,7 +1966,7 @@ worst = min(c[-1] for c in controls.values()) - level
 print(f"every control is worse by more than 10 dB: {worst > 10}")
 
 # %% [markdown]
-# Read both columns. A learned layer of LISTA costs half as much again as an iteration of ISTA,
+# Read both columns. A learned layer of LISTA costs 1.5 times as much as an iteration of ISTA,
 # so count multiplications: the gain over ISTA is more than tenfold, over FISTA between two and
 # three, and over coordinate descent it is less than two. Whoever compares with "ISTA, λ = 0.4"
 # alone will report far more, as chapter 11 warned.
@@ -2057,7 +2071,7 @@ print(
 
 # %% [markdown]
 # **Density** surprises: trained at 0.1, the network keeps its lead at 0.03 and at 0.3. **The
-# matrix** must stay put: each change of $A$ costs LISTA more than the others, until nothing is
+# matrix** must stay the same: each change of $A$ costs LISTA more than the others, until nothing is
 # left of the lead. **Amplitude** is the trap, and hides a lesson. ISTA is *equivariant* if λ scales with the data: $c$ times $b$
 # gives $c$ times $x$. The learned thresholds are fixed numbers, so LISTA is not. But one line
 # restores it: divide $b$ by its size, run the network, multiply back. Build known symmetries in;
@@ -2112,9 +2126,10 @@ for rate, runs in claims["ten layers: LISTA, tied"]["rates"].items():
 # as good after sixty rounds; of the table, those of the two better rates are worse by then. At the rate 0.005
 # they leave soon after the tenth round. At 0.01 they are as good after twenty rounds as after ten, and still all
 # three are far above 0 dB after 110. At 0.02 they have learned less, and stay where they are: those have a fixed
-# point. The loss asks for ten good rounds and for nothing beyond them. The steps beyond
-# $2/L$ are harmless while the thresholds keep codes sparse, and ten rounds are too few for unstable directions
-# to grow. Whoever wants to run a layer for longer must ask for it in the training.
+# point. The loss asks for ten good rounds and for nothing beyond them. A likely reason, which we have not
+# isolated: the steps beyond $2/L$ are harmless while the thresholds keep codes sparse, and ten rounds are
+# too few for unstable directions to grow. Whoever wants to run a layer for longer must ask for it in the
+# training.
 #
 # **No certificate.** The duality gap of chapter 11 needs only $x$, so we can ask it about a
 # network's answer, but the network does not lower it: it was trained for $x^\star$, not for the
@@ -2135,7 +2150,7 @@ print(f"signals until training has paid: between 1e{magnitude} and 1e{magnitude 
 
 # %% [markdown]
 # For our sensor with its thousand signals per second that is a minute or two. For one
-# picture, it is never: use coordinate descent.
+# picture the training never pays: use coordinate descent.
 
 # %% [markdown]
 # ## Quiz

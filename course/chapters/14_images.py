@@ -392,7 +392,7 @@ for seed, (height, width, s) in enumerate(
 # $$ R(x) = \sum_{\text{pixels}} \|(\nabla x)_{\text{pixel}}\|_2 \qquad
 #    \text{(Rudin, Osher and Fatemi 1992).} $$
 #
-# It likes flat regions, and it lets an edge cost no more than a slope of the same height.
+# It is small where an image is flat, and an edge costs no more than a slope of the same height.
 #
 # The two terms do not go together: one knows $A$, the other knows images. So give each a
 # variable of its own, $x$ for the data and $z$ for the plausible image, and ask that they
@@ -406,8 +406,12 @@ for seed, (height, width, s) in enumerate(
 #    u &\leftarrow u + x - z .
 #    \end{aligned} $$
 #
+# Where they come from: the first two lines minimise
+# $\tfrac12 \|b - A x\|^2 + \lambda R(z) + \tfrac{\rho}{2} \|x - z + u\|^2$, one over $x$ and
+# one over $z$; the third adds to $u$ what is left of the disagreement.
+#
 # The first line knows the data and nothing of images. The second is a **denoiser**: it
-# knows images and nothing of the data. Read it once more: this chapter hangs on it.
+# knows images and nothing of the data. Read it once more: the whole chapter builds on it.
 
 
 # %% tags=["given"]
@@ -562,9 +566,10 @@ print(
 #
 # ADMM solves a system in every iteration, and this `prox` is itself a loop. Chambolle and
 # Pock (2011) need neither. Write the length of a vector as a maximum,
-# $\lambda \|d\|_2 = \max_{\|p\|_2 \le \lambda} \langle p, d \rangle$, and the data term
-# alike, with a dual variable $q$ of the shape of $b$. Then go down in $x$ and up in $q$
-# and $p$, by turns, with steps $\tau$ and $\sigma$:
+# $\lambda \|d\|_2 = \max_{\|p\|_2 \le \lambda} \langle p, d \rangle$, and the data term as
+# $\tfrac12 \|A x - b\|^2 = \max_q \, \langle q, A x - b \rangle - \tfrac12 \|q\|^2$, with a dual
+# variable $q$ of the shape of $b$. Then go down in $x$ and up in $q$ and $p$, by turns, with
+# steps $\tau$ and $\sigma$:
 #
 # $$ \begin{aligned}
 #    q &\leftarrow \frac{q + \sigma (A \bar x - b)}{1 + \sigma}, \\
@@ -575,7 +580,8 @@ print(
 #
 # $p$ has two numbers a pixel. $\Pi_\lambda$ shortens every pair that is longer than
 # $\lambda$ to length $\lambda$ and leaves the others alone. The point $\bar x$ lies
-# ahead: without it the two players run around each other. The method converges for
+# ahead: without it $x$ and the dual variables may circle around the solution. The method
+# converges for
 # $\tau \sigma (\|A\|^2 + \|\nabla\|^2) \le 1$, and $\|\nabla\|^2 \le 8$.
 
 # %% [markdown]
@@ -746,7 +752,7 @@ print(
 
 # %% [markdown]
 # Two methods, one minimum: the problem is convex, and only the way there differs. An
-# iteration of ADMM is dear (a system, a denoiser), and few are needed. An iteration of the
+# iteration of ADMM is expensive (a system, a denoiser), and few are needed. An iteration of the
 # primal-dual method is cheap, and many are needed. How many depends on the two steps:
 # their product is bounded, their ratio is free. Images in 0 to 1 with a small $\lambda$
 # have small dual variables; then a long $\tau$ and a short $\sigma$ are far better.
@@ -1301,7 +1307,7 @@ print("the lead is smaller on bars than at home:", gain["bars"] < gain["its own 
 #   soft edges that no phantom has. In decibels this is the better picture. A radiologist
 #   would rather be told that nothing is known there.
 #
-# Sharper still: put something where nothing is seen.
+# A stronger test: put something where nothing is seen.
 
 # %%
 seen = mask.adjoint(mask(torch.ones(1, 1, *SMALL)))
@@ -1366,9 +1372,14 @@ for name, (mine, theirs) in same_as.items():
 # ## Signature result: four networks beside their parents
 #
 # The stored run: three problems, each with the classical methods at the weight that is
-# best *for these very test images*, and networks trained with three seeds. Blocks and
-# Fourier samples are of photographs: trained on a temple, measured on a dahlia. Scans are
-# of phantoms. The **negative control** is each network before training.
+# best *for these very test images*, and networks trained with three seeds. *Blocks* are small
+# squares of a photograph, of which random sums are measured, a quarter as many as pixels;
+# *Fourier* keeps a fifth of the Fourier coefficients. Both are of photographs: trained on a
+# temple, measured on a dahlia. *Scans* are of phantoms. Two classical methods are new: ISTA in
+# *Haar wavelets*, an orthogonal transform into local means and differences, and
+# *back-projection*, the formula that inverts the ray transform if there are enough angles.
+# Besides PSNR the table has SSIM, a similarity of local structure between 0 and 1. The
+# **negative control** is each network before training.
 
 # %%
 rows, medians = result["rows"], result["medians"]
@@ -1540,8 +1551,9 @@ for ax, values, label in (
 axes[0].legend(fontsize=9)
 figure(
     fig,
-    caption="Left: more noise than in training, to the left. Right: another share of pixels. "
-    "Total variation may choose between two weights for every point.",
+    caption="Left: the noise grows from right to left, the network was trained at 40 dB. "
+    "Right: another share of pixels, it was trained at 0.4. Total variation may choose "
+    "between two weights for every point.",
     alt="Two panels of PSNR, each with a curve for the network and one for total variation. "
     "Both rise to the right in both panels.",
 )
@@ -1581,7 +1593,7 @@ print(
 
 # %% [markdown]
 # **The weight decides what is seen.** Without a weight the noise comes back, with a large
-# one the petals melt. There is no best weight for all images: every table needs to say how
+# one the petals become one flat region. There is no best weight for all images: every table needs to say how
 # its weight was chosen, and for whose benefit.
 
 # %%
@@ -1594,7 +1606,7 @@ print(
 # %% [markdown]
 # **A baseline that was not run to its end.** Minimise the same cost with equal steps
 # $\tau = \sigma$, for as many iterations. Nothing is wrong in the code; the image is not
-# the minimum yet. Whoever compares a network with it makes the network a present.
+# the minimum yet. Whoever compares a network with it favours the network.
 
 # %%
 unfinished = total_variation(mask, b_test, LAM_SMALL, tau=(1 + 8) ** -0.5)
@@ -1609,9 +1621,9 @@ print(
 # whose layers are repeated more often than in training.
 #
 # **What was trained on decides.** All networks of the stored run that work on photographs
-# have seen one single photograph. That they do not fail on another one is luck of textures
-# and of edges, which are everywhere. Faults of real scanners, such as motion, metal, other
-# coils, are in neither.
+# have seen one single photograph. They carry over to another one, which shares textures and
+# edges with it; that is no promise for other images. Faults of real scanners, such as motion,
+# metal, other coils, are in neither.
 
 # %% [markdown]
 # ## Quiz

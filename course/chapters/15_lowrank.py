@@ -100,8 +100,8 @@ panels(
         "nearest of rank 2": nearest[clip, frame],
         "median over time": middle[clip, frame],
     },
-    caption="The nearest matrix of rank 2 keeps ghosts of the squares: a square of the "
-    "error is dear, so a large wrong entry pulls hard. The median of every pixel has "
+    caption="The nearest matrix of rank 2 keeps ghosts of the squares: errors are squared, "
+    "so that a large wrong entry draws the fit to itself. The median of every pixel has "
     "fewer ghosts, but it cannot follow the light.",
     alt="Four pictures of one frame. The frame shows grey ellipses and two bright "
     "squares, both cut by the edge. The truth shows the ellipses only. The nearest matrix of rank 2 shows the "
@@ -126,7 +126,7 @@ print("error of the median above 10 %:", relative(middle, L_true).median().item(
 #
 # $$ \mathrm{SVT}_\theta(X) = \arg\min_L \; \theta \|L\|_* + \tfrac12 \|L - X\|_F^2 . $$
 #
-# Both terms do not change when $L$ and $X$ are turned by orthogonal matrices. So turn $X$
+# Neither term changes when $L$ and $X$ are turned by orthogonal matrices. So turn $X$
 # to be diagonal. What is left is one soft threshold for each singular value.
 
 # %% [markdown]
@@ -360,7 +360,7 @@ panels(
         "S of PCP": (Y - pursued)[clip, frame],
         "the truth": L_true[clip, frame],
     },
-    caption="PCP tells the scene from the squares. It was not told the rank.",
+    caption="PCP separates the scene from the squares. It was not told the rank.",
     alt="Four pictures. The frame with two bright squares; the low rank part shows the "
     "ellipses without squares; the sparse part shows two bright squares on black; the "
     "truth looks like the low rank part.",
@@ -835,7 +835,8 @@ for name in (f"{layers} updates", "DeepNMF", "50 updates", "500 updates"):
 # %% [markdown]
 # ## 6. An image and its blur
 #
-# The last pair. A photograph is blurred by a kernel that nobody knows, $b = k * x$. The
+# The last pair. A photograph is blurred by a kernel that nobody knows, $b = k * x$, where $*$
+# is the convolution. (In this section $k$ is the kernel and $\zeta$ a weight.) The
 # kernel is not negative and sums to 1: a point on the **simplex**. Look at filtered
 # images $y_i = f_i * b$, for example differences of neighbours: those of the sharp image,
 # $g_i = f_i * x$, are edges, sparse. *Half-quadratic splitting* keeps $g_i$ and a sparse
@@ -850,8 +851,9 @@ for name in (f"{layers} updates", "DeepNMF", "50 updates", "500 updates"):
 # $$ \hat k = \frac{\zeta \sum_i \overline{\hat z_i} \, \hat y_i + \hat k_{\text{old}}}
 #    {\zeta \sum_i |\hat z_i|^2 + 1} . $$
 #
-# Then back to the simplex, in three moves: cut the kernel out of its box; subtract
-# $\beta$ times its largest entry and replace negative entries by 0; divide by the sum.
+# (The hat is the Fourier transform, the bar the complex conjugate.) Then back to the simplex,
+# in three moves: cut the kernel's box out of the grid; subtract $\beta$ times its largest entry
+# and replace negative entries by 0; divide by the sum. In the code $\beta$ is `bias`.
 
 
 # %% tags=["given"]
@@ -1160,12 +1162,13 @@ for name, network in (("default", plain), ("learned", net)):
     sets[name] = torch.cat([network.start().detach()[None], own["zeta"]]), own["step"]
 crossed = {(z, s): with_numbers(sets[z][0], sets[s][1]) for z in sets for s in sets}
 reverse = with_numbers(sets["learned"][0].flip(0), sets["learned"][1])
-labels = [f"{z} thresholds,\n{s} steps" for z, s in crossed] + ["thresholds\nreversed"]
+labels = [f"{z}\nthresholds,\n{s} steps" for z, s in crossed]
+labels += ["learned\nthresholds,\nreversed"]
 
 # %% tags=["picture"]
-fig, ax = plt.subplots(figsize=(7, 2.4))
+fig, ax = plt.subplots(figsize=(7, 2.7))
 ax.bar(range(5), [*crossed.values(), reverse], log=True, color="0.6")
-ax.set_xticks(range(5), labels, fontsize=7)
+ax.set_xticks(range(5), labels, fontsize=9)
 ax.set(xlabel="numbers of the network", ylabel="relative error")
 figure(
     fig,
@@ -1255,8 +1258,8 @@ print("told more rank, further off:", told[1] < told[2] < told[3])
 print("PCP, told nothing, is better than all:", pursuit_errors[-1] < min(told.values()))
 
 # %% [markdown]
-# Even the true rank, 2, is worse than 1: the second factor catches a square before it
-# catches the light. Random wrong entries, for which the theorem is, are not so tempting.
+# Even the true rank, 2, is worse than 1 here: what the second factor finds is a square, not
+# the light.
 #
 # **Structured errors.** The theorem asks that wrong entries may be *anywhere*. Squares
 # that hide a scene are not random: a pixel behind a slow square is wrong for many frames.

@@ -110,8 +110,8 @@ print("after 10 repeats the trained layer is ahead:", learned[9] < ista[9])
 print("after 100 repeats it is worse than no code at all:", learned[99] > 0)
 
 # %% [markdown]
-# The trained layer is faster where it was trained, and has no place to go: after its tenth repeat it
-# leaves the answer, and the error grows without end. Training never asked where the layer *leads*.
+# The trained layer is faster where it was trained, but it does not come to rest: after its tenth repeat
+# it leaves the answer, and the error grows. Training never asked where the layer *leads*.
 #
 # This chapter asks only that. The output of the network is the point where the layer comes to
 # rest, however many repeats that takes. Three questions follow. Is there such a point? How does
@@ -153,8 +153,8 @@ FLOAT64 = (
 # Write `picard(step, z0, tol, limit)`. One *look* computes `f = step(z)`. A sample for which
 # $\|f - z\| \le$ `tol` $\|f\|$ rests: its `z` stays as it is from now on. All others move to
 # `f`. Stop when all samples rest, or after `limit` looks. Return `z` and, as integers of shape
-# `(batch,)`, at how many looks each sample had not yet been seen to rest, the one that found
-# out counted, too. A sample that never rests has `limit`. A state of exactly zero that stays zero rests.
+# `(batch,)`, the number of looks for each sample: up to the first one that saw it rest, and that
+# one included. A sample that never rests has `limit`. A state of exactly zero that stays zero rests.
 
 
 # %% nbgrader={"grade": false, "grade_id": "ex16-1", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -631,7 +631,7 @@ for seed in range(3):
 # made. It starts at $H_0 = -I$, so its first step is Picard's.
 #
 # Both extrapolate, and whoever extrapolates can be wrong. A soft threshold has kinks: beyond one, the
-# map is another one than the past suggests. A **safeguard**, as in chapter 13, is an insurance
+# map is another one than the past suggests. A **safeguard**, as in chapter 13, protects
 # against that. Here is a simple one. Remember for each sample the *best* state so far, the one with
 # the least move $\|f(z) - z\|$. If the newest move is more than `lost` times as long, the sample goes
 # back: its whole past is replaced by the best state.
@@ -816,9 +816,9 @@ for memory in (5, 10):
     )
 
 # %% [markdown]
-# An insurance has a price. With a short memory Anderson's method seldom goes astray, and the
-# safeguard only slows it down. With a long one it extrapolates far over the kinks, and there the
-# safeguard brings home samples that are lost without it.
+# The protection has a price. With a short memory Anderson's method seldom goes astray, and the
+# safeguard only slows it down. With a long one many samples do not arrive without the safeguard,
+# and arrive with it.
 #
 # Now the race, with the library's three solvers. Two tracks: a layer $\tanh(W z + U b + c)$ with
 # symmetric $W$ of norm 0.95, and ISTA's layer for the problem of the cold open. Each sample has its
@@ -873,8 +873,8 @@ for track in tracks:
 # ## 4. The implicit gradient, by hand
 #
 # A network of a thousand layers has a thousand states to keep for backpropagation. An equilibrium
-# model needs one. Let $\theta$ be any number that the layer has learned, and differentiate the
-# equation that *defines* the output,
+# model needs one. From here on let $\theta$ be any number that the layer has learned, not only a
+# threshold, and differentiate the equation that *defines* the output,
 #
 # $$ z^\star = f(z^\star, \theta) \quad\Longrightarrow\quad
 #    \frac{d z^\star}{d \theta} = J \, \frac{d z^\star}{d \theta} + B, \qquad
@@ -1052,8 +1052,8 @@ ax.set(xlabel="iterations K, each with its state in memory", ylabel="relative er
 ax.legend(fontsize=8)
 figure(
     fig,
-    caption="The gradient through K iterations of Picard, measured by the implicit one, which "
-    "keeps the graph of one layer.",
+    caption="The gradient through K iterations of Picard, compared with the implicit one, "
+    "which keeps the graph of one layer.",
     alt="A curve that falls along a straight line on a logarithmic axis, from about one to "
     "1e-14, where rounding ends it after about twenty-five iterations.",
 )
@@ -1230,7 +1230,8 @@ print(
 # ## 6. When a wrong gradient is good enough
 #
 # The backward solve costs as many vector-Jacobian products as it needs. What if we leave it out? Put
-# any matrix $P$ in the place of the inverse, and call the result a **phantom gradient**,
+# any matrix $P$ in the place of the inverse, and call the result a **phantom gradient** (in this
+# section $g$ is a gradient, no longer a move),
 #
 # $$ \hat g^\top = v^\top P B \qquad\text{instead of}\qquad g^\top = v^\top (I - J)^{-1} B . $$
 #
@@ -1525,7 +1526,7 @@ print("outside it, some point uphill:", bool((cosine[~inside] < 0).any()))
 # to the exact gradient. Outside, most phantoms are good directions all the same: the condition is
 # sufficient and not necessary, and a worst case is rare among random ones. But there are some.
 #
-# How many terms does a real layer want? Take $\tanh(W z + U b + c)$ with 100 states and a norm of $W$
+# How many terms does a real layer need? Take $\tanh(W z + U b + c)$ with 100 states and a norm of $W$
 # that is just at the bound.
 
 # %% tags=["picture"]
@@ -1872,12 +1873,12 @@ print(
 # %% [markdown]
 # It says "converged". The state grows by 0.3 in every step, and a step that stays the same is small
 # *relative to a state that grows*: the relative residual falls like $1/k$. No tolerance helps, only
-# more steps. Two things give it away. The state depends on `tol`, which that of a true fixed point
+# more steps. Two things reveal it. The state depends on `tol`, which that of a true fixed point
 # hardly does. And the backward solve fails: $J = I$, there is no inverse, and IFT warns. A phantom
 # would not have noticed.
 #
 # **A fixed point that is there and not found.** The layer $\tanh(-2.5 z + 0.3)$ sends Picard into a
-# cycle of two. Broyden's method is not held up by it, and the implicit gradient at what it finds is
+# cycle of two. Broyden's method is not stopped by it, and the implicit gradient at what it finds is
 # right: it needs $I - J$ to be invertible, and not that anything contracts.
 
 # %%
@@ -1942,9 +1943,9 @@ figure(
 # %% [markdown]
 # **Training destroys what it relies on.** Nothing in a loss asks for a fixed point. A layer without a
 # bound may contract at the start and stretch after some steps of training; then the solver needs more
-# and more evaluations, and one day stops without an answer. Bound the layer (section 2), choose one
-# that has a fixed point by construction (section 6; `MonotoneLayer` is another), or put a price on
-# the size of its Jacobian (`jacobian_penalty`). And look at `converged`.
+# and more evaluations, and in the end it stops without an answer. Bound the layer (section 2), choose
+# one that has a fixed point by construction (section 6; `MonotoneLayer` is another), or penalise the
+# size of its Jacobian (`jacobian_penalty`). And look at `converged`.
 
 # %% [markdown]
 # ## Quiz

@@ -117,7 +117,7 @@ apart = (back[-1, 0] - there[80, 0]).norm().item()
 print("after 120 of 200 steps back, off by more than 0.5:", apart > 0.5)
 
 # %% [markdown]
-# Forward in time all curves are drawn to one loop. So backward in time they flee from it, and every
+# Forward in time all curves (but the point that rests at zero) are drawn to one loop. So backward in time they move away from it, and every
 # rounding error of the way back grows. The states that it meets were never there. A gradient that is
 # computed along them is the gradient of another run.
 #
@@ -616,7 +616,7 @@ ax.set(xlabel="steps N", ylabel="relative error of the gradient", ylim=(1e-18, 2
 ax.legend(fontsize=9, loc="center right")
 figure(
     fig,
-    caption="Two adjoints of the same Euler steps, measured by autograd through all of them.",
+    caption="Two adjoints of the same Euler steps, compared with autograd through all of them.",
     alt="Two lines on logarithmic axes. The continuous adjoint's error falls slowly with the "
     "number of steps and is above one part in a thousand everywhere. The discrete adjoint's "
     "is a flat line at rounding, some fourteen powers of ten lower.",
@@ -630,8 +630,8 @@ print(
 print("discrete, equal to rounding:", max(off["discrete"]) < 1e-13)
 
 # %% [markdown]
-# The continuous adjoint lies, and it lies *quietly*: its error is that of the method, so it looks fine
-# where steps are fine. Its price is not smaller either. Each step back looks at the field once more,
+# The continuous adjoint is wrong, and nothing *warns* of it: its error is that of the method, so it
+# is small only where steps are fine. Its price is not smaller either. Each step back looks at the field once more,
 # and the discrete adjoint does that, too.
 #
 # What the continuous adjoint does save is memory. Can the discrete one learn that?
@@ -936,7 +936,7 @@ print("so says the plan, too:", runs == steps_done - 1000)
 # Take $\dot x = -\kappa \, (x - \cos t)$ with a large $\kappa$. The state falls onto the slow curve
 # $\cos t$ within a time of about $1 / \kappa$, and then follows it. Euler's step multiplies the
 # distance from the curve by about $1 - h \kappa$. If $h \kappa > 2$, the distance *grows*, though the
-# solution is as tame as a cosine. Such an equation is **stiff**: what limits the step is not the
+# solution is as smooth as a cosine. Such an equation is **stiff**: what limits the step is not the
 # solution but what it would do if it were pushed.
 #
 # An **implicit** step asks the field at its *end*, which nobody knows yet:
@@ -1101,7 +1101,7 @@ print(
 )
 
 # %% [markdown]
-# **Steps that choose themselves** do not get around it. An adaptive method estimates its error from two
+# **Steps that choose their own length** do not avoid it. An adaptive method estimates its error from two
 # solutions of different order, and takes the longest step that keeps it below a tolerance. On a stiff
 # equation it survives, by tiny steps. (Its gradient is the discrete adjoint of the steps that were
 # accepted; their lengths are data.)
@@ -1133,7 +1133,9 @@ print("the implicit method took twenty:", len(times) - 1 == 20)
 #
 # $$ Q = \Sigma_g \otimes \Sigma_z, \qquad \Sigma_g = E[g g^\top], \quad \Sigma_z = E[z z^\top], $$
 #
-# averaged over the batch and over the times of the backward pass. Two small matrices say it all. Let
+# where $E$ is the mean over the batch and over the times of the backward pass, and $\otimes$ puts all
+# products of an entry of the left with an entry of the right side into one long vector, or one large
+# matrix. Two small matrices are enough. Let
 # $\Sigma_g = U_g \Lambda_g U_g^\top$ and $\Sigma_z = U_z \Lambda_z U_z^\top$ be their
 # eigen-decompositions. In these directions $Q$ is diagonal, so $(Q + \epsilon I)^{-1}$ of a gradient
 # $G$, of the shape of $W$, is
@@ -1310,10 +1312,10 @@ print("the best horizon, to 1e-6:", abs(horizon.time - best) < 1e-6)
 
 # %% [markdown]
 # On real data the question is what a learned horizon *saves*. The digits of scikit-learn, 64 pixels and ten
-# scores in the state, steps of at most an eighth: eight steps at $T = 1$. The horizon is let free after a
+# scores in the state, steps of at most an eighth: eight steps at $T = 1$. The horizon is learned after a
 # third of 150 updates. Its price is the highest of four that loses at most a point of accuracy on digits
 # kept for that. Three baselines learn no horizon: the whole time, the time at which the search ended, and
-# a single step, almost a residual network of one layer. As a control, time costs next to nothing: a
+# a single step, almost a residual network of one layer. As a control, time costs almost nothing: a
 # hundredth of the price. (*Feedback* is a term of the method that is left out above: it lets the step of
 # $T$ know how the parameters have just moved.)
 
@@ -1345,7 +1347,7 @@ figure(
     caption="Left: horizons that are learned, five seeds. Right: looks at the field in the whole "
     "training, in parts of those of the fixed horizon, and accuracy; medians.",
     alt="Two panels. On the left, five solid curves stay at 1 for a third of the updates and then "
-    "fall to about 0.7; five dashed ones, where time costs next to nothing, jump up and down, "
+    "fall to about 0.7; five dashed ones, where time costs almost nothing, jump up and down, "
     "most of them above 1. On the right, all points lie between 94 and 97 percent: the fixed "
     "horizon at 1, the learned ones at 0.9 and above, a fixed shorter one at 0.75 and a single "
     "step at 0.12.",
@@ -1361,12 +1363,12 @@ print("every run names more than 92 % rightly:", min(worst.values()) > 0.92)
 
 # %% [markdown]
 # The learned horizon is shorter, costs no accuracy and saves a tenth of the looks. In seconds nothing
-# was saved, since the steps of $T$ cost something, too. Let free from the first update it
-# grows before it falls, and saves fewer looks. The comparison with the plain twins is
+# was saved, since the steps of $T$ cost something, too. Learned from the first update on, it
+# grows before it falls, and saves fewer looks. The comparison with the baselines is
 # sobering: a horizon that is short from the beginning is as good and saves more, and a single step does
 # nearly as well for an eighth of the looks. On these digits depth is hardly needed. The step of $T$
 # says how much time is worth its price; it does not make that answer cheap to find. The feedback changes
-# little here, and in the control most horizons run away.
+# little here, and in the control, where time has almost no price, the horizon does not settle.
 #
 # ## The library's version
 #
@@ -1502,7 +1504,7 @@ print(
 )
 
 # %% [markdown]
-# The exact gradient in a few states costs half as much again as the one that keeps everything. The
+# The exact gradient in a few states costs about 1.5 times as much as the one that keeps everything. The
 # continuous adjoint, which promises to save, is the slowest of all. At this accuracy of the solver its
 # error is harmless; section 3 and the end of the chapter show where it is not.
 #

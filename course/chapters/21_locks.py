@@ -92,7 +92,7 @@ def gantt(ax, tasks, times):
         bar = dict(color=COLOURS[kind], edgecolor="w", label=label)
         ax.barh(task.worker, end - start, left=start, **bar)
         ink = "k" if kind == "backward" else "w"
-        middle = dict(ha="center", va="center", color=ink, fontsize=7)
+        middle = dict(ha="center", va="center", color=ink, fontsize=8.5)
         ax.text((start + end) / 2, task.worker, str(batch), **middle)
     ax.set(xlabel="time in units of f", ylabel="module")
     ax.set_yticks(sorted({task.worker for task in tasks}))
@@ -159,7 +159,8 @@ print(f"time that the four machines spend idle: {idle:.0%}")
 # ## 1. Three locks, one clock
 #
 # Jaderberg and co-authors (2017) gave the waiting three names. A network is cut into modules
-# $f_0, \dots, f_{K-1}$ with states $h_k = f_k(h_{k-1})$ and a loss at the end.
+# $f_0, \dots, f_{K-1}$ with states $h_k = f_k(h_{k-1})$, where $h_{-1}$ is the data, and a loss
+# at the end.
 #
 # - **Forward lock**: module $k$ cannot process a batch before the modules in front of it have.
 # - **Backward lock**: module $k$ cannot compute its gradient before the modules behind it
@@ -470,7 +471,8 @@ figure(
 #
 # Look at one row of each chart: how long is it from one forward bar to the next? That is the
 # **period** of the schedule, the time per batch in the long run. The staircase at the left,
-# where the first batch trickles down, is paid once: it is what remains of the forward lock.
+# where the first batch goes from module to module, is paid once: it is what remains of the
+# forward lock.
 
 # %% [markdown]
 # ### Exercise 21.3 · Three critical paths
@@ -709,16 +711,15 @@ for M in (1, 4, 16, 64):
     print(f"{M:13d} {busy:6.2f} {M / (M + 3):17.2f}")
 
 # %% [markdown]
-# Exact gradients and nearly full use, with enough micro-batches. The price is on the other side
-# of the ledger: at the turning point *all* micro-batches are held in memory. So let us now look
-# at memory.
+# Exact gradients and nearly full use, with enough micro-batches. The price is paid in
+# memory: at the turning point *all* micro-batches are held. So let us now look at memory.
 
 # %% [markdown]
 # ## 3. What backward remembers
 #
 # When a tensor that needs gradients passes through an operation, autograd adds a node to a
-# graph and *saves* whatever the operation's derivative will need. PyTorch lets us look over
-# its shoulder: within
+# graph and *saves* whatever the operation's derivative will need. PyTorch lets us watch:
+# within
 #
 # ```python
 # with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
@@ -1989,15 +1990,23 @@ rows = {
 }
 
 # %% tags=["front-page", "picture"]
-fig, axes = plt.subplots(1, 2, figsize=(7, 3.6))
+fig, axes = plt.subplots(1, 2, figsize=(7, 4.1))
 for (name, values), marker in zip(rows.items(), "x^so", strict=True):
     axes[0].plot(KS, values, marker=marker, ms=5, label=name)
-axes[0].plot(KS, [1 / K for K in KS], color="k", lw=0.8, ls=":", label="1 / K")
+axes[0].plot(KS, [1 / K for K in KS], color="k", lw=1.2, ls=":", label="1 / K")
 axes[0].axhline(1, color="k", lw=0.8, ls="--")
-axes[0].axhline(best_checkpoints, color="C2", lw=0.8, label="best checkpoints")
+axes[0].axhline(
+    best_checkpoints, color="C2", lw=1.5, ls="-", label="best places of checkpoints"
+)
 axes[0].set(xlabel="modules or segments", ylabel="memory, end to end = 1")
-axes[0].set(xticks=KS, ylim=(0, 1.95))
-axes[0].legend(fontsize=7, ncols=2, loc="upper left")
+axes[0].set(xticks=KS, ylim=(0, 1.25))
+fig.legend(
+    *axes[0].get_legend_handles_labels(),
+    fontsize=9,
+    ncols=3,
+    loc="outside lower center",
+    title="left",
+)
 names = list(METHODS)
 places = torch.arange(3)
 axes[1].bar(
@@ -2171,7 +2180,7 @@ plan()
 #
 # ## When it fails
 #
-# **Small networks: the heads eat the saving.** A head is a network too, with a graph of its
+# **Small networks: the heads use up the saving.** A head is a network too, with a graph of its
 # own. Four modules with heads of one hidden layer of 64 units, on networks of width 16.
 
 

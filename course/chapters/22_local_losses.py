@@ -720,7 +720,7 @@ def suspects():
 
 
 # %% tags=["picture"]
-fig, axes = plt.subplots(1, 4, figsize=(7, 2.3))
+fig, axes = plt.subplots(1, 4, figsize=(7, 2.5))
 for ax, (name, losses, body) in zip(axes, suspects(), strict=True):
     found, declared = isolation(losses, body), torch.eye(4, dtype=torch.bool)
     picture = torch.ones(4, 4, 3)
@@ -728,10 +728,10 @@ for ax, (name, losses, body) in zip(axes, suspects(), strict=True):
     picture[found != declared] = torch.tensor([0.84, 0.37, 0.0])  # not as declared
     ax.imshow(picture)
     for j, i, word in faults(found, declared):
-        ax.text(i, j, word, ha="center", va="center", fontsize=7)
-    ax.set(title=name, xlabel="module", ylabel="loss")
+        ax.text(i, j, word, ha="center", va="center", fontsize=8)
+    ax.set(title=name.replace(" on ", "\non "), xlabel="module", ylabel="loss")
     ax.set(xticks=range(4), yticks=range(4))
-    ax.title.set_fontsize(8)
+    ax.title.set_fontsize(9)
     ax.grid(False)
     broken = faults(found, declared)
     print(
@@ -748,8 +748,8 @@ figure(
 )
 
 # %% [markdown]
-# The second one is the dangerous one: its losses fall as they should. The third trains nothing but heads
-# on random features, and on easy data even that looks like learning. No loss curve tells.
+# The second one is the dangerous one: its losses fall as they should. The third trains only heads
+# on random features, and on easy data even that looks like learning. No loss curve shows it.
 # The matrix does, on one batch, before any training.
 
 # %% [markdown]
@@ -783,11 +783,11 @@ print(
 # (What is left above zero in the first two lines is chance, with 4000 pairs for 100 cells.)
 # Neither digit alone says anything about the label. Together they say everything, $\log_2 10$
 # bits. So a first layer can do one of two things. It can prepare: describe each digit well,
-# though neither description predicts anything yet. Or it can earn at once: look for the few
+# though neither description predicts anything yet. Or it can be useful at once: look for the few
 # crude features of the *pair* from which a linear head guesses the sum a little better than by
-# chance. A local loss pays for the second only.
+# chance. A local loss falls by the second only.
 #
-# And what is lost is lost. Everything after module $k$ is computed from $h_k$, so
+# And what is lost cannot come back. Everything after module $k$ is computed from $h_k$, so
 # $I(h_{k+1}; u) \le I(h_k; u)$ for whatever $u$ (the *data processing inequality*). No later
 # module brings a digit back.
 #
@@ -961,7 +961,7 @@ fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", nco
 figure(
     fig,
     caption="What a linear probe reads after each module (the last one returns scores and is "
-    "left out on the right). Backpropagation is patient; a local module earns at once.",
+    "left out on the right). Backpropagation prepares first; a local module predicts at once.",
     alt="Left: probe accuracy for the sum. Backpropagation starts near 30 per cent after "
     "module 0 and climbs past 80; the local modules start above 60 and "
     "stop rising near 70, and InfoPro runs with them. Right: probe accuracy for the left "
@@ -1276,7 +1276,7 @@ print(", ".join(f"{name} {size / module_size:.1f}" for name, size in sizes.items
 #
 # **Heads decide rankings.** "Training modules one after another loses to training them all at
 # once": true, by points, if the first is run with linear heads and the second with MLP heads.
-# With equal heads the difference shrinks to next to nothing. A comparison of local methods
+# With equal heads the difference shrinks to almost nothing. A comparison of local methods
 # that does not state the size of its heads says nothing. And heads are not free: here an MLP
 # head is as large as the module it serves.
 #
@@ -1532,7 +1532,7 @@ figure(
 
 # %% [markdown]
 # On single digits it works, a few points behind backpropagation and with several times the
-# passes over the data. On pairs it hardly leaves chance, which is 10 %: a single layer would
+# passes over the data. On pairs it is hardly better than chance, which is 10 %: a single layer would
 # have to find, in one step, a feature of *three* things at once, left digit, right digit and
 # label, any two of which say nothing about the third. More epochs may help, and you can try;
 # nothing in the rule asks for the preparation that would make it easy.
@@ -2137,7 +2137,7 @@ quiz(
 #   triangle is backpropagation, and what was not declared is a bug.
 # - On single digits everything works and nothing is ranked. On sums of two digits, where no part
 #   of the input alone tells the label, accuracy falls with every cut.
-# - A greedy module earns at once and loses what later ones would need. Most of the damage is
+# - A greedy module predicts at once and loses what later ones would need. Most of the damage is
 #   done by module 0, and five modules trained end to end behind it did not repair that.
 # - Heads decide rankings; the schedule hardly does; on this task neither similarity matching
 #   nor InfoPro helped.

@@ -658,8 +658,8 @@ for seed, K in enumerate((1, 3, 5)):
 #
 # The claim "$n = K$ is backpropagation" is a theorem, so it must hold to rounding, and not only in one
 # step. We train three copies of one network for ten steps of Adam, which divides by past
-# gradients and forgives nothing: one by our function, one in the ordinary way, one by local losses
-# with `detach`.
+# gradients, so that a small difference would soon be seen: one by our function, one in the ordinary
+# way, one by local losses with `detach`.
 
 
 # %%
@@ -1800,12 +1800,12 @@ for name, n in horizons.items():
 axes[0].set(xlabel="memory / Backprop's", ylabel="test accuracy in %", title="memory")
 axes[1].set(xlabel="time per batch", ylabel="test accuracy in %", title="waiting")
 axes[2].set(xlabel="module", ylabel="accuracy of its head in %", title="heads")
-axes[2].legend(fontsize=7)
+axes[2].legend(fontsize=9)
 fig.legend(
     *axes[0].get_legend_handles_labels(),
     loc="outside lower center",
     ncols=2,
-    fontsize=8,
+    fontsize=9,
 )
 figure(
     fig,
@@ -1935,8 +1935,8 @@ print(
 #
 # The untrained heads answer the question of section 5. With horizon 1 their modules still align, and learn: the
 # *states* turn until the fixed head can read them. Trained heads align more: both sides turn. But with a longer
-# horizon a module has to suit a fixed head *through a neighbour which is busy suiting another one*, and much more is lost. A
-# horizon lives on heads that learn.
+# horizon a module has to suit a fixed head *through a neighbour that adapts to another one*, and much more is lost. A
+# horizon needs heads that learn.
 
 # %% [markdown]
 # ## An experiment to change
@@ -2027,8 +2027,8 @@ worse = [
 print("horizon 2 needs less than checkpointing in none of the three:", all(worse))
 
 # %% [markdown]
-# So memory alone is no reason to interlock. Waiting is, if there is a machine per module. And even there a second
-# classical method waits: a *pipeline* cuts the batch into micro-batches and keeps all machines busy with exact
+# So memory alone is no reason to interlock. Waiting is, if there is a machine per module. And even there is a
+# second classical method: a *pipeline* cuts the batch into micro-batches and keeps all machines busy with exact
 # gradients. Interlocking may win where batches are too small to be cut, or machines too far apart to
 # send every credit the whole way; this chapter has not shown it.
 #

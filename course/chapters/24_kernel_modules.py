@@ -463,15 +463,15 @@ for seed, (n, d, classes) in enumerate([(5, 9, 3), (12, 4, 2), (7, 7, 1)]):
 # $\alpha$. Hence $D^2 \le 2 - 2\alpha$. $\square$
 #
 # Only convexity was used. The same proof works for the hinge, the logistic and every other convex
-# loss of the margin that falls, with $\|w\| \le C$ instead of the ridge: then $R^\star \ge
-# \ell(CD/2)$. Duan, Yu and Principe prove such a theorem for output modules with several losses
+# loss of the margin that falls, with $\|w\| \le r$ instead of the ridge: then $R^\star \ge
+# \ell(rD/2)$. Duan, Yu and Principe prove such a theorem for output modules with several losses
 # and for several classes. Not covered is, for example, the share of errors, which is not convex:
 # it does not care *how far* the classes are apart.
 #
 # Now read the theorem as an instruction. What must a trainer of the hidden module know? Not the
 # output module, not $w$, not the loss. Not even the labels: **which pairs belong together**.
 #
-# And with more classes? How far apart can *all* be from *all others*?
+# And with more classes, $C$ of them? How far apart can *all* be from *all others*?
 
 # %% [markdown]
 # ### Exercise 24.3 · As far apart as the kernel allows
@@ -544,7 +544,7 @@ for classes in (2, 3, 4, 7, 10):
 # <details><summary>Hint 1</summary>
 #
 # The sum of all entries of $G$ is $\|\sum_c \phi_c\|^2$, so not negative. With ones on the
-# diagonal and one value $\alpha$ elsewhere this says $K + K(K-1)\alpha \ge 0$.
+# diagonal and one value $\alpha$ elsewhere this says $C + C(C-1)\alpha \ge 0$.
 #
 # </details>
 # <details><summary>Hint 2</summary>
@@ -561,10 +561,10 @@ for classes in (2, 3, 4, 7, 10):
 # </details>
 
 # %% [markdown]
-# So $\alpha = -1/(K-1)$ for free features, and $\alpha = 0$ after a ReLU: for ten classes that is
-# $-0.11$ against 0, and next to nothing is lost. Note a condition that the theorem needs and that
+# So $\alpha = -1/(C-1)$ for free features, and $\alpha = 0$ after a ReLU: for ten classes that is
+# $-0.11$ against 0, and almost nothing is lost. Note a condition that the theorem needs and that
 # is easily overlooked: there must be **room**. Non-negative vectors with cosine 0 have no common
-# non-zero entry, so $K$ classes need at least $K$ features.
+# non-zero entry, so $C$ classes need at least $C$ features.
 #
 # Now the theorem itself. For its bound we need $D^2$, and $D^2$ needs only pairs:
 #
@@ -722,7 +722,7 @@ for seed, (half, d) in enumerate([(3, 2), (5, 9), (8, 3), (1, 2)]):
 # %% [markdown]
 # ### By brute force
 #
-# Do not believe a proof by its looks. Take four samples, two per class, and a hidden module that
+# Do not believe a proof because it looks right. Take four samples, two per class, and a hidden module that
 # may put each of them on any of eight places on a circle. The first can stay where it is, for
 # turning the circle changes nothing. That leaves $8^3 = 512$ hidden modules, *all* of them. For
 # each, compute exactly what the best output module reaches.
@@ -801,8 +801,8 @@ print(f"on the bound: {int(touching.sum())} of {len(risks)}")
 #    \|G\|^2 = \langle G, G \rangle . $$
 #
 # There is a trap in it. The diagonal of $G$ is 1 whatever the module does, and in a batch of $n$
-# samples of $K$ classes it makes up as much as $K/n$ of all the ones in $G^\star$. A module that
-# finds *nothing* alike, with $G = I$, gets $\mathcal A = \sqrt{K/n}$ as a present. The cure: only
+# samples of $C$ classes it makes up as much as $C/n$ of all the ones in $G^\star$. A module that
+# finds *nothing* alike, with $G = I$, still gets $\mathcal A = \sqrt{C/n}$. The cure: only
 # pairs of *different* samples count, each pair once. That is the strict upper triangle.
 
 # %% [markdown]
@@ -1833,7 +1833,7 @@ across = split_by_five
 bars = list(table)[::-1]
 
 # %% tags=["front-page", "picture"]
-fig, axes = plt.subplots(1, 2, figsize=(7, 3.8), gridspec_kw={"width_ratios": [3, 4]})
+fig, axes = plt.subplots(1, 2, figsize=(7.4, 4.2))
 axes[0].barh(
     range(len(bars)),
     [table[name].mean() for name in bars],
@@ -1842,9 +1842,9 @@ axes[0].barh(
     height=0.7,
 )
 short = [name.replace(", ", ",\n").replace(" on ", "\non ") for name in bars]
-axes[0].set_yticks(range(len(bars)), short, fontsize=7)
+axes[0].set_yticks(range(len(bars)), short, fontsize=9)
 axes[0].set(xlabel="right on the test set, %", xlim=(0, 100))
-axes[0].set_ylabel("how it was trained", fontsize=8)
+axes[0].set_ylabel("how it was trained", fontsize=9)
 for group, marker, name in (
     (across, "o", "one on each side of 5"),
     (~across, "^", "both on the same side"),
@@ -1853,7 +1853,8 @@ for group, marker, name in (
         proxy_of[group], accuracy_of[group], marker, ms=5, alpha=0.7, label=name
     )
 axes[1].set(xlabel="transferability (no training)", ylabel="right after training, %")
-axes[1].legend(fontsize=8, loc="lower right")
+axes[1].set_ylim(65, 101)
+axes[1].legend(fontsize=9, loc="lower right")
 figure(
     fig,
     caption="Left: what ten labels are worth (three splits). Right: 45 new tasks for a module "
@@ -2101,7 +2102,7 @@ print(bool(sums["one kernel module"] > sums["six kernel modules"] + 20))
 # %% [markdown]
 # ## The map of the field
 #
-# This part of the course has walked along one border of a larger field: how can a network learn
+# The chapters so far have walked along one border of a larger field: how can a network learn
 # if a module does not wait for the exact gradient? Two questions sort the answers. *What does a
 # module follow?* Its own loss, a loss near by, a guess of what will come, or a gradient that is
 # late, noisy or sent through other weights. *Whom does it wait for* before it can update?
@@ -2155,51 +2156,51 @@ ROWS = [
 FIELD = [  # column, row, what stands there, colour: chapter, library only, elsewhere
     (
         0,
-        0.2,
-        "greedy, DGL, predsim, InfoPro,\nForward-Forward (ch. 22),\nkernel modules (24)",
+        0.25,
+        "greedy, DGL, predsim,\nInfoPro, Forward-\nForward (ch. 22),\nkernel modules (24)",
         "C0",
     ),
-    (0, -0.3, "HSIC bottleneck\n(Ma and others 2020)", "C2"),
+    (0, -0.35, "HSIC bottleneck\n(Ma and others 2020)", "C2"),
     (1, 1, "interlocking (ch. 23)", "C0"),
-    (0, 2, "synthetic gradients\n(Jaderberg and others 2017)", "C2"),
+    (0, 2, "synthetic gradients\n(Jaderberg and\nothers 2017)", "C2"),
     (2, 2, "difference targets\n(Lee and others 2015)", "C2"),
-    (3, 2, "auxiliary variables\n(Carreira-Perpiñán\nand Wang 2014)", "0.35"),
+    (3, 2, "auxiliary variables,\nlifted networks\n(ch. 25, 26)", "C0"),
     (0, 3, "delayed gradients\n(Huo and others 2018,\nPETRA 2024)", "0.35"),
     (
         2,
-        2.7,
-        "forward gradients\n(Baydin and others 2022;\nlocal: Ren and others 2023)",
+        2.68,
+        "forward gradients\n(Baydin and others\n2022; local: Ren\nand others 2023)",
         "0.35",
     ),
     (
         2,
-        3.3,
-        "feedback alignment\n(Lillicrap and others 2016;\ndirect: Nøkland 2016)",
+        3.34,
+        "feedback alignment\n(Lillicrap and\nothers 2016; direct:\nNøkland 2016)",
         "0.35",
     ),
     (
         3,
         3,
-        "predictive coding\n(Whittington, Bogacz 2017)\nequilibrium propagation\n(Scellier, Bengio 2017)",
+        "predictive coding\n(Whittington and\nBogacz 2017),\nequilibrium\npropagation (Scellier\nand Bengio 2017)",
         "0.35",
     ),
-    (2, 4, "backpropagation, with\ncheckpoints or pipelines (ch. 21)", "C0"),
+    (2, 4.05, "backpropagation,\ncheckpoints,\npipelines (ch. 21)", "C0"),
 ]
 
 # %% tags=["picture"]
-fig, ax = plt.subplots(figsize=(8.2, 6.0))
+fig, ax = plt.subplots(figsize=(8.2, 6.4))
 for column, row, text, colour in FIELD:
     box = dict(boxstyle="round", facecolor="w", edgecolor=colour)
     ax.text(
-        column, row, text, ha="center", va="center", fontsize=7, color=colour, bbox=box
+        column, row, text, ha="center", va="center", fontsize=9, color=colour, bbox=box
     )
 ax.set(xlim=(-0.6, 3.6), ylim=(-0.6, 4.4))
 ax.set(xlabel="whom a module waits for before it updates", ylabel="what it follows")
-ax.set_xticks(range(4), COLUMNS, fontsize=8)
-ax.set_yticks(range(5), ROWS, fontsize=8)
+ax.set_xticks(range(4), COLUMNS, fontsize=9)
+ax.set_yticks(range(5), ROWS, fontsize=9)
 ax.grid(False)
 for colour, text, at in (
-    ("C0", "a chapter of this part", 0.0),
+    ("C0", "in a chapter of this part", 0.0),
     ("C2", "in the library, no chapter", 0.33),
     ("0.35", "elsewhere", 0.72),
 ):
@@ -2210,8 +2211,8 @@ figure(
     alt="A chart with four columns, whom a module waits for, and five rows, what it follows. "
     "Nobody and its own loss: greedy, DGL, predsim, InfoPro, Forward-Forward, kernel modules, and "
     "the HSIC bottleneck. The next modules and a loss near by: interlocking. A guess: "
-    "synthetic gradients, which wait for nobody. A target: difference targets and auxiliary "
-    "variables. Late, noisy or other weights: delayed gradients, forward gradients, feedback "
+    "synthetic gradients, which wait for nobody. A target: difference targets, auxiliary "
+    "variables and lifted networks. Late, noisy or other weights: delayed gradients, forward gradients, feedback "
     "alignment, predictive coding and equilibrium propagation. The exact gradient, waiting for all "
     "modules behind: backpropagation.",
 )
@@ -2227,7 +2228,10 @@ figure(
 # | forward gradients | one forward pass also carries the derivative along a random direction $v$; $(\nabla \ell \cdot v)\, v$ is right on average and noisier the more weights there are | the loss; no backward pass at all |
 # | predictive coding | states may differ from what the layer below predicts; they settle so that the errors become small, then every weight uses the error beside it | many passes until the states settle |
 # | equilibrium propagation | a network with an energy settles twice, freely and with its output pulled towards the label; the difference of the two gives the gradient in the limit of a weak pull | two times many passes |
-# | auxiliary variables | the states are unknowns of their own, held to the layers by a penalty; with the states fixed all modules train at the same time | the states, which are updated in turn |
+#
+# One family of the map is still to come. *Auxiliary variables* make the states unknowns of their
+# own, which a penalty holds to the layers; with the states fixed, all modules train at the same
+# time. Chapters 25 and 26 build them.
 
 # %% [markdown]
 # ## Quiz
@@ -2303,7 +2307,7 @@ quiz(
 #   through the cosines $G$ only.
 # - For any linear output with a convex loss of the margin, $R^\star \ge \lambda / (\lambda +
 #   D^2/4)$, with equality if each class is one point; best of all if different classes are as far
-#   apart as the kernel allows: $-1/(K-1)$, or 0 after a ReLU.
+#   apart as the kernel allows: $-1/(C-1)$, or 0 after a ReLU.
 # - $D^2$, and every proxy, needs pair labels only. The diagonal must not count. Negative pairs
 #   alone cannot tell the ideal from "all unlike"; the architecture has to help.
 # - Train, freeze (evaluation mode and no gradients), name: on these digits ten labels are within
@@ -2322,7 +2326,7 @@ quiz(
 # | Gram matrix | the kernel of all pairs of a batch; no negative eigenvalue |
 # | representer theorem | the best linear output is a combination of the labelled samples |
 # | ridge | a penalty $\lambda \|W\|^2$ |
-# | simplex | $K$ points with equal distances; seen from their centre, cosines $-1/(K-1)$ |
+# | simplex | $C$ points with equal distances; seen from their centre, cosines $-1/(C-1)$ |
 # | proxy | a number that stands in for the loss of an output module not yet trained |
 # | alignment | cosine between the Gram matrix and the ideal one |
 # | pair label | whether two samples belong to the same class, without saying to which |

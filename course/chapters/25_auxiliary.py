@@ -129,7 +129,7 @@ ax.plot(whole, label="backpropagation")
 ax.axhline(math.log(10), color="k", lw=1.0, ls=":")
 ax.text(38, 2.36, "guessing", fontsize=9)
 ax.set(xlabel="epoch", ylabel="training loss", ylim=(-0.1, 2.7))
-ax.legend(fontsize=9, loc="center left", bbox_to_anchor=(0.02, 0.35))
+ax.legend(fontsize=9, loc="center left", bbox_to_anchor=(0.09, 0.28))
 figure(
     fig,
     caption="Training from a table. Solid: the loss on the table's entries. Dashed: the loss "
@@ -310,8 +310,8 @@ assert torch.allclose(twice[0], picture), "states may have more than two axes"
 #
 # With $\kappa = 0$ it is the penalty. We call it the **lifted loss**. (The square is the method of auxiliary
 # coordinates of Carreira-Perpiñán and Wang, 2014; with multipliers, and for residual networks, it is the method
-# of Sun, Dong and others, 2020. Their papers were read in the abstracts; the sign of
-# $\kappa$ is ours.)
+# of Sun, Dong and others, 2020. Of the papers by Sun, Dong and others we have read the abstracts only; the
+# sign of $\kappa$ is ours.)
 
 # %% [markdown]
 # ### Exercise 25.2 · The lifted loss
@@ -1131,8 +1131,8 @@ print("the shift is worse than the wrong picture, above 1:", min(apart.values())
 # pictures that are no longer shown.
 #
 # The way out: do not store states, *make* them. A small network $A_k$ takes the picture, as it is shown now, and
-# returns the state, $\lambda_k = A_k(x)$. It is called an **AuxNet** (Sun, Dong and others 2021; their layers were not
-# read, ours have one hidden layer). As it needs only $x$, all modules can start at once: there is no forward lock, either. After each step states
+# returns the state, $\lambda_k = A_k(x)$. It is called an **AuxNet** (Sun, Dong and others 2021; we do not know the
+# layers of theirs, ours have one hidden layer). As it needs only $x$, all modules can start at once: there is no forward lock, either. After each step states
 # want to move, to $\hat\lambda_k = \lambda_k - \eta \, (q_{k+1} - p_k)$, with a rate $\eta$. A network cannot
 # be set to a value; it is *fitted* to it, by regression:
 #
@@ -1653,13 +1653,14 @@ figure(
 # is *below* the control: it would have been better to leave the hidden modules as they were drawn. Its modules have learned
 # to serve states that the chain does not produce.
 #
-# Why? Sums of two digits need depth: what the first module should return is known only to those behind it. The news of that
-# travels by states, one cut in each visit of a sample, and a sample is visited twenty times. An AuxNet, besides, has two layers to imitate four
-# blocks. On the right is what one would gain.
+# Why? A likely reason: sums of two digits need depth, and what the first module should return is known only to those behind it. Their wishes
+# travel through the states, one cut in each visit of a sample, and a sample is visited twenty times. An AuxNet, besides, has two layers to imitate four
+# blocks. (The control says that hidden modules matter; that the way of the wishes is the cause, no run here isolates.) On the right is what modules
+# that never wait would gain. SPH cannot have all of it: its sweeps wait, and they are half of its passes, so that it is at most about twice as fast.
 #
 # **What the comparison is worth.** Three settings are a short search. Free states and SPH were best at the smallest $\beta$ that was tried; a smaller
 # one may be better still, and it would have to gain fifty points to change the picture. It may be unfair to the AuxNet: other
-# nets, other rates of its states and longer fits were not searched, and those of the paper were not read. It says nothing about residual networks on images, which the
+# nets, other rates of its states and longer fits were not searched, and those of the paper are not known to us. It says nothing about residual networks on images, which the
 # papers train.
 #
 # ## An experiment to change
@@ -1843,7 +1844,7 @@ quiz(
 # - **Sun, Dong, Chen, Sun, Li and Dong (2020)**, *Penalty and augmented Lagrangian methods for layer-parallel training of residual networks*, arXiv.
 #   Look for the view as optimal control, and for the sign of the multiplier.
 # - **Sun, Dong, Chen, Sun, Li and Dong (2021)**, *Layer-parallel training of residual networks with auxiliary-variable networks*, arXiv
-#   2112.05387. Look for the layers of their AuxNets and for their tables, which were not read here, and for equation 27.
+#   2112.05387. Look for the layers of their AuxNets and for their tables, which are not reproduced here, and for equation 27.
 # - **Jaderberg, Czarnecki, Osindero, Vinyals, Graves, Silver and Kavukcuoglu (2017)**, *Decoupled neural interfaces using synthetic gradients*, ICML.
 #   Compare the guessed gradient with a multiplier.
 # - **Karkar, Ayed, de Bézenac and Gallinari (2023)**, *Module-wise training of neural networks via the minimizing movement scheme*, NeurIPS.

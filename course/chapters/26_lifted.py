@@ -993,8 +993,9 @@ axes[0].plot([0.4, 2.2], [0.0, 1.2], "o--", ms=6, label="secant")
 axes[0].plot(
     [-0.4, 1.2], [-0.06, -0.06], "-", lw=3.0, color="0.6", label="tangent at z"
 )
-axes[0].text(0.25, -0.55, "z", fontsize=11)
-axes[0].text(1.75, 0.35, "z - q/β", fontsize=11)
+axes[0].vlines([0.4, 2.2], -0.45, [0.0, 1.2], color="0.4", ls=":", lw=1.2)
+axes[0].text(0.4, -0.5, "z", fontsize=11, ha="center", va="top")
+axes[0].text(2.2, -0.5, "z - q/β", fontsize=11, ha="center", va="top")
 axes[0].set(
     xlabel="input of the activation", ylabel="output", xlim=(-2, 3), ylim=(-1.2, 2.2)
 )
@@ -1291,7 +1292,7 @@ except RuntimeError as error:
 # made up. Beside them, the same network with hard tanhs in the place of signs. Each side has the best of three settings, from a split that is not reported.
 #
 # **Right: sparse autoencoders.** Five layers, 64 wide, a soft threshold in the third with a price of $\alpha \|\lambda_2\|_1$ on the code, as Wang and Benning build them
-# for pictures of clothes. (Their tables were not read, and these are digits.) Both sides may do *equally many multiplications*, and each has the best of three
+# for pictures of clothes. (We have not read their tables, and these are digits.) Both sides may do *equally many multiplications*, and each has the best of three
 # settings. One wants a small error with few numbers in the code: left and low.
 
 # %%
@@ -1365,7 +1366,7 @@ figure(
 # the multiplications. A secant learns where the true tangent is blind; a tangent that is not true, and points roughly the right way, learns more.
 #
 # **Codes.** With codes that are about as sparse, backpropagation leaves about half as much error, for both prices and on every seed.
-# For one batch of the lifted side, with ten or twenty rounds, it may take 17 or 34 steps; and units of this network have slopes.
+# While the lifted side works on one batch, for ten or twenty rounds, backpropagation may take 17 or 34 steps; and units of this network have slopes.
 #
 # **What the comparison is worth.** The lifted side was searched over the number of rounds (codes), or the scale of the first weights (signs), backpropagation over its
 # rate; one value of $\tau$ was tried. Quicker ways to solve the inner problem exist, and were not. Test sets of digits have 449 pictures. The numbers are in the
@@ -1424,7 +1425,7 @@ print(
 print(f"and multiplies {bregman['passes'] / twin['passes']:.0f} times as much")
 
 # %% [markdown]
-# Forty rounds make much of each batch, so an *epoch* of the lifted side is worth at least as much as one of its twin. A *multiplication* is not.
+# Forty rounds make much of each batch, so an *epoch* of the lifted side is worth about as much as one of its twin. A *multiplication* is not.
 #
 # **States that the network does not produce.** As in chapter 25, a low lifted loss is not a low loss. Here is a network of signs with two hidden layers,
 # drawn with small weights. The distance of a sign is nearly free of charge near zero, and states make use of it:
@@ -1452,7 +1453,7 @@ print(
 # **Activations that fall.** A proximal map nowhere falls. GELU and SiLU do, a little, left of zero: they have no potential, and none of the above applies. One
 # that rises more steeply than 1 has no *convex* potential; divide it by its steepest slope.
 #
-# **And a small print.** The proximal step of a tanh has no formula. The library solves for it by Newton's method, in which the slope of the tanh *does*
+# **A detail.** The proximal step of a tanh has no formula. The library solves for it by Newton's method, in which the slope of the tanh *does*
 # appear: inside of a solver, entry by entry. Nothing is multiplied by it on the way to the weights.
 
 # %% [markdown]
@@ -1554,7 +1555,7 @@ quiz(
 # ## Readings
 #
 # - **Wang and Benning (2023)**, *Lifted Bregman training of neural networks*, JMLR. Look for the distance (section 3), for their sparse autoencoders of pictures of
-#   clothes, and for their tables, which were not read here: the equations of this chapter follow a lecture of the second author.
+#   clothes, and for their tables, which are not reproduced here: the equations of this chapter follow a lecture of the second author.
 # - **Moreau (1965)**, *Proximité et dualité dans un espace hilbertien*, Bulletin de la SMF. Look for which functions are proximal maps.
 # - **Toulis and Airoldi (2017)**, *Asymptotic and finite-sample properties of estimators based on stochastic gradients*, Annals of Statistics. Look for why an implicit
 #   step forgives a rate that is too large.

@@ -985,7 +985,7 @@ print(
 )
 
 # %% [markdown]
-# BFGS knows that the loss falls along $v$ (the slope says so), and takes a curvature of 1 for granted there, as it has been told nothing else: the step is as long as the slope, and that is tiny. SR1 has measured
+# BFGS knows that the loss falls along $v$ (the slope says so), and assumes a curvature of 1 there, as it has been told nothing else: the step is as long as the slope, and that is tiny. SR1 has measured
 # that the loss curves down, and goes as far as it is trusted.
 #
 # For a network $B$ cannot be stored. The **limited-memory** form keeps the last 20 pairs, $B = \gamma I + \Psi M \Psi^\top$ with a thin $\Psi$, and finds
@@ -1277,7 +1277,7 @@ print("two radii end lower after as many cycles:", loss_two < loss_one)
 # ## 7. Batches that grow
 #
 # All this needs the *same* samples at both ends of a step: $y$ is a difference of two gradients, and on two batches it would measure the batches. Early in training a few samples are enough to see where downhill is. **ASNTR** (Krejić and others 2024)
-# makes trust-region steps on a sample, and after each asks a few *other* samples whether they, too, have seen a decrease, with some slack that becomes smaller. If not, the step is taken back, and the sample grows by half. At the
+# is a trust region with additional sampling: it makes steps on a sample, and after each asks a few *other* samples whether they, too, have seen a decrease, with some slack that becomes smaller. If not, the step is taken back, and the sample grows by half. At the
 # end it is the whole set, and the method the plain one.
 
 # %%
@@ -1409,7 +1409,7 @@ figure(
 #
 # **Why they lost before.** On the right, with two radii and a smooth start, a V-cycle costs what one level costs. With one radius it costs about twice as much, and one run of five does not arrive. With a rough start it costs more than that again, and with both no run arrives. One level does not mind a rough start.
 #
-# **Seconds.** On the spirals nested iteration is first by the clock, too. On digits L-BFGS is: a step of a trust region does more beside the gradient, and blocks of ten numbers are small.
+# **Seconds.** On the spirals nested iteration is first by the clock, too. On digits L-BFGS is: a step of a trust region does more beside the gradient, which counts where blocks are as small as here.
 #
 # **What the comparison is worth.** All sides look at all points in every step. Adam and SGD are made for small batches, and with many points they would take them; that race was not run. One level was searched over $\gamma$ and the length of section 2: with the
 # library's default, $\gamma = 1$, it needs about twice as many gradients on the spirals, and would have made the levels look better than they are.
@@ -1560,7 +1560,7 @@ quiz(
 # ## Readings
 #
 # - **Kopaničáková and Krause (2022)**, *Globally convergent multilevel training of deep residual networks*, SIAM Journal on Scientific Computing. Look for the
-#   hierarchy in time, SR1, and batches that grow. It was read in its abstract: its tables are not compared with here.
+#   hierarchy in time, SR1, and batches that grow. We have read its abstract only: nothing here is compared with its tables.
 # - **Gratton, Sartenaer and Toint (2008)**, *Recursive trust-region methods for multiscale nonlinear optimization*, SIAM Journal on Optimization. Look for the
 #   V-cycle with a proof that it converges.
 # - **Nash (2000)**, *A multigrid approach to discretized optimization problems*, Optimization Methods and Software. Look for the linear term of section 3.

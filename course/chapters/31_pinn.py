@@ -118,11 +118,11 @@ axes[0].plot(line, exact(line), color="k", lw=1, label="truth")
 axes[0].plot(line, fit, color="C1", ls="--", label="network")
 axes[0].plot(sensors, exact(sensors), "o", color="C0", label="thermometers")
 axes[0].set(xlabel="x", ylabel="temperature u", ylim=(-0.6, 1.9))
-axes[0].legend(fontsize=8, loc="lower left")
+axes[0].legend(fontsize=8.5, loc="lower left")
 axes[1].plot(line, source(line), color="k", lw=1, label="heat produced, s")
 axes[1].plot(line, -bend, color="C1", ls="--", label="heat carried off, $-u''$")
 axes[1].set(xlabel="x", ylabel="heat per length", ylim=(-190, 200))
-axes[1].legend(fontsize=8, loc="lower right")
+axes[1].legend(fontsize=8.5, loc="lower right")
 figure(
     fig,
     caption="A perfect fit to seven thermometers (left), and the balance of heat of the "
@@ -283,8 +283,8 @@ print("relative error  ", " ".join(f"{e:7.0e}" for e in fd_errors.tolist()))
 print("order                   ", " ".join(f"{p:7.2f}" for p in orders.tolist()))
 
 # %% [markdown]
-# Some hundred numbers, some thousand multiplications, four digits. Keep this table in mind: it is
-# the line that everything below has to be measured against.
+# A few hundred numbers, a few thousand multiplications, four digits. Keep this table in mind:
+# everything below has to be measured against it.
 
 # %% [markdown]
 # ## 2. A network as unknown, and its derivatives
@@ -462,7 +462,7 @@ ax.loglog(steps, wrong, color="C0", label="difference quotient")
 ax.axhline(auto.clamp_min(1e-17), color="C1", ls="--", label="autograd")
 ax.loglog(steps, steps**2, color="0.6", lw=0.8, ls=":", label="slope 2")
 ax.set(xlabel="step h", ylabel="relative error of $u''$", ylim=(1e-17, 10))
-ax.legend(fontsize=8, loc="upper center", ncols=3)
+ax.legend(fontsize=8.5, loc="upper center", ncols=3)
 figure(
     fig,
     caption="The second derivative of a network: a quotient can have about eight digits, "
@@ -484,8 +484,8 @@ print("autograd: 13 digits or more" if auto < 1e-13 else f"autograd: only {auto:
 # ## 3. The residual
 #
 # Put $u_\theta$ into the equation, everything on one side: what is left is the **residual**. For
-# the rod, $r(x) = -u_\theta''(x) - s(x)$. From now on we also look at an equation that produces
-# structure from nothing, Burgers' equation, for a velocity $u(x, t)$:
+# the rod, $r(x) = -u_\theta''(x) - s(x)$. From now on we also look at an equation in which a
+# steep front grows out of a smooth start, Burgers' equation, for a velocity $u(x, t)$:
 #
 # $$ u_t + u\, u_x = \nu\, u_{xx} , \qquad r = u_t + u\, u_x - \nu\, u_{xx} . $$
 #
@@ -732,7 +732,7 @@ for seed in range(3):
 # %% [markdown]
 # Now the rod, without thermometers: the same network, forty collocation points, two ends. The
 # source is of the size of a hundred, the temperature of the size of one, and squares make that ten
-# thousand. So the equation gets the weight 0.01, or the ends would never be heard.
+# thousand. So the equation gets the weight 0.01; otherwise the ends would hardly count.
 #
 # One thing more. $L$ is a *sum of squares*, and for those there is something better than following the
 # gradient: linearise the residuals instead of the loss, and solve a linear least-squares problem in
@@ -776,7 +776,7 @@ with torch.no_grad():
     axes[0].plot(line, fit, color="C1", ls="--", lw=1, label="fit to seven")
 axes[0].plot(midpoints(40), 0 * midpoints(40) - 0.5, "|", color="k", ms=5)
 axes[0].set(xlabel="x (ticks: collocation points)", ylabel="u", ylim=(-0.6, 2.7))
-axes[0].legend(fontsize=8, loc="upper left")
+axes[0].legend(fontsize=8.5, loc="upper left")
 axes[1].semilogy(losses, color="C0")
 axes[1].set(xlabel="iteration", ylabel="loss")
 figure(
@@ -815,7 +815,7 @@ print("relative error:", "below 0.02 %" if pinn_error < 2e-4 else "above 0.02 %"
 #
 # There is a subtlety. Suppose $u$ is the solution. The network has to represent
 # $N = (u - g) / B$. Near the boundary $u - g$ goes to zero, in general proportionally to the distance.
-# If $B$ goes to zero *faster*, $N$ must blow up, which no network can; put differently, $u = g + BN$
+# If $B$ goes to zero *faster*, $N$ must become infinite, which no network can; put differently, $u = g + BN$
 # could then never have the right slope at the boundary.
 
 # %% [markdown]
@@ -1049,7 +1049,7 @@ for column, name in zip(
 ):
     axes[1].semilogy(history.steps, column, marker="o", ms=4, label=name)
 axes[1].set(xlabel="step of Adam", ylabel="loss term", ylim=(1e-3, 10))
-axes[1].legend(fontsize=8)
+axes[1].legend(fontsize=8.5)
 figure(
     fig,
     caption="What DeepXDE trains on: points for the equation (dots) and for the conditions "
@@ -1250,7 +1250,8 @@ assert not x.requires_grad, "the caller's points have been changed"
 # %% [markdown]
 # With the flux and DeepXDE's own geometry and conditions the problem is stated. From here
 # every method of part 3 can take it. `pinn.solve` trains; its default optimiser is a quasi-Newton
-# method that needs only the gradient of the loss, ten iterations per step. The solution of Cole and
+# method: it learns the curvature of the loss from its gradients (chapter 32), and makes ten
+# iterations per step. The solution of Cole and
 # Hopf is given for comparison only; no training sees it.
 
 # %%
@@ -1275,7 +1276,7 @@ for k, t in enumerate(times):
         across[::8], burgers.exact(x)[::8], "o", mfc="none", ms=3, color=colour
     )
 axes[0].set(xlabel="x", ylabel="u", ylim=(-1.15, 1.15))
-axes[0].legend(fontsize=8, loc="lower left")
+axes[0].legend(fontsize=8.5, loc="lower left")
 grid = torch.cartesian_prod(across, torch.linspace(0, 1, 101))
 field = solution.predict(grid).reshape(201, 101).T
 image = axes[1].imshow(
@@ -1313,8 +1314,9 @@ print(f"loss:           {solution.history.loss[-1]:.0e}")
 # $$ -\varepsilon\, e'' = r, \qquad e(a), e(b) = \text{errors at the ends}, $$
 #
 # and the solution of $-\varepsilon e'' = \rho$ with zero ends and a *constant* $\rho > 0$ is the parabola
-# $\rho\, (x - a)(b - x) / 2 \varepsilon$. By the maximum principle no residual with $|r| \le \rho$ can
-# do more, and the ends add at most their larger error. The parabola is highest in the middle. That
+# $\rho\, (x - a)(b - x) / 2 \varepsilon$. No residual with $|r| \le \rho$ can do more: the parabola
+# minus $e$ has a second derivative $\le 0$, and a function that bends down everywhere is smallest at
+# one of its ends (the *maximum principle*). The ends add at most their larger error. The parabola is highest in the middle. That
 # is a bound that needs no knowledge of $u$: a **certificate**, like the duality gap of chapter 11.
 
 # %% [markdown]
@@ -1478,7 +1480,7 @@ for k, eps in enumerate((1.0, 0.1, 0.01)):
     axes[0].plot(line, moved, color=f"C{k}", label=f"ε = {eps}")
 axes[0].plot(line, torch.sin(math.pi * line), color="k", lw=0.8, label="truth")
 axes[0].set(xlabel="x", ylabel="u", ylim=(0, 2.9))
-axes[0].legend(fontsize=8, ncols=2)
+axes[0].legend(fontsize=8.5, ncols=2)
 scales = torch.logspace(-4, 0, 9)
 heights = [worst_error(0.1, e, 0.0, 1.0)(torch.tensor([[0.5]])).item() for e in scales]
 axes[1].loglog(scales, heights, marker="o", ms=4)
@@ -1592,8 +1594,8 @@ print("second derivatives that Burgers' equation reads:", burgers.wanted.second)
 #
 # Three questions in one picture. **Is it right?** The rod and Burgers' equation, against their
 # solutions. **What does it cost?** The same two problems by finite differences: for the rod
-# the table of section 1; for Burgers' equation the scheme of section 7, central fluxes and Heun's
-# method. We count multiplications, in the most favourable way for the network:
+# the table of section 1; for Burgers' equation the scheme of section 7, central fluxes in space and Heun's
+# method (two evaluations a step) in time. We count multiplications, in the most favourable way for the network:
 # an evaluation of loss and gradient takes $3 \cdot c \cdot P$ of them per point, $P$ being the number
 # of parameters and $c$ that of the values and derivatives carried along; an iteration
 # with $m$ residuals takes $m^2 P$ more for the rod (Levenberg-Marquardt), and $4 P^2$ for Burgers'
@@ -1641,8 +1643,8 @@ axes[2].loglog(*zip(*shock, strict=True), "s--", color="C1", ms=3)
 axes[2].loglog(costs["rod"], pinn_error, "o", color="C0", ms=8, mfc="none")
 axes[2].loglog(costs["Burgers"], burgers_error, "s", color="C1", ms=8, mfc="none")
 axes[2].set(xlabel="multiplications", ylabel="relative error", title="cost")
-axes[2].text(60, 3e-5, "rod", color="C0", fontsize=8)
-axes[2].text(5e5, 5e-3, "Burgers", color="C1", fontsize=8)
+axes[2].text(60, 3e-5, "rod", color="C0", fontsize=8.5)
+axes[2].text(5e5, 5e-3, "Burgers", color="C1", fontsize=8.5)
 fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
 figure(
     fig,
@@ -1686,7 +1688,7 @@ print(f"for Burgers {math.log10(costs['Burgers'] / burgers_work):.0f}")
 # method tells the rest.
 #
 # And the cost: finite differences are ahead by orders of magnitude, on both problems. This
-# is no accident of ours. Grossmann and others compared systematically in 2024 and could not find a
+# is not special to our two problems. Grossmann and others compared systematically in 2024 and could not find a
 # case among their equations where PINNs beat finite elements in both time and accuracy. What a
 # PINN has is something else: no mesh, a formula to evaluate anywhere, the same few lines for any
 # equation, and data and unknown coefficients as just another term of the loss.
@@ -1766,11 +1768,11 @@ with torch.no_grad():
     axes[0].plot(line, exact(line), color="k", lw=1, label="truth")
     axes[0].plot(line, fooled(line), color="C1", ls="--", label="PINN, eight points")
 axes[0].set(xlabel="x", ylabel="u")
-axes[0].legend(fontsize=8)
+axes[0].legend(fontsize=8.5)
 axes[1].plot(line, r, color="C1", lw=1)
 axes[1].plot(few, 0 * few, "o", color="C0", ms=5, label="collocation points")
 axes[1].set(xlabel="x", ylabel="residual")
-axes[1].legend(fontsize=8)
+axes[1].legend(fontsize=8.5)
 figure(
     fig,
     caption="The loss is zero to machine precision: the residual vanishes exactly where "
@@ -1787,13 +1789,13 @@ bound = error_bound(fooled, source, 1.0, 0.0, 1.0, 0.0, 0.0)
 print(f"certificate, which looks between the points: {bound:.0f}")
 
 # %% [markdown]
-# A network with 481 parameters fulfils eight equations in countless ways. Finite differences
+# A network with 481 parameters can fulfil ten equations, eight points and two ends, in infinitely many ways. Finite differences
 # cannot cheat like this: they have as many unknowns as equations, and a mesh that is too
 # coarse shows as a rough curve. The cure is old: check the residual on *other* points than those of
 # the training, as one checks a classifier on other pictures. It costs one line.
 #
-# **Steep layers.** At a viscosity of $0.01/\pi$ the shock is a hundredth wide, and 800 points
-# have a handful in it. Between the points, all is as above. Chapter 32 sends the points where they are
+# **Steep layers.** At a viscosity of $0.01/\pi$ the shock is a hundredth wide, and of 800 points
+# only a few lie in it. Between the points, all is as above. Chapter 32 sends the points where they are
 # needed, chapter 34 integrates instead of looking at points.
 #
 # **Terms that disagree.** We picked the weight 0.01 for the rod by reasoning about sizes. For a
@@ -1894,7 +1896,7 @@ quiz(
 # | balance law | $\operatorname{div} F(x, u, \nabla u) = s$, time being one of the coordinates |
 # | flux | what flows through a surface; along time it is the quantity itself |
 # | travelling wave | solution that keeps its shape and moves |
-# | Cole-Hopf | substitution that makes the heat equation of Burgers' equation |
+# | Cole-Hopf | substitution that turns Burgers' equation into the heat equation |
 # | order | $p$ in error $\sim h^p$ |
 # | jet | a function's value and derivatives at a point, carried along together |
 # | certificate | a bound on the error that can be computed without the solution |
@@ -1903,7 +1905,7 @@ quiz(
 #
 # - **Dissanayake and Phan-Thien (1994)**, *Neural-network-based approximations for solving partial
 #   differential equations*, Commun. Numer. Methods Eng. 10(3). The loss of section 4, with three
-#   inputs and a handful of neurons.
+#   inputs and a few neurons.
 # - **Lagaris, Likas and Fotiadis (1998)**, *Artificial neural networks for solving ordinary and
 #   partial differential equations*, IEEE Trans. Neural Netw. 9(5). Look for the trial solutions:
 #   hard constraints, twenty years before the name PINN.

@@ -13,7 +13,7 @@
 # %% [markdown]
 # # 32 · Why training fails, and what helps
 #
-# > **Claim.** A PINN's loss is a least-squares problem of terrible condition: Adam crawls in it, a falling loss says little, and exact conditions, well-placed points and a second-order optimiser each help for a reason that can be computed; finite differences still need less work.
+# > **Claim.** A PINN's loss is a very badly conditioned least-squares problem: Adam is slow in it, a falling loss says little, and exact conditions, well-placed points and a second-order optimiser each help for a reason that can be computed; finite differences still need less work.
 
 # %% [markdown]
 # | | |
@@ -168,12 +168,12 @@ fig, axes = plt.subplots(1, 2, figsize=(7, 3))
 axes[0].semilogy(LOOKS, losses, label="loss")
 axes[0].semilogy(LOOKS, errors, label="relative error")
 axes[0].set(xlabel="step of Adam", ylabel="loss, error")
-axes[0].legend(fontsize=8)
+axes[0].legend(fontsize=8.5)
 with torch.no_grad():
     axes[1].plot(line, exact(line), color="k", lw=1, label="truth")
     axes[1].plot(line, standard(line), color="C1", ls="--", label="PINN")
 axes[1].set(xlabel="x", ylabel="u")
-axes[1].legend(fontsize=8)
+axes[1].legend(fontsize=8.5)
 figure(
     fig,
     caption="The standard recipe: the loss falls by a factor of more than fifty (left) and the "
@@ -190,8 +190,8 @@ print("loss, first over last:         ", "above 50" if fall > 50 else f"{fall:.0
 print(f"relative error, first and last: {errors[0]:.1f} and {errors[-1]:.1f}")
 
 # %% [markdown]
-# Had we watched the loss alone, we would be content. Yet a sheet of paper with the zero function on it
-# has an error of 1, and is better than this.
+# Had we watched the loss alone, we would be content. Yet the zero function has an error of 1, and is
+# better than this.
 #
 # Look again at the picture, though. It is not noise. Every ripple is there, in place and of the right
 # height; what is wrong is *something smooth*. The next sections find out what, why Adam leaves it
@@ -339,7 +339,7 @@ for ax, (task, curves) in zip(axes, by_task.items(), strict=True):
         ax.semilogy(LOOKS, curve.clamp(min=1e-4), label=name)
     ax.set(xlabel="step of Adam", title=task, ylim=(1e-4, 30))
 axes[0].set(ylabel="relative error of the part")
-axes[0].legend(fontsize=8, loc="lower left")
+axes[0].legend(fontsize=8.5, loc="lower left")
 figure(
     fig,
     caption="The same network, the same optimiser: what is learned first depends on what is "
@@ -385,7 +385,7 @@ print(
 # Two things must be kept apart: what is learned *first*, and what is *most accurate in the end*. In time, the
 # wave comes first for the PINN too. But in the end the order is another one: the PINN has the ripple more
 # accurately than the wave, and gets the *smoothest* part of all wrong, the line. The network is the same; what
-# has changed is the ruler. A sine of amplitude $a_k$ in the error leaves $(k \pi)^2 a_k$ in the residual, and squared
+# has changed is what is measured. A sine of amplitude $a_k$ in the error leaves $(k \pi)^2 a_k$ in the residual, and squared
 #
 # $$ \| r \|^2 \;=\; \tfrac12 \sum_k (k \pi)^4 a_k^2 \qquad (+\; 0 \cdot \text{line}) . $$
 #
@@ -395,16 +395,17 @@ print(
 # differential operator high ones, and which of them wins depends on the equation.
 
 # %% [markdown]
-# ## 2. Why gradient descent crawls
+# ## 2. Why gradient descent is slow
 #
-# Every loss here is a sum of squares, $L(\theta) = |r(\theta)|^2$. Near where we are,
+# Every loss here is a sum of squares, $L(\theta) = |r(\theta)|^2$ ($|\cdot|$ is the 2-norm of a vector).
+# Near where we are,
 # $r(\theta + d) \approx r + J d$ with the Jacobian $J = \partial r / \partial \theta$. On this *linear*
 # problem all can be computed. Take $\tfrac12 |r + J d|^2$ and descend with the step $\eta$ from $d = 0$:
 # $d \leftarrow d - \eta J^\top (r + J d)$. The residual then changes by
 #
 # $$ r \;\leftarrow\; (I - \eta\, J J^\top)\, r . $$
 #
-# With $J = U \Sigma V^\top$, the part of $r$ along the singular vector $u_i$ is multiplied by
+# With $J = U \Sigma V^\top$, the part of $r$ along the singular vector $u_i$, a column of $U$, is multiplied by
 # $1 - \eta \sigma_i^2$ in every step, whatever the others do. ($K = J J^\top$ is called the *neural tangent
 # kernel*. Its eigenvalues are the rates at which a PINN learns; Wang, Yu and Perdikaris 2022.) For all of
 # them to shrink, $\eta < 2 / \sigma_1^2$. The best choice treats the extremes alike,
@@ -412,7 +413,8 @@ print(
 # $$ 1 - \eta \sigma_{\min}^2 = -(1 - \eta \sigma_{\max}^2), \qquad\text{so}\quad
 #    \text{rate} = \frac{\kappa - 1}{\kappa + 1}, \quad \kappa = \sigma_{\max}^2 / \sigma_{\min}^2 , $$
 #
-# with $\sigma_{\min}$ the smallest *non-zero* singular value: what has $\sigma = 0$ never changes.
+# with $\sigma_{\min}$ the smallest *non-zero* singular value: what has $\sigma = 0$ never changes. $\kappa$ is
+# called the **condition number** of $J^\top J$; a problem with a large one is *badly conditioned*.
 
 # %% [markdown]
 # ### Exercise 32.2 · Gradient descent without descending
@@ -580,7 +582,7 @@ ax.semilogy(
     label="fit",
 )
 ax.set(xlabel="number", ylabel="eigenvalue of $J J^T$", ylim=(1e-20, 1e7), xlim=(0, 70))
-ax.legend(fontsize=8)
+ax.legend(fontsize=8.5)
 figure(
     fig,
     caption="The rates at which a network of 193 parameters learns, sorted, where Adam has "
@@ -607,8 +609,8 @@ print("left of the residual after a million linearised steps:", left)
 # ## 3. Terms that pull unequally
 #
 # Two terms, $L = L_r + \lambda L_b$. The equation pulls at the parameters with
-# $\nabla L_r$, the ends with $\nabla L_b$. If one is a thousand times the other, the optimiser
-# hears one. **Gradient balancing** (Wang, Teng and Perdikaris 2021; this form: Wang et al. 2023) sets
+# $\nabla L_r$, the ends with $\nabla L_b$. If one is a thousand times the other, the
+# optimiser follows that one only. **Gradient balancing** (Wang, Teng and Perdikaris 2021; this form: Wang et al. 2023) sets
 #
 # $$ \lambda_i = \frac{\sum_j \| \nabla_\theta L_j \|}{\| \nabla_\theta L_i \|}, $$
 #
@@ -787,7 +789,7 @@ print(
 # $$ u(0) = a, \qquad u'(1) = b . $$
 #
 # With $u = a + b x + B N$ we need $B(0) = 0$ and $(B N)'(1) = B'(1) N(1) + B(1) N'(1) = 0$ for *every* $N$:
-# so $B(1) = B'(1) = 0$, and then $u(1) = a + b$ is prescribed as well, which nobody ordered. Every such
+# so $B(1) = B'(1) = 0$, and then $u(1) = a + b$ is prescribed as well, which nobody asked for. Every such
 # solution is wrong! A product is not enough; but the condition is linear, so what $N$ does wrong can be
 # *subtracted*.
 
@@ -939,7 +941,7 @@ assert torch.allclose(derivatives_at(a_free, 1, 1)[1], torch.tensor(4.0)), (
 # </details>
 
 # %% [markdown]
-# For the cold open both values are prescribed, and the product will do. The boundary term is gone; let us
+# For the cold open both values are prescribed, and the product is enough. The boundary term is gone; let us
 # compare the three.
 
 
@@ -974,7 +976,7 @@ ax.semilogy(LOOKS, balanced_errors, lw=1, label="weights from gradients")
 ax.semilogy(LOOKS, hard_errors, label="no boundary term: u = x (1 − x) N")
 ax.axhline(1, color="k", lw=0.8, ls=":")
 ax.set(xlabel="step of Adam", ylabel="relative error", ylim=(1e-5, 1e2))
-ax.legend(fontsize=8)
+ax.legend(fontsize=8.5)
 figure(
     fig,
     caption="The error of the cold open with the two cures for its boundary. Dotted: the error of "
@@ -995,11 +997,11 @@ for name in next(iter(runs)):
 # The line is gone in both, and with it most of the error. The table tells more than the figure. Weights from
 # gradients end at a few per cent or better in four of six starts, and are stuck in the other two. The *exact*
 # constraint ends near a third every time: it removes a term, not the condition number of section 2, and Adam is
-# stuck elsewhere. Neither is an answer worth the name; finite differences with twenty unknowns
+# stuck elsewhere. Neither is a good answer; finite differences with twenty unknowns
 # are as good. With an optimiser that can use it, the hard constraint will be the better choice.
 
 # %% [markdown]
-# ## 4. Points that miss the point
+# ## 4. Points that miss the layer
 #
 # The second way out is to look in other places. Here is a rod that is heated in one thin layer and cooled next
 # to it; its temperature is a step of width $1/60$,
@@ -1008,12 +1010,12 @@ for name in next(iter(runs)):
 #
 # $s$ exceeds a tenth of its maximum on 7.5 per cent of the rod only. Let $N$ random points fall: with the
 # probability $0.925^N$ none of them is there. And if there are some, they are a minority in a mean.
-# What then should the points be? The residual itself knows. **RAD** (Wu et al. 2023) evaluates it at many
+# What then should the points be? The residual itself knows. **RAD**, *residual-based adaptive distribution* (Wu et al. 2023), evaluates it at many
 # *candidates*, which costs no gradients, and draws the training points with the probabilities
 #
 # $$ p_i \;\propto\; \frac{|r_i|^k}{\operatorname{mean}_j |r_j|^k} + c , $$
 #
-# large $k$ being greedy and large $c$ cautious. (**RAR** adds the few worst candidates instead.)
+# large $k$ being greedy and large $c$ cautious. (**RAR**, *residual-based adaptive refinement*, adds the few worst candidates instead.)
 #
 # Notice what this does to the loss: its mean is now over *another* distribution. One may like that. If not,
 # **importance weights** $w_i = 1 / (M p_i)$ for $M$ candidates restore the original mean exactly,
@@ -1225,7 +1227,7 @@ for ax, u, x, name in (
     ax.plot(x, torch.full_like(x, -1.4), "|", color="C1", ms=8, label="points")
     ax.set(xlabel="x", title=name, ylim=(-1.6, 1.3))
 axes[0].set(ylabel="u")
-axes[0].legend(fontsize=8, loc="upper left")
+axes[0].legend(fontsize=8.5, loc="upper left")
 figure(
     fig,
     caption="Points that miss the layer (left), and points drawn by RAD (right).",
@@ -1252,7 +1254,7 @@ for name in next(iter(runs)):
 # the case. For a few random points it happens by itself, with the probability above.)
 #
 # The table is the fair comparison: the same number of points and steps for each way, and points that may fall
-# anywhere. It is sobering. Every way, RAD too, has starts that end at a thousandth or below and starts that
+# anywhere. It is sobering. Every way, RAD too, has starts that end below one per cent and starts that
 # fail, and six starts do not put the ways in an order. (An error above 1 is a network that swings between its points: 193
 # numbers against 120 equations.) So the figure shows what it shows, that points which miss the layer are
 # fatal. It does *not* show that points from the residual beat other points that do hit it. The gains that Wu
@@ -1448,7 +1450,7 @@ ax.semilogy(
     [max(e, 1e-12) for e in self_scaled], marker="o", ms=4, label="self-scaled BFGS"
 )
 ax.set(xlabel="iteration", ylabel="error of the amplitudes", ylim=(1e-13, 10))
-ax.legend(fontsize=8, loc="center right")
+ax.legend(fontsize=8.5, loc="center right")
 figure(
     fig,
     caption="Eight sine amplitudes, exact line searches. Eight steps suffice for the one, "
@@ -1467,8 +1469,8 @@ print(f"forty steps of steepest descent: {descent[-1]:.1f}")
 #
 # Quasi-Newton methods treat the loss as any function. It is not any function: we know the residual *vector*
 # and its Jacobian. **Gauss and Newton** minimise $|r + J d|^2$ exactly, in every iteration: a linear
-# least-squares problem. Far from the solution the linear model lies, and **Levenberg and Marquardt** hold it
-# back:
+# least-squares problem. Far from the solution the linear model is wrong, and **Levenberg and Marquardt** keep the
+# step short:
 #
 # $$ \min_d \; |r + J d|^2 + \mu |d|^2 \qquad \Longleftrightarrow \qquad
 #    (J^\top J + \mu I)\, d = -J^\top r . $$
@@ -1478,7 +1480,7 @@ print(f"forty steps of steepest descent: {descent[-1]:.1f}")
 # residual is multiplied by $\mu / (\sigma_i^2 + \mu)$ in *one* step. Condition numbers have lost their
 # power: what is above $\mu$ is solved at once.
 #
-# Whether to trust the model is asked of the model: compare what the step achieved with what had been promised.
+# Can the linear model be trusted? Compare what the step achieved with what the model had promised.
 #
 # $$ \rho = \frac{|r|^2 - |r_{new}|^2}{|r|^2 - |r + J d|^2} . $$
 #
@@ -1650,13 +1652,13 @@ fig, axes = plt.subplots(1, 2, figsize=(7, 3))
 axes[0].semilogy(with_lm[:, 0], label="loss")
 axes[0].semilogy(with_lm[:, 1], label="relative error")
 axes[0].set(xlabel="iteration of Levenberg-Marquardt", ylabel="loss, error")
-axes[0].legend(fontsize=8)
+axes[0].legend(fontsize=8.5)
 with torch.no_grad():
     axes[1].plot(line, exact(line), color="k", lw=3, alpha=0.3, label="truth")
     axes[1].plot(line, standard(line), color="C1", ls="--", label="Adam, 800 steps")
     axes[1].plot(line, second(line), color="C0", label="Levenberg-Marquardt, 70")
 axes[1].set(xlabel="x", ylabel="u")
-axes[1].legend(fontsize=8)
+axes[1].legend(fontsize=8.5)
 figure(
     fig,
     caption="The problem of the cold open, solved.",
@@ -1673,9 +1675,9 @@ print("relative error:", "below 1 %" if with_lm[-1, 1] < 0.01 else "above 1 %")
 #
 # One more reason to stand still is cheap to remove. Deep learning computes in float32, with a relative rounding error
 # of $\varepsilon \approx 10^{-7}$. A line search compares $L(\theta + d)$ with $L(\theta)$; it sees a step only if the loss
-# changes by more than $\varepsilon L$, and near a minimum a step of length $t$ changes it by $\tfrac12 \lambda t^2$ with
-# the curvature $\lambda$. With curvatures over twelve powers of ten, the soft directions are soon invisible: they
-# could move by $t = \sqrt{2 \varepsilon L / \lambda}$, and nobody would notice. (In float64
+# changes by more than $\varepsilon L$, and near a minimum a step of length $t$ changes it by $\tfrac12 q t^2$ with
+# the curvature $q$. With curvatures over twelve powers of ten, the soft directions are soon invisible: they
+# could move by $t = \sqrt{2 \varepsilon L / q}$, and nobody would notice. (In float64
 # $\varepsilon \approx 10^{-16}$.)
 #
 # It is worse than that. A residual is a *difference*: $-u''$ and $s$ are of the size of a hundred and agree to
@@ -1830,8 +1832,8 @@ print("its constraint:", same(torch.allclose(hard_rod(grid, y(grid)), mine(grid)
 #
 # ## Signature result: one problem, five optimisers, and a tridiagonal matrix
 #
-# The rod with hard constraints, 120 points, 193 parameters $P$: the same residuals, the same start for
-# everybody. How to compare methods whose steps cost such different amounts? Count multiplications. One evaluation of
+# The rod with hard constraints, $N = 120$ points, $P = 193$ parameters: the same residuals and the same
+# start for every method. How to compare methods whose steps cost such different amounts? Count multiplications. One evaluation of
 # the loss and its gradient: values and two derivatives through the network, forwards once, backwards twice as much,
 # about $9 N P$. A quasi-Newton update adds $6 P^2$. An iteration of Levenberg and Marquardt takes the
 # Jacobian ($9 N P$), the matrix $J J^\top$ ($N^2 P$) and its factor ($N^3 / 3$). And finite differences with
@@ -1943,7 +1945,7 @@ ax.loglog(
     [5 * n for n in sizes], classical, "o-", color="k", ms=4, label="finite differences"
 )
 ax.set(xlabel="multiplications", ylabel="relative error (best so far)", ylim=(1e-8, 30))
-ax.legend(fontsize=8, loc="lower left")
+ax.legend(fontsize=8.5, loc="lower left")
 figure(
     fig,
     caption="Error against work: the same network and the same loss under five optimisers, two "
@@ -1971,11 +1973,11 @@ print(f"multiplications to 2e-4, finite differences: {cheap:.0e}")
 print(f"multiplications of a run of 70 LM steps:     {LM * 70:.0e}")
 
 # %% [markdown]
-# Between Adam and the best lie more than three orders of magnitude, with one network, one loss and one set of points. What was
-# the network's fault turns out to have been the optimiser's. (Levenberg and Marquardt are not among the claims: from
+# Between Adam and the best lie more than three orders of magnitude, with one network, one loss and one set of points. What
+# looked like the network's fault was the optimiser's. (Levenberg and Marquardt are not among the claims: from
 # some other starts seventy iterations do not suffice. Change `STARTS` and see.)
 #
-# And then the black line. It is not a fair fight, in one dimension and with a tridiagonal matrix: for this
+# And then the black line. It is not a fair comparison, in one dimension and with a tridiagonal matrix: for this
 # rod a PINN is the wrong tool. But whoever shows you a race of PINNs should be asked for that line.
 #
 # The benchmark of the library has longer runs of harder problems: the steep problem of chapter 34 on the *same*
@@ -2008,7 +2010,7 @@ GOAL = 0.01
 
 
 def minimise(make, x):
-    """Levenberg-Marquardt to the goal; from another start if 200 steps do not do."""
+    """Levenberg-Marquardt to the goal; from another start if 200 steps are not enough."""
     for seed in (3, 4, 5, 6, 7):
         u = make(Network(seed=seed))
         optimiser = pinn.LevenbergMarquardt(u.parameters(), lambda u=u: equation(u, x))
@@ -2034,12 +2036,12 @@ with torch.no_grad():
         ax.plot(line, u(line), color="C1", label="PINN")
         ax.set(xlabel="x", title=name)
 axes[0].set(ylabel="u")
-axes[0].legend(fontsize=8, loc="lower left")
+axes[0].legend(fontsize=8.5, loc="upper right")
 figure(
     fig,
     caption="Two wrong losses, minimised as well as the right one.",
     alt="Left: a curve with the right ripples, tilted and shifted away from the truth. Right: a curve "
-    "that follows quite another course than the truth between ten points.",
+    "that rises to about twenty between the ten points, where the truth stays near one.",
 )
 
 # %%
@@ -2054,8 +2056,8 @@ for name, loss, u in (
     print(f"{name:18s} loss {small}   error {shown}")
 
 # %% [markdown]
-# The same loss, and errors that have nothing in common. A good optimiser makes a wrong loss *worse*: it finds the
-# loopholes.
+# The same loss, and errors that have nothing in common. A good optimiser makes a wrong loss *worse*: it finds what
+# the loss has forgotten to ask for.
 #
 # ## An experiment to change
 #
@@ -2124,8 +2126,8 @@ for size in (200, 2_000, 20_000, 1_000_000):
     )
 
 # %% [markdown]
-# At a few thousand parameters it ends. Beyond, one approximates: L-BFGS, Kronecker factors, SOAP,
-# random subspaces. PINNs are small, often small enough; that is their luck.
+# At a few thousand parameters it ends. Beyond, one approximates: L-BFGS, Kronecker factors (chapter 44), Adam in
+# the eigenbasis of such factors (SOAP), random subspaces. PINNs are small, often small enough.
 #
 # **Adaptive weights oscillate, residual-driven points chase noise.** Both look at a momentary state and act on it. Left:
 # the weight of the boundary term in section 3 without averaging. Right: the source is now *measured*,
@@ -2146,7 +2148,7 @@ fig, axes = plt.subplots(1, 2, figsize=(7, 3))
 axes[0].semilogy(10 * torch.arange(21), jumpy[:, 1], label="no averaging", lw=1)
 axes[0].semilogy(10 * torch.arange(21), calm[:, 1], label="momentum 0.9")
 axes[0].set(xlabel="step of Adam", ylabel="weight of the ends")
-axes[0].legend(fontsize=8)
+axes[0].legend(fontsize=8.5)
 axes[1].hist(
     disturbance.tolist(), bins=30, density=True, alpha=0.6, label="all candidates"
 )
@@ -2154,7 +2156,7 @@ axes[1].hist(
     disturbance[worst].tolist(), bins=30, density=True, alpha=0.6, label="chosen by RAR"
 )
 axes[1].set(xlabel="noise at the point", ylabel="density")
-axes[1].legend(fontsize=8)
+axes[1].legend(fontsize=8.5)
 figure(
     fig,
     caption="Left: a weight computed from gradients, raw and averaged. Right: noise of all "
@@ -2265,7 +2267,7 @@ quiz(
 # - Points decide what the mean square can see. RAD follows the residual; weights $1 / (M p)$ keep the mean.
 # - Self-scaled BFGS learns a metric from steps and gradients, in $n^2$ operations. Levenberg and Marquardt use the
 #   Jacobian and are indifferent to condition. Both need float64, and few parameters.
-# - Better optimisation of a wrong loss is no help: it finds the loopholes.
+# - Better optimisation of a wrong loss is no help: it finds what the loss has forgotten to ask for.
 # - Three orders of magnitude in error lie between Adam and the best, and more than three in work between the best and
 #   finite differences.
 #

@@ -13,7 +13,7 @@
 # %% [markdown]
 # # 33 · cPINN and XPINN
 #
-# > **Claim.** A domain may be cut, with a network for each part, if value and flux match on the cuts; the residual matching there says nothing, and a wrong flux trains as well as the right one, to a wrong solution.
+# > **Claim.** A domain may be cut, with a network for each part, if value and flux match on the cuts; equal residuals there say nothing, and a wrong flux trains as well as the right one, to a wrong solution.
 
 # %% [markdown]
 # | | |
@@ -156,7 +156,7 @@ for seed, (left, right, losses) in enumerate(runs, start=1):
     axes[1].semilogy(losses, color=f"C{seed}")
 axes[0].axvline(CUT, color="0.7", lw=0.8)
 axes[0].set(xlabel="x", ylabel="temperature u")
-axes[0].legend(fontsize=8)
+axes[0].legend(fontsize=8.5)
 axes[1].set(xlabel="step of the optimiser", ylabel="loss")
 figure(
     fig,
@@ -441,7 +441,7 @@ for seed, (left, right, _) in enumerate(runs, start=1):
     ax.plot(value, jump, "xo^s"[seed], color="C1", label=f"XPINN, seed {seed}")
 ax.plot(exact(x_cut), 0, "k*", ms=10, label="truth")
 ax.set(xlabel="value at the cut", ylabel="kink, jump of u'")
-ax.legend(fontsize=8)
+ax.legend(fontsize=8.5)
 figure(
     fig,
     caption="All minima of the XPINN loss of the rod. Training picks one by accident of "
@@ -464,7 +464,7 @@ print(
 #    \;\longrightarrow\; 0 \quad (\varepsilon \to 0) . $$
 #
 # So **the flux is continuous**, $[F] = 0$. Here $F = -u'$, and no kink is allowed. In more
-# dimensions the same pill box, flattened on an interface with normal $n$, gives
+# dimensions the same small volume, flattened on an interface with normal $n$, gives
 #
 # $$ [\![ F \cdot n ]\!] = 0 . $$
 #
@@ -1065,7 +1065,7 @@ for seed, (left, right, _) in enumerate(runs, start=1):
 #
 # $$ L = \sum_q \frac{1}{N_q} \sum |r_q|^2
 #    + \sum_{\text{interfaces}} \Big( \underbrace{\frac1{N_I} \sum \big| [\![ F \cdot n ]\!] \big|^2}_{\text{cPINN}}
-#    + \frac1{N_I} \sum \big| u^- - \{u\} \big|^2 + \big| u^+ - \{u\} \big|^2 \Big)
+#    + \frac1{N_I} \sum \big( | u^- - \{u\} |^2 + | u^+ - \{u\} |^2 \big) \Big)
 #    + \text{conditions} , $$
 #
 # where $u^-$ and $u^+$ are the networks on the left and on the right, and $\{u\} = (u^- + u^+)/2$
@@ -1384,7 +1384,7 @@ for k, (name, (pieces, losses)) in enumerate(burgers_runs.items()):
     axes[1].semilogy(losses, **style)
 axes[0].axvline(0.4, color="0.7", lw=0.8)
 axes[0].set(xlabel="x", ylabel="u")
-axes[0].legend(fontsize=8)
+axes[0].legend(fontsize=8.5)
 axes[1].set(xlabel="step of the optimiser", ylabel="loss")
 figure(
     fig,
@@ -1767,7 +1767,7 @@ print("smallest error:", best)
 # %% [markdown]
 # cPINN agrees with the wave, XPINN cut in space does not, and XPINN cut in *time* does, as section
 # 2 has said: there the average term carries the flux. Honesty demands the last line, too: for a
-# solution as simple as this one, nothing was gained by cutting.
+# solution as simple as this one, nothing was gained by cutting in these runs.
 
 # %% [markdown]
 # ## Signature result: two materials
@@ -1906,7 +1906,7 @@ for count in (20, 200):
 #
 # **Vanilla** is not merely inaccurate. Its residual is evaluated at points, and no point lies on
 # the interface; so it solves $-k u'' = s$ on either side with a *smooth* $u$, whose flux jumps.
-# More points, a larger network, a better optimiser: nothing helps, because it solves another
+# More points, a larger network or a better optimiser cannot help, because it solves another
 # problem.
 #
 # The **control** has the structure of cPINN, as many numbers and a loss near zero, too, and finds
@@ -2014,7 +2014,7 @@ ax.loglog(PARTS, sweep.median(dim=1).values, color="C0", label="median of the se
 ax.set(xlabel="subdomains Q, at the same budget", ylabel="relative error")
 ax.set_xticks(PARTS, [str(Q) for Q in PARTS])
 ax.minorticks_off()
-ax.legend(fontsize=8)
+ax.legend(fontsize=8.5)
 figure(
     fig,
     caption="The same budget, divided among more and more subdomains.",
@@ -2031,7 +2031,7 @@ print("one and sixteen are worse by a factor", "above 10" if gap > 10 else f"{ga
 # Cutting helps, as each network has fewer ripples to draw, until the networks become too small and
 # the interfaces too many: with sixteen parts there are thirty interface conditions, and an error
 # at one of them is handed on to all the others. Note also the dots: with eight parts it depends on
-# the seed whether the training gets anywhere in thirty steps. Guess first, then change one thing
+# the seed whether thirty steps of training are enough. Guess first, then change one thing
 # at a time:
 #
 # - `INTERFACE = 0.01` and `100`: which of the two spoils four subdomains, and why?
@@ -2042,9 +2042,9 @@ print("one and sixteen are worse by a factor", "above 10" if gap > 10 else f"{ga
 #
 # ## When it fails
 #
-# **A shock near an interface.** The coupling is the only thing that a network hears from its
+# **A shock near an interface.** The coupling is the only thing that a network learns about its
 # neighbour. Suppose that two networks agree on everything but the place of a standing shock, by a
-# twentieth of its width. How loudly do the interface terms complain? That depends on where the cut
+# twentieth of its width. How large do the interface terms become? That depends on where the cut
 # is.
 
 # %%
@@ -2063,10 +2063,10 @@ fig, ax = plt.subplots(figsize=(7, 2.8))
 ax.semilogy(where, value_jump, label="jump of u")
 ax.semilogy(where, slope_jump.clamp(min=1e-12), ls="--", label="jump of $\\nu u_x$")
 ax.set(xlabel="place of the cut; the shock is at 0", ylabel="jump", ylim=(1e-11, 1))
-ax.legend(fontsize=8)
+ax.legend(fontsize=8.5)
 figure(
     fig,
-    caption="What an interface hears of a shock that one side puts 0.002 too far to the right, "
+    caption="What an interface sees of a shock that one side puts 0.002 too far to the right, "
     "against the place of the interface.",
     alt="Two curves on a logarithmic axis, like tents over zero. At zero the jump of u is near a twentieth, "
     "and the jump of the viscous flux has a notch; from there both fall together, "
@@ -2078,9 +2078,9 @@ louder = (value_jump.max() / value_jump[0]).log10().item()
 print(f"on the shock the same mistake is heard 10^{louder:.0f} times louder")
 
 # %% [markdown]
-# *On* the shock, every tiny shift is a large misfit: the interface terms drown the residuals, and
-# neither network can move unless the other does. *Far* from it, the interface hears nothing:
-# whoever has the shock must place it alone. A cut near the shock, but not on it, looks like the
+# *On* the shock, every tiny shift is a large misfit: the interface terms outweigh the residuals, and
+# neither network can move unless the other does. *Far* from it, the interface sees nothing: the
+# network that has the shock must place it alone. A cut near the shock, but not on it, looks like the
 # best compromise; but if the shock moves, no fixed cut stays there.
 #
 # **Corners.** Where four subdomains meet, an interface has no normal, and the flux terms on the
@@ -2176,8 +2176,8 @@ quiz(
 # - Whole defect = sum of the parts' defects − sum of the jumps.
 # - Networks of one shape are evaluated in one batched product.
 # - Two materials need the cut: the flux is continuous, the slope is not, and one smooth network
-#   cannot do it. Finite volumes can, for next to nothing.
-# - More subdomains are not better subdomains.
+#   cannot do it. Finite volumes can, at very little cost.
+# - More subdomains are not always better: networks become small, and interfaces many.
 #
 # ## Glossary
 #

@@ -19,7 +19,7 @@
 # | | |
 # |---|---|
 # | **You will be able to** | estimate a number of an equation by hand, with its deviation; get sensitivities from the equation itself, for elements and for networks; compute Fisher information and tell what cannot be identified; fit by Gauss-Newton on a solver; give intervals that hold what they promise; choose where to measure next; find a field by a regulariser whose weight the noise sets; say when a network is worth training for this |
-# | **Before you start** | chapter 31 (residual, hard constraints); least squares; mean, variance and the normal distribution; chapter 34 (Levenberg-Marquardt) helps |
+# | **Before you start** | chapter 31 (residual, hard constraints); least squares; mean, variance and the normal distribution; chapter 32 (Levenberg-Marquardt) helps |
 # | **Time** | 150 minutes |
 # | **Points** | 20, in seven exercises |
 
@@ -603,12 +603,12 @@ axes[0].plot(*clouds["one shape"].T, "o", color="C1", ms=7, label="network, one 
 axes[0].plot(*clouds["two shapes"].T, "s", color="C0", ms=6, label="network, two sines")
 axes[0].plot(*truth, "k*", ms=13)
 axes[0].set(xlabel="k", ylabel="c", ylim=(-0.1, 3.2))
-axes[0].legend(fontsize=8, loc="upper right")
+axes[0].legend(fontsize=8.5, loc="upper right")
 axes[1].plot(*edge, "0.4", label="two sines: two deviations")
 axes[1].plot(*clouds["two shapes"].T, "s", color="C0", ms=6, label="network, two sines")
 axes[1].plot(*truth, "k*", ms=13, label="truth")
 axes[1].set(xlabel="k", ylabel="c", ylim=(0.88, 1.2))
-axes[1].legend(fontsize=8)
+axes[1].legend(fontsize=8.5)
 figure(
     fig,
     caption="What Fisher's matrix says before training, and what eighteen trainings find. Right: the "
@@ -639,7 +639,7 @@ print("two sines, all within two deviations:", bool(((gap @ F * gap).sum(1) < 4)
 #
 # $$ \theta \leftarrow \theta + \delta\theta . $$
 #
-# It is Newton's method without second derivatives, the step of chapter 34 without its damping, on two numbers in place of hundreds. At its end the estimate has, for small noise, the covariance $F^{-1}$: it reaches the limit of section 3. This is the **twin** that
+# It is Newton's method without second derivatives, the step of Levenberg and Marquardt (chapter 32) without its damping, on two numbers in place of hundreds. At its end the estimate has, for small noise, the covariance $F^{-1}$: it reaches the limit of section 3. This is the **twin** that
 # every trained network of this chapter is compared with: same data, same knowledge.
 #
 # **Shapes.** `model(theta)` returns $u$, `(m,)`, and $S$, `(m, p)`.
@@ -1056,7 +1056,7 @@ axes[0].plot(
     label="by chance",
 )
 axes[0].set(xlabel="values", ylabel="least deviation of k, %")
-axes[0].legend(fontsize=8)
+axes[0].legend(fontsize=8.5)
 axes[1].plot(grid[:, 0], grid[:, 1], ".", color="0.85", ms=3)
 axes[1].scatter(
     *grid[chosen].T,
@@ -1066,8 +1066,8 @@ axes[1].scatter(
     label="chosen (size: how often)",
 )
 axes[1].plot(*x.T, "x", color="C1", ms=5, label="two sensors")
-axes[1].set(xlabel="x", ylabel="t", ylim=(-0.02, 1.25))
-axes[1].legend(fontsize=8, loc="upper right", ncol=2)
+axes[1].set(xlabel="x", ylabel="t", ylim=(-0.02, 1.45))
+axes[1].legend(fontsize=8.5, loc="upper right")
 figure(
     fig,
     caption="Choosing where to measure. Left: the least deviation of k against the number of values. Right: the "
@@ -1089,7 +1089,7 @@ print("different places among the 28 that were chosen, at most six:", len(chosen
 #
 # ## 7. A field, and its regulariser
 #
-# Now the unknown is a function. A rod at rest is heated unevenly: $-u'' = q(x)$, with zero ends. Sixty sensors tell $u$; what is $q$? With $q$ on a grid of $n = 100$ cells this is linear, $u = A q$, and the matrix is known (Green's function: $A_{ij} = \frac{1}{n} \min(x_i, s_j) (1 - \max(x_i, s_j))$, with sensors at $x_i$ and cells around $s_j$).
+# Now the unknown is a function. A rod at rest is heated unevenly: $-u'' = q(x)$, with zero ends. Sixty sensors tell $u$; what is $q$? With $q$ on a grid of $n = 100$ cells this is linear, $u = A q$, and the matrix is known ($A_{ij} = \frac{1}{n} \min(x_i, s_j) (1 - \max(x_i, s_j))$, with sensors at $x_i$ and cells around $s_j$: the temperature at $x_i$ if heat $1/n$ is put in at $s_j$. As a function of both it is called *Green's function*).
 # A hundred unknowns, sixty values. And it is worse than the numbers say: $u$ is $q$ *integrated twice*. Integrals hide what oscillates: a $q$ of $\sin j \pi x$ gives a $u$ of $\sin(j \pi x) / (j \pi)^2$. Read from $u$ to $q$: noise of the shape $\sin j \pi x$ in $u$ appears in $q$ multiplied by $(j \pi)^2$. By the Fisher information,
 # the deviation of the $j$-th coefficient grows like $j^2$, and from some $j$ on it is larger than any coefficient could be. Such a problem is **ill-posed**: its answer does not depend continuously on its data.
 #
@@ -1224,12 +1224,12 @@ axes[0].plot(cells, q_true, "k", lw=2.5, label="truth")
 for (name, q), look in zip(fields.items(), (":", "-", "--"), strict=True):
     axes[0].plot(cells, q, look, lw=1.5, label=name)
 axes[0].set(xlabel="x", ylabel="q", ylim=(-25, 75))
-axes[0].legend(fontsize=8, loc="upper left")
+axes[0].legend(fontsize=8.5, loc="upper left")
 axes[1].loglog(prices, q_off, "o-", ms=4, label="error of q")
 axes[1].loglog(prices, u_off, "s--", ms=4, label="error of u")
 axes[1].axvline(lam_found, color="k", lw=0.8, ls=":", label="by the noise")
 axes[1].set(xlabel="price of roughness", ylabel="relative error")
-axes[1].legend(fontsize=8)
+axes[1].legend(fontsize=8.5)
 figure(
     fig,
     caption="A source from sixty noisy values. Left: three prices of roughness. Right: errors of the source "
@@ -1257,6 +1257,9 @@ print("and error of q: above 200 %:", q_off[0] > 2)
 #
 # `Unknown` stands in an equation in place of a number, `Data` holds values with their noise, `classical` is the twin, `Information` the matrix $F$ with its deviations. The library's twin has no formula for the rod: it solves by finite elements, and takes its slopes by
 # differences.
+#
+# For a coefficient that varies there are `Field`, linear between the knots of a grid with one `Unknown` a knot, and
+# `Smoothness(field, rho)`, Tikhonov's regulariser with a meaning: slopes of the size $\rho$ are expected. It goes into the list of data.
 
 # %%
 data_two = measure(x, second=1.0)
@@ -1353,7 +1356,10 @@ figure(
 
 # %% [markdown]
 # **Left.** At one and ten per cent of noise network and twin are both off by about one deviation, and by less than two in every draw: as near to the truth as the noise allows. At ten per cent they agree with each other to a fifth of a deviation, draw by draw: they have found the same estimate. No better network could be much better. Their seconds are of one size, too: ten and six.
-# At 0.1 % deviations are small, and the twin is off by three to four of them, downwards in every draw. That is no longer noise, but its *mesh*; the network, at one to two and a half, has not finished its *training*. The column beside it tells so: the same data, a mesh of 40 x 24, twice the steps. Both are within one deviation then, for twice the seconds. Without a calculated deviation nobody would see the difference between "as good as can be" and "not done yet". (The speed, which is not drawn, tells the same: at one and ten per cent both are off by less than 1.1 deviations; at 0.1 % the network by up to 3 and the twin by up to 4.5; in the finer runs both by less than 1.2.) The control fits the
+#
+# At 0.1 % deviations are small, and the twin is off by three to four of them, downwards in every draw. That is no longer noise, but its *mesh*; the network, at one to two and a half, has not finished its *training*. The column beside it tells so: the same data, a mesh of 40 x 24, twice the steps. Both are within one deviation then, for twice the seconds. Without a calculated deviation nobody would see the difference between "as good as can be" and "not done yet". (The speed, which is not drawn, tells the same: at one and ten per cent both are off by less than 1.1 deviations; at 0.1 % the network by up to 3 and the twin by up to 4.5; in the finer runs both by less than 1.2.)
+#
+# The control fits the
 # data better than the network does, closer than their noise, and is off by two to twenty-five deviations: a small misfit proves nothing.
 #
 # **Right.** The twin that believes in the end has a small spread, and is off by more than five times that in every draw: confidently wrong. The network is told less, and is right in the mean, with a spread that is three to four times as wide. That is what networks are good for: few assumptions.
@@ -1433,7 +1439,7 @@ except ValueError as error:
 # %% [markdown]
 # **First guesses.** Gauss-Newton and networks both go downhill. From a first guess that is far off, both may end elsewhere; `positive=True`, a `scale` and several starts are cheap.
 #
-# **Unknown laws.** If a whole function inside of the equation is missing, such as a conductivity that depends on $u$, one can put a network there, or a spline. Zhang, Alla and Karniadakis (2026) compare both ways with equal means, and find that a network there is the better one for such *closures*, and an adjoint on a grid for unknowns that live on a grid. We have not measured that.
+# **Unknown laws.** If a whole function inside of the equation is missing, such as a conductivity that depends on $u$, one can put a network there, or a spline. Zhang, Alla and Karniadakis (2026) compare both ways with equal means, and find that a network there is the better one for such *closures* (laws that complete an equation), and an *adjoint* (the gradient of the misfit by all unknowns from one backward solve, as in chapter 17) for unknowns that are given on a grid. We have not measured that.
 
 # %% [markdown]
 # ## Quiz

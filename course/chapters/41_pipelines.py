@@ -493,8 +493,8 @@ for name, schedule in both.items():
 # ## 3. An order that waits for itself
 #
 # A schedule is a promise: each rank works down its list, and waits where something it needs is
-# not there yet. A wrong order may wait for ever. With real machines that is a job that hangs,
-# without an error message. So replay a schedule on a clock before you run it. What an operation
+# not there yet. A wrong order may wait for ever: a *deadlock*. With real machines that is a job that
+# hangs, without an error message. So replay a schedule on a clock before you run it. What an operation
 # waits for:
 #
 # - a forward of stage $s > 0$: for the forward of stage $s - 1$ on the same micro-batch;
@@ -1136,8 +1136,8 @@ def small_model(stages, width=6, seed=0):
 # Difficulty ●●●●○ · 4 points
 #
 # Write `execute(order, stages, loss, x, y)`. It does the operations of the list `order` one after
-# the other, in this process; both pipes use the same `stages`, so their gradients add up without
-# further ado. The kinds are `"forward"` and `"backward"`, with `count=1`; micro-batches count
+# the other, in this process; both pipes use the same `stages`, so their gradients add up by
+# themselves. The kinds are `"forward"` and `"backward"`, with `count=1`; micro-batches count
 # from 0, and there are as many as the list names. Add to each parameter's `.grad` the gradient of
 # the mean loss over all rows, and return that loss as a number (float). Every stage runs once for
 # each micro-batch, in the order of the list. A backward is done where the list says, and
@@ -1721,7 +1721,7 @@ quiz(
 # | forward doubling | forwards of two micro-batches at once, as long as a backward of one |
 # | interleaved | several small stages on every rank |
 # | zero bubble | schedules that put off the gradients of weights to fill gaps |
-# | replay | playing a schedule on a clock; finds what never happens |
+# | replay | playing a schedule on a clock; finds a deadlock, ranks that wait for each other for ever |
 # | gloo | the part of PyTorch that lets processes on CPUs send each other tensors |
 #
 # ## Readings

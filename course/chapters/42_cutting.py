@@ -921,7 +921,8 @@ for seed, machines in ((2, 2), (3, 3), (4, 6)):
 # | **pipeline** | a stage, all rows in micro-batches | a state and a gradient, once each |
 # | **local** | a stage and a head, all rows | a state, once, and no gradient |
 #
-# They compose, too: a grid of machines may have a stage along one axis and slices along another. PyTorch has all three
+# (DDP: distributed data parallel. FSDP: fully sharded data parallel; *sharded* means that every machine keeps a share. ZeRO: zero redundancy
+# optimiser.) They compose, too: a grid of machines may have a stage along one axis and slices along another. PyTorch has all three
 # (`torch.distributed.pipelining`, FSDP2 `fully_shard`, DTensor `parallelize_module`), and a test of this library runs each pair of them on
 # $2 \times 2$ processes: the gradient is that of one process, to $10^{-12}$. Its heart is short:
 #
@@ -1105,8 +1106,8 @@ for ax, title in zip(axes, ("the GPT", "random chains"), strict=True):
     ax.set_xticks(range(3), ["2", "3", "4"])
     ax.set(xlabel="machines", title=title)
     ax.axhline(1, color="k", lw=1, ls="--")
-axes[0].set_ylabel("time of a step, ideal = 1")
-axes[0].legend(fontsize=8, loc="upper left")
+axes[0].set(ylabel="time of a step, ideal = 1", ylim=(0, 2.9))
+axes[0].legend(fontsize=8.5, loc="upper left")
 figure(
     fig,
     caption="A step of 1F1B with four micro-batches a machine. Right: medians of twenty chains, "

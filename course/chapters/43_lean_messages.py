@@ -143,11 +143,11 @@ print("a rate that grows with the batch saves batch 128:", scaled[2] > same[2] +
 print("... and is below batch 8 at 512:", scaled[3] < scaled[0] - 3)
 
 # %% [markdown]
-# Two walls, then. A large batch makes few steps, and fewer steps learn less. A small batch makes
+# Two limits, then. A large batch makes few steps, and fewer steps learn less. A small batch makes
 # many steps, and after every one the workers send all of their gradients, one number for every parameter:
 # on a slow network that is most of the time.
 #
-# This chapter pushes both. How large may a batch be, and what helps beyond (sections 1 and 2)? How
+# This chapter works on both. How large may a batch be, and what helps beyond (sections 1 and 2)? How
 # little can one send (sections 3 to 5), and how rarely (section 6)?
 #
 # ## 1. How large is large?
@@ -314,7 +314,7 @@ print("later it is larger, by half or more:", late > 1.5 * early)
 # rate that is right for the noisy middle is too large for the first steps
 # (`torch.optim.lr_scheduler.LinearLR` does it).
 #
-# The estimate is a rule of thumb. It took a loss of one curvature, and it says nothing on the rate
+# The estimate is a rough one. It took a loss of one curvature, and it says nothing on the rate
 # being so large that training diverges.
 #
 # ## 2. A rate for every layer
@@ -447,7 +447,7 @@ for seed, shape in enumerate([(4, 3), (2, 3, 3, 3), (5, 1)]):
 
 # %% [markdown]
 # Libraries disagree on exactly these lines: some leave $\beta \|w\|$ out, some put $\eta$ outside of the
-# velocity. With one rate for ever this is the same; with warm-up it is not.
+# velocity. With a constant rate this is the same; with warm-up it is not.
 #
 # ## 3. Send the largest, remember the rest
 #
@@ -1330,12 +1330,12 @@ print(
 #   seed. Signs without a memory are about one point behind. Shorter messages are easy; the memory is what makes them work.
 # - The message of top-k is 56 times shorter. Four workers send 28 times less; 64 workers would send less than twice as little.
 #   With half as many entries four workers send 55 times less, and are still not behind.
-# - *Which* entries matters. Random-k with a memory sends equally much, and is 4 to 6 points behind. Without a
+# - *Which* entries matters. Random-k ($k$ entries drawn at random) with a memory sends equally much, and is 4 to 6 points behind. Without a
 #   memory its best rate is 16 times smaller, and it is as far behind.
 # - PowerSGD's message is nearly twice as long as that of top-k, and over the wire both send the same: its factors are
 #   added on the way.
 # - QSGD and TernGrad have no memory and need none on digits: they are right on average. They send 4 and 8 times less.
-# - Who meets every 8 steps sends 4 times less and is level with sending everything. Who meets after 100 of the 125
+# - Who meets every 8 steps sends 4 times less and is level with sending everything. (*Post-local SGD* does so in the second half of the training only.) Who meets after 100 of the 125
 #   steps and at the end sends 50 times less and is one to two points behind.
 # - **On sums of two digits** the seeds say less. The training is short for this task, five passes, and one way differs by up to
 #   20 points from seed to seed. Signs with a memory are ahead with all three. Top-k with a memory is ahead with two seeds and 7 points
@@ -1393,7 +1393,7 @@ print(
 # All fall with the batch: twenty steps are too few to learn this task, whatever their length. What layer-wise rates change is
 # how *soon* it falls. At 256 LARS and LAMB are well ahead of SGD with momentum, each at its best rate from the same kind of
 # search: three rates, and more of them until the best lies between two others. Warm-up (the dotted lines) helps some and
-# hurts others, by no more than seeds differ. So layer-wise rates push the wall back. They do not remove it: section 1 says
+# hurts others, by no more than seeds differ. So layer-wise rates move the limit. They do not remove it: section 1 says
 # that beyond the noise scale further samples bring little, and no optimiser brings them back.
 
 # %% [markdown]
@@ -1598,7 +1598,7 @@ quiz(
 #   steps, at a rate that grows with it; beyond, hardly. Workers measure it at no cost.
 # - LARS and LAMB give every layer a step that is a share of its weights, whatever its gradient's length.
 # - Top-k with a memory loses nothing but time: what was sent and what is kept add up to all gradients. Without the
-#   memory it can stand still for ever.
+#   memory it can stand still, as in the example of section 3.
 # - Messages that cannot be added on the way are gathered, and the traffic grows with the number of workers:
 #   a gain only below $d / k$ workers.
 # - A contraction is a theorem that one can test, on the hardest vectors. Signs are biased; rounding by

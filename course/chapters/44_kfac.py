@@ -40,7 +40,7 @@ from modular.curvature import KFAC, Eigen, PiSplit
 generator = setup(seed=44)
 
 # %% [markdown]
-# ## Cold open: a layer that sends descent sideways
+# ## Cold open: a layer on which descent zigzags
 #
 # The smallest layer there is: two inputs, one output, $s = w_1 a_1 + w_2 a_2$. The second input is
 # six times as large as the first, as if the two were measured in different units. The targets come
@@ -755,7 +755,7 @@ print("with much damping by less than a tenth:", apart[-1] < 0.1)
 # Inverting costs $m^3 + n^3$, and layers differ much. In ResNet-50, a network for images with 54 layers
 # (He et al. 2016), the dearest one costs more than 100 000 times as much as the cheapest one. All wait for
 # the owner with most to do. Who gets what? This is the second of the three allocation problems of
-# `modular.allocation`: filling bins. Finding the best answer is NP-hard. Graham's rule of 1969 is
+# `modular.allocation`: filling bins. Finding the best answer is *NP-hard*: no method is known that always finds it in reasonable time. Graham's rule of 1969 is
 # **longest processing time first**: the dearest job that is left goes to whoever has least so far.
 
 # %% [markdown]
@@ -1335,7 +1335,7 @@ print(f"published: {low} to {high}; inside:", low < shapes["ratio_halves"] < hig
 # control has told them apart. On average a machine holds less and less with it. The *fullest* one does not: it owns the
 # layer whose $A$ has 513 rows, and a layer does not become smaller when there are more machines.
 #
-# The last lines are a small detective story. Zhang et al. report that the communication of DP-KFAC takes 2.79 to 3.15 times
+# The last lines compare with a published ratio. Zhang et al. report that the communication of DP-KFAC takes 2.79 to 3.15 times
 # less than that of averaged factors, on large nets. The shapes of ResNet-50 alone give a ratio of 6. But a factor is
 # symmetric, and careful code sends one half of it; then 3.02 remains. (They measured time on 64 GPUs. That times follow
 # counts here is our reading, not theirs.) Their memory is 1.14 to 1.47 times smaller. It counts weights and
@@ -1438,7 +1438,7 @@ print("its seconds are below theirs by a quarter or more:", faster)
 # the factors, and not the shortening of its steps. Whoever shows only the left panel sells a method; whoever compares
 # with SGD at its default rate sells one, too.
 #
-# ### The task where it shines
+# ### The task on which it is ahead
 #
 # Martens and Grosse showed K-FAC on **autoencoders**: networks that squeeze an image through a narrow layer and rebuild it.
 # Deep and narrow, they are hard to train by descent. Here is a small one, 64 pixels through 8 numbers and back, six linear

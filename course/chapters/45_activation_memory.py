@@ -167,7 +167,7 @@ print(
 #
 # A ReLU keeps its *result*: where that is positive, the gradient passes, where it is zero, the gradient stops. The result is
 # its **mask**. Rounding to the nearest turns every positive number below $\varepsilon$ into zero, so the mask
-# closes, and nothing that lies further back hears of the loss through it. The error is not in one weight but in all
+# closes, and no gradient reaches earlier layers through it. The error is not in one weight but in all
 # earlier ones, and it adds up from layer to layer.
 #
 # The third curve has another rounding, with errors as large, under which no positive number becomes zero. This chapter builds
@@ -712,7 +712,7 @@ print(
 
 # %% [markdown]
 # With zeros and signs kept, every bias has *bitwise* the gradient that it had, and so has the first layer, which reads the images (the
-# data are not compressed). Only weights that read a rough activation differ. That is no luck. A linear layer or a convolution $y = W x$ with $\delta$ for the gradient of the loss by $y$ computes
+# data are not compressed). Only weights that read a rough activation differ. That is not chance. A linear layer or a convolution $y = W x$ with $\delta$ for the gradient of the loss by $y$ computes
 #
 # $$ \nabla W = \sum_{n} \delta_n x_n^\top, \qquad \nabla x_n = W^\top \delta_n : $$
 #
@@ -877,8 +877,8 @@ print("the largest of them below a tenth of it:", bool((most < hard / 10).all())
 # $$ \varepsilon = \frac{\tau \cdot \operatorname{mean} |\nabla W|}{\max_o \sigma_o / \varepsilon} , $$
 #
 # and the right side does not contain $\varepsilon$, since $\sigma_o$ is proportional to it. If two layers read the same activation, the
-# more sensitive one decides. This is a **controller**: it looks at gradients once in a while, and sets each activation's bound anew. Jin et al. take $\tau = 0.01$, and
-# look every 1000 steps.
+# more sensitive one decides. This is a **controller**: it looks at gradients once in a while, and sets each activation's bound anew. (Jin et al. are said to
+# take $\tau = 0.01$, and to look about every 1000 steps; we could not check these two numbers in their text.)
 
 # %% [markdown]
 # ### Exercise 45.6 · The bound of an activation
@@ -1285,7 +1285,7 @@ print("bound 0.5, nearest: seeds of three below 50 %:", failed)
 
 # %% [markdown]
 # **What is gained.** With shares of 0.1 and 0.3 an eighth to a twelfth of the bytes is kept, and accuracy is within what seeds make. More cannot be said: plain
-# training itself spreads over three points from seed to seed. *4 bits* do about as well as a share of 0.1, with fewer questions asked. (*Allocated* is the same run: for nine maps of
+# training itself spreads over three points from seed to seed. *4 bits* do about as well as a share of 0.1, and need neither a share nor gradients. (*Allocated* is the same run: for nine maps of
 # one size the best choice was four bits for each.) With 2 bits, and with a share of one, the means are below those of the other rows that learn, but the ranges overlap. (Jin et al. report 13.5 times less on
 # networks that are much larger; that a share of one keeps less here says nothing about theirs.) The bytes
 # are a median over steps, without the very first step: until it has seen a gradient, the controller keeps everything.

@@ -120,7 +120,7 @@ print("the connections alone need below a fortieth:", promised[1] < work / 40)
 # %% [markdown]
 # The masked layer holds *more* than the dense one, since the mask is one more matrix. Its matrix products are as large as
 # before: a product with zero is a product. The product of weights and mask is not counted here and comes on top. Its
-# sparsity is on paper. That is fine for asking "how few connections are
+# sparsity exists on paper only. That is fine for asking "how few connections are
 # enough?", and it is no answer to "does it fit?" or "is it faster?".
 #
 # There are layers that have to be sparse. Between two layers of a million neurons each, a dense matrix has $10^{12}$
@@ -283,14 +283,15 @@ assert largest.size < 10 * big, "something larger than the starts was formed"
 
 # %% [markdown]
 # What does that cost? A dense layer in training holds three numbers for each entry: the weight, its gradient and its
-# momentum. In single precision these are $12\,mn$ bytes. Sparse, there are $12\,k$, and indices of eight bytes each: one
-# for each connection in plain CSR. A layer that also needs the rows, and the transpose for its backward pass, holds five.
+# momentum. In single precision these are $12\,mn$ bytes. Sparse, there are $12\,k$ bytes, and indices: in plain CSR
+# one for each connection, and four bytes are enough for it. A layer that also needs the rows, and the transpose for its
+# backward pass, holds four of them, and the place in the whole matrix. A place is a number up to $mn$: it needs eight bytes.
 
 # %%
 density = torch.linspace(0, 1, 101)
 lines = {"dense": torch.full_like(density, 12.0)}
-lines["connections and one index"] = 20 * density
-lines["connections and five indices"] = 52 * density
+lines["connections and one index"] = (12 + 4) * density
+lines["connections and five indices"] = (12 + 4 * 4 + 8) * density
 
 # %% tags=["picture"]
 fig, ax = plt.subplots(figsize=(6.5, 3))
@@ -301,19 +302,19 @@ ax.legend(fontsize=9, loc="lower right")
 figure(
     fig,
     caption="What a layer holds in training, weights, gradients and momentum in single precision, "
-    "indices of eight bytes.",
+    "and indices: one of four bytes, or four of these and one of eight.",
     alt="A level line for the dense layer at twelve bytes; two lines from zero that cross it, "
-    "with one index at a density of 0.6 and with five at 0.23.",
+    "with one index at a density of 0.75 and with five at 0.33.",
 )
 
 # %%
-print(f"with one index dense is smaller above a density of {12 / 20:.1f}")
-print(f"with five, above {12 / 52:.2f}")
+print(f"with one index dense is smaller above a density of {12 / 16:.2f}")
+print(f"with five, above {12 / 36:.2f}")
 
 # %% [markdown]
-# So "half of the weights are zero" saves little with one index, and costs with five. At 2 % it is a factor of 11 with five indices. And beyond some
-# size it is not a question of factors. The largest network of the paper has fifty million neurons. What it needs, on paper: ten hidden
-# layers of five million neurons, about two connections for each neuron. (The layout is ours: that of a run with ten million
+# So "half of the weights are zero" saves little with one index, and costs with five. At 2 % it is a factor of 17 with
+# five indices. And beyond some size it is not a question of factors. The largest network of the paper has fifty million
+# neurons. What it needs, on paper: ten hidden layers of five million neurons, about two connections for each neuron. (The layout is ours: that of a run with ten million
 # neurons that our benchmark has really made.)
 
 # %%
@@ -333,13 +334,13 @@ print(
 )
 
 # %% [markdown]
-# Of 52 bytes for each connection 40 are indices: they hold more than what is trained. From here on no sparse layer is
+# Of 36 bytes for each connection 24 are indices: they hold twice what is trained. From here on no sparse layer is
 # stored as a dense matrix.
 
 # %% [markdown]
 # ## 2. How many, and in which layer
 #
-# A network has a budget of connections. Equal density for all layers would starve the narrow ones: with
+# A network has a budget of connections. Equal density for all layers would leave the narrow ones too few: with
 # $\delta = 0.01$ an output layer with 10 neurons and 100 inputs has 10 connections. **SET** (*sparse evolutionary training*, Mocanu et al. 2018) takes a
 # random graph of Erdős and Rényi, in which an entry exists with the probability
 #
@@ -933,7 +934,7 @@ print("static: useful features have more, by half or more:", ratio["static"] > 1
 # %% [markdown]
 # ## 5. Growth by gradient
 #
-# Chance is patient: with a million free places, a useful one is rarely hit. **RigL** (Evci et al. 2020; *rigging the
+# Chance is slow: with a million free places, a useful one is rarely hit. **RigL** (Evci et al. 2020; *rigging the
 # lottery*) asks where a new connection would help: it grows the free places $(i, j)$ with the largest
 #
 # $$ \Big| \sum_b g_{bi}\, a_{bj} \Big| , $$
@@ -1269,7 +1270,7 @@ mine = forward(x, layer.values, rows, columns, 30).detach()
 dx, dv = backward(c, x.detach(), layer.values.detach(), rows, columns)
 free = grow(x.detach(), c, layer.places, 12, 7)
 same = {
-    "compressed rows": torch.equal(starts, layer.pattern.starts),
+    "compressed rows": torch.equal(starts, layer.pattern.starts.long()),
     "outputs": torch.allclose(mine, y),
     "gradient by the inputs": torch.allclose(dx, x.grad),
     "gradient by the values": torch.allclose(dv, layer.values.grad),
@@ -1441,7 +1442,7 @@ print(f"share {some} is more accurate than {none} by three points:", gain > 3)
 # ## When it fails
 #
 # **Speed is not one over density.** A sparse product reads its inputs here and there, an index beside each number; a dense one
-# runs through memory in long rows. At a density of 5 % the factor is down to about three here. On a
+# runs through memory in long rows. At a density of 5 % the factor is down to about four here. On a
 # GPU it was not measured here. Hardware that supports sparsity often wants a *pattern*, two of four
 # neighbours for example.
 #
@@ -1508,14 +1509,14 @@ quiz(
         hint="What is zero times a number, for the processor?",
     ),
     Question(
-        "Half of a layer's entries exist. Values in single precision, five indices of eight bytes for each. Which is smaller in training?",
+        "Half of a layer's entries exist. Values in single precision, four indices of four bytes and one of eight for each. Which is smaller in training?",
         choices=[
             "The sparse layer, by half",
             "They are equal",
             "The dense layer",
         ],
-        answer="ed17eb32397f",
-        hint="12 bytes for each entry against 52 for each connection.",
+        answer="a349f41f0cf5",
+        hint="12 bytes for each entry against 36 for each connection.",
     ),
     Question(
         "Why is the gradient of the values not computed as (g.T @ a), then read at the places?",
@@ -1564,7 +1565,7 @@ quiz(
 #
 # - A mask saves nothing: zeros are stored and multiplied like other numbers.
 # - A sparse layer stores values and places. CSR: columns, and where each row starts.
-# - With indices of eight bytes, sparse is smaller below a density of 0.6 (one index) or 0.23 (five).
+# - With indices of four bytes, sparse is smaller below a density of 0.75 (one index) or 0.33 (five, one of them of eight bytes).
 # - Erdős–Rényi: $\varepsilon (m + n)$ connections a layer; full layers hand on what is left of a budget.
 # - The gradient by the values is a product that is sampled at the connections; the dense gradient is not formed.
 # - SET drops the weakest of either sign and grows at random; RigL grows where the missing weight's gradient is largest. The number of

@@ -127,7 +127,7 @@ figure(
     fig,
     caption="Digits, the median of three networks, rounded to fewer and fewer bits.",
     alt="Accuracy against the bits of a weight, from 8 at the left to 2 at the right. The line stays "
-    "at the height of 32 bits down to 4, is hardly lower at 3, and falls to near guessing at 2.",
+    "at the height of 32 bits down to 4, is hardly lower at 3, and falls to about twice guessing at 2.",
 )
 
 # %%
@@ -135,7 +135,7 @@ print("8 bits cost less than a point:", statistics.median(whole) - middle[0] < 1
 print("2 bits cost 30 points or more:", statistics.median(whole) - middle[-1] > 30)
 
 # %% [markdown]
-# With 8 bits, a quarter of the bytes, no loss can be seen here. With 2 bits the network is next to guessing. But is it *two bits* that
+# With 8 bits, a quarter of the bytes, no loss can be seen here. With 2 bits the network is little better than guessing. But is it *two bits* that
 # are too few, or is it *rounding after training*? The network was never told what would happen to its weights.
 # This chapter tells it: it rounds while it learns. Then it looks at the other ways to a small network, with
 # fewer weights or with a teacher, and puts all of them on one plot of size against accuracy (after the survey of
@@ -253,7 +253,7 @@ assert q_try.tolist() == [-7] * 3, "small weights are no zeros: the step is smal
 # %% [markdown]
 # ### Where does the error come from?
 #
-# The plain rule listens to one weight only, the largest. Here are 4096 normal weights, rounded to three levels
+# The plain rule depends on one weight only, the largest. Here are 4096 normal weights, rounded to three levels
 # (2 bits), with steps of all sizes. What is beyond the last level is cut to it.
 
 # %%

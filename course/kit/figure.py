@@ -18,12 +18,21 @@ from PIL import Image
 
 _TAGS = re.compile(r"<[^>]+>")
 
+SHARP = 2
+"""Pixels of a picture for each pixel of its place on the page, in each direction."""
+
+SHARP_BYTES = 50_000
+"""What that may add to a picture; photographs, which cost more, stay as they are."""
+
 
 class _Shown:
     """A drawn figure, as Jupyter displays it."""
 
-    def __init__(self, png: bytes, caption: str, alt: str, drawn: str) -> None:
-        self.png, self.caption, self.alt, self.drawn = png, caption, alt, drawn
+    def __init__(
+        self, png: bytes, width: int, caption: str, alt: str, drawn: str
+    ) -> None:
+        self.png, self.width = png, width
+        self.caption, self.alt, self.drawn = caption, alt, drawn
 
     def _repr_mimebundle_(
         self, include: object = None, exclude: object = None
@@ -32,7 +41,8 @@ class _Shown:
         return {
             "text/html": (
                 f'<figure style="margin: 0"><img src="data:image/png;base64,{data}" '
-                f'alt="{html.escape(self.alt)}" style="max-width: 100%">'
+                f'width="{self.width}" alt="{html.escape(self.alt)}" '
+                'style="max-width: 100%">'
                 f'<figcaption style="font-size: 90%; opacity: 0.8">{self.caption}'
                 "</figcaption></figure>"
             ),
@@ -65,15 +75,32 @@ def figure(fig: Figure, caption: str, alt: str) -> None:
     if not fig.axes:
         raise ValueError("fig has no axes: draw something before showing it")
     drawn = [_describe(number, ax) for number, ax in enumerate(fig.axes)]
-    display(_Shown(_png(fig), caption, alt, "\n".join(filter(None, drawn))))
+    width = round(fig.get_figwidth() * fig.dpi)
+    told = "\n".join(filter(None, drawn))
+    display(_Shown(_png(fig), width, caption, alt, told))
 
 
 def _png(fig: Figure) -> bytes:
-    """Draw a figure in 256 colours, a third of the bytes and the same to the eye."""
-    full, small = io.BytesIO(), io.BytesIO()
-    fig.savefig(full, format="png")
+    """Draw a figure, sharp for screens that show it so, unless that costs too much.
+
+    What is not sharp is made of the sharp one: where text and lines lie does not depend
+    on a choice that a few bytes decide, and those differ between machines.
+    """
+    full = io.BytesIO()
+    fig.savefig(full, format="png", dpi=SHARP * fig.dpi)
     plt.close(fig)
-    palette = Image.open(full).convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    picture = Image.open(full).convert("RGB")
+    png = _palette(picture)
+    if len(png) >= SHARP_BYTES:
+        plain = _palette(picture.reduce(SHARP))
+        png = plain if len(png) - len(plain) >= SHARP_BYTES else png
+    return png
+
+
+def _palette(picture: Image.Image) -> bytes:
+    """Store a picture in 256 colours, a third of the bytes and the same to the eye."""
+    small = io.BytesIO()
+    palette = picture.quantize(256, dither=Image.Dither.NONE)
     palette.save(small, format="png", optimize=True)
     return small.getvalue()
 

@@ -172,23 +172,23 @@ class _Product(torch.autograd.Function):
     def forward(
         ctx: FunctionCtx, x: Tensor, values: Tensor, pattern: Pattern
     ) -> Tensor:
-        ctx.save_for_backward(x, values)
+        xt = x.t().contiguous()  # rows are read in one piece, here and in backward
+        ctx.save_for_backward(xt, values)
         ctx.pattern = pattern  # type: ignore[attr-defined]
-        return (pattern.matrix(values) @ x.t().contiguous()).t()
+        return (pattern.matrix(values) @ xt).t()
 
     @staticmethod
     @once_differentiable
     def backward(
         ctx: FunctionCtx, dy: Tensor
     ) -> tuple[Tensor | None, Tensor | None, None]:
-        x, values = ctx.saved_tensors  # type: ignore[attr-defined]
+        xt, values = ctx.saved_tensors  # type: ignore[attr-defined]
         pattern: Pattern = ctx.pattern  # type: ignore[attr-defined]
-        dyt = dy.t().contiguous()  # rows are read in one piece: less time
+        dyt = dy.t().contiguous()
         dx = dv = None
         if ctx.needs_input_grad[0]:  # type: ignore[attr-defined]
             dx = (pattern.transpose(values) @ dyt).t()
         if ctx.needs_input_grad[1]:  # type: ignore[attr-defined]
             sampled = pattern.matrix(torch.zeros_like(values))
-            columns = x.t().contiguous().t()
-            dv = torch.sparse.sampled_addmm(sampled, dyt, columns, beta=0.0).values()
+            dv = torch.sparse.sampled_addmm(sampled, dyt, xt.t(), beta=0.0).values()
         return dx, dv, None

@@ -19,6 +19,8 @@ class Pattern:
         rows: Rows of the matrix.
         columns: Its columns.
 
+    Indices have 32 bits where that is enough: products take those as they are.
+
     Attributes:
         places: As given.
         row, column: Of each connection. Shape ``(connections,)`` each.
@@ -30,16 +32,20 @@ class Pattern:
         >>> import torch
         >>> pattern = Pattern(torch.tensor([1, 2, 5]), rows=2, columns=3)
         >>> pattern.starts, pattern.column
-        (tensor([0, 2, 3]), tensor([1, 2, 2]))
+        (tensor([0, 2, 3], dtype=torch.int32), tensor([1, 2, 2], dtype=torch.int32))
     """
 
     def __init__(self, places: Tensor, rows: int, columns: int) -> None:
         self.places, self.rows, self.columns = places, rows, columns
-        self.row = places.div(columns, rounding_mode="floor")
-        self.column = places - self.row * columns
-        self.starts = _starts(self.row, rows)
-        order = self.column.argsort(stable=True)
-        self.transposed = (_starts(self.column, columns), self.row[order], order)
+        row = places.div(columns, rounding_mode="floor")
+        column = places - row * columns
+        order = column.argsort(stable=True)
+        small = max(rows, columns, len(places)) < 2**31
+        kind = torch.int32 if small else torch.int64
+        self.row, self.column = row.to(kind), column.to(kind)
+        self.starts = _starts(row, rows).to(kind)
+        transposed = (_starts(column, columns), row[order], order)
+        self.transposed = tuple(index.to(kind) for index in transposed)
 
     def matrix(self, values: Tensor) -> Tensor:
         """Return the matrix, compressed. Shape ``(rows, columns)``."""

@@ -2,9 +2,10 @@
 
 The strong form is the vanilla PINN; conservative (cPINN) and extended (XPINN) forms
 couple subdomains; the variational form is the VPINN and hp-VPINN, made from a weak
-form; finite elements are the yardstick.
+form; finite elements are the yardstick, and adapt meshes.
 """
 
+from pinn.forms.adapt import Adapted, adapt
 from pinn.forms.collocation import Collocation
 from pinn.forms.cpinn import Conservative
 from pinn.forms.fem import FEMSolution, fem
@@ -17,6 +18,7 @@ from pinn.forms.weak_form import WeakForm
 from pinn.forms.xpinn import Extended
 
 __all__ = [
+    "Adapted",
     "Collocation",
     "Conservative",
     "Extended",
@@ -26,6 +28,7 @@ __all__ = [
     "Strong",
     "Variational",
     "WeakForm",
+    "adapt",
     "fem",
     "first_order",
 ]

@@ -27,7 +27,8 @@ def first_order(problem: Problem) -> Problem:
 
     Components ``u`` come first, then ``v``. What is prescribed for ``u`` on the border
     is prescribed for ``v`` by its difference quotient in time, an ``OperatorBC`` on the
-    slope at the first time becomes the first ``v``, and what is periodic stays so.
+    slope at the first time becomes an ``IC`` of ``v``, and what is periodic stays so.
+    So stated, a wave can be solved by :func:`pinn.fem` and :func:`pinn.march`.
     Bangerth, Geiger and Rannacher 2010, Comput. Methods Appl. Math. 10(2), section 2.
 
     Args:
@@ -138,7 +139,7 @@ def _conditions(problem: Problem, condition: Any, k: int) -> list[Any]:
             found = solved_for_slope(condition.func, x, u, flat, n, who)
             return found.detach().numpy()[:, None]
 
-        speed = icbc.DirichletBC(geometry, values, _where(condition), component=count)
+        speed = icbc.IC(geometry, values, _where(condition), component=count)
         return [speed]
     return [condition]
 

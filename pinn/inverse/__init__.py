@@ -1,6 +1,7 @@
 """Inverse problems: what numbers in an equation are, from measurements of its solution.
 
-An :class:`Unknown` stands in the flux, the source or a condition in place of a number.
+An :class:`Unknown` stands in the flux, the source or a condition in place of a number,
+a :class:`Field` in place of a coefficient that varies.
 Networks are trained with the equation and the data together; the classical twin solves
 the equation by finite elements for every guess.
 
@@ -22,15 +23,19 @@ the equation by finite elements for every guess.
 
 from pinn.inverse.classical import Classical, classical
 from pinn.inverse.data import Data, with_data
+from pinn.inverse.field import Field
 from pinn.inverse.identify import Identified, identify
 from pinn.inverse.information import Information, information
+from pinn.inverse.smoothness import Smoothness
 from pinn.inverse.unknown import Unknown
 
 __all__ = [
     "Classical",
     "Data",
+    "Field",
     "Identified",
     "Information",
+    "Smoothness",
     "Unknown",
     "classical",
     "identify",

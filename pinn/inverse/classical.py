@@ -10,7 +10,7 @@ import torch
 
 from pinn.domains.triangulation import Triangulation
 from pinn.forms.fem import fem
-from pinn.inverse.data import Data, listed
+from pinn.inverse.data import Data, Known, listed
 from pinn.inverse.information import Information
 from pinn.problem import Problem
 from pinn.weak_methods import FEM
@@ -41,7 +41,7 @@ class Classical:
 
 def classical(
     problem: Problem,
-    data: Data | Sequence[Data],
+    data: Data | Sequence[Known],
     *,
     elements: int | Sequence | Triangulation = 32,
     degree: int = 2,
@@ -50,12 +50,13 @@ def classical(
 
     .. math:: \min_\theta \sum_k \frac{(u_\theta(x_k) - y_k)^2}{\sigma_k^2}
 
-    from the same start, with the same knowledge, as a network has. scipy's
+    from the same start, with the same knowledge, as a network has: a
+    :class:`pinn.inverse.Smoothness` adds the squares of its rows. scipy's
     ``least_squares``: Branch, Coleman and Li 1999, SIAM J. Sci. Comput. 21(1).
 
     Args:
         problem: A problem that :func:`pinn.fem` can solve, with unknowns.
-        data: Measurements, or a list of such.
+        data: Measurements, or a list of such and of smoothness.
         elements: As of :class:`pinn.FEM`.
         degree: 1 or 2.
 
@@ -83,7 +84,7 @@ def classical(
         >>> round(classical(rod, data, elements=2).values["C"], 6)
         2.0
     """
-    measured = listed(problem, data)
+    known = listed(problem, data)
     mesh, start = FEM(elements).mesh(problem), time.process_time()
     unknowns = problem.unknowns
     for unknown in unknowns:
@@ -93,8 +94,13 @@ def classical(
         for unknown, value in zip(unknowns, theta, strict=True):
             unknown.theta.data.fill_(float(value))
         predict = fem(problem, mesh, degree=degree).predict
-        off = [(predict(m.points.double()) - m.values) / m.sigma for m in measured]
-        return torch.cat(off).detach().numpy().ravel()
+        off = [
+            (predict(one.points.double()) - one.values).flatten() / one.sigma
+            if isinstance(one, Data)
+            else one.rows()
+            for one in known
+        ]
+        return torch.cat(off).detach().numpy()
 
     def slopes_at(theta: np.ndarray) -> np.ndarray:
         steps = _STEP * np.diag(np.maximum(1.0, abs(theta)))

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from pinn._backend import dde
 from pinn._checks import check_count, check_finite, check_positive, check_shape
+from pinn.inverse.smoothness import Smoothness
 from pinn.problem import Problem
 
 __all__ = ["Data", "with_data"]
@@ -57,14 +58,20 @@ class Data:
         return dde.icbc.PointSetBC(*arrays, component=self.component)
 
 
-def with_data(problem: Problem, data: Data | Sequence[Data]) -> Problem:
-    """Add measurements to the conditions of a problem.
+Known = Data | Smoothness  # of an inverse problem, beside its equation
 
-    Raissi, Perdikaris and Karniadakis 2019, J. Comput. Phys. 378, section 4.
+
+def with_data(problem: Problem, data: Data | Sequence[Known]) -> Problem:
+    """Add measurements to the conditions of a problem, and what is known of fields.
+
+    With the weight of the first measurements, the loss of a :class:`Smoothness` makes
+    their sum proportional to minus the logarithm of the posterior density. Raissi,
+    Perdikaris and Karniadakis 2019, J. Comput. Phys. 378, section 4.
 
     Args:
         problem: The problem, with unknowns.
-        data: Measurements of one component, or a list of such.
+        data: Measurements of one component, or a list of such and of
+            :class:`Smoothness`.
 
     Returns:
         The problem, its conditions first.
@@ -80,25 +87,52 @@ def with_data(problem: Problem, data: Data | Sequence[Data]) -> Problem:
         Traceback (most recent call last):
         ValueError: problem has no unknowns: expected Problem(..., unknowns=[...])
     """
-    measured = listed(problem, data)
-    added = [m.condition() for m in measured]
+    known = listed(problem, data)
+    first = next(one for one in known if isinstance(one, Data))
+    added = []
+    for one in known:
+        if isinstance(one, Data):
+            added.append(one.condition())
+        else:
+            share = (len(one.rows()) / len(first.points)) ** 0.5
+            added.append(one.condition(problem.dim, first.sigma * share))
     return replace(problem, conditions=[*problem.conditions, *added])
 
 
-def listed(problem: Problem, data: Data | Sequence[Data]) -> list[Data]:
+def listed(problem: Problem, data: Data | Sequence[Known]) -> list[Known]:
     """List data, or refuse what cannot identify anything."""
     if not problem.unknowns:
         raise ValueError(
             "problem has no unknowns: expected Problem(..., unknowns=[...])"
         )
-    measured = [data] if isinstance(data, Data) else list(data)
-    if not measured:
+    known: list[Known] = [data] if isinstance(data, Data | Smoothness) else list(data)
+    if not known:
         raise ValueError("data is an empty list: expected some measurements")
-    for k, one in enumerate(measured):
+    if not any(isinstance(one, Data) for one in known):
+        raise ValueError("data has no measurements: expected some pinn.inverse.Data")
+    for k, one in enumerate(known):
+        if isinstance(one, Smoothness):
+            _check_field(problem, one, k)
+            continue
         check_shape(f"data[{k}].points", one.points, ("batch", problem.dim))
         if one.component >= problem.components:
             raise ValueError(
                 f"data[{k}] is of component {one.component} but the problem has "
                 f"{problem.components}: expected 0 to {problem.components - 1}"
             )
-    return measured
+    return known
+
+
+def _check_field(problem: Problem, one: Smoothness, k: int) -> None:
+    """Refuse a field of another problem."""
+    if max(one.field.axes) >= problem.dim:
+        raise ValueError(
+            f"data[{k}] is of a field along axis {max(one.field.axes)} but the problem "
+            f"has {problem.dim} coordinates: expected axes below that"
+        )
+    ours = [id(unknown) for unknown in problem.unknowns]
+    if any(id(unknown) not in ours for unknown in one.field.unknowns):
+        raise ValueError(
+            f"data[{k}] is of a field whose unknowns are not the problem's: expected "
+            "Problem(..., unknowns=[*field.unknowns])"
+        )

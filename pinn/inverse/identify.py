@@ -1,5 +1,6 @@
 """Find unknowns by training a network with the equation and the data."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pinn.inverse.data import Data, with_data
+from pinn.inverse.data import Data, Known, with_data
 from pinn.problem import Problem
 from pinn.solution import Solution
 from pinn.solve import solve
@@ -50,7 +51,7 @@ class Identified:
 
 def identify(
     problem: Problem,
-    data: Data | Sequence[Data],
+    data: Data | Sequence[Known],
     method: Any,
     *,
     seeds: Sequence[int] = (0, 1, 2),
@@ -58,7 +59,7 @@ def identify(
     seconds: float | None = None,
     iterations: int | None = None,
 ) -> Identified:
-    """Train network and unknowns together, once per seed.
+    """Train network and unknowns together, once per seed; an interrupt ends it.
 
     The loss of each list of data is the mean of ``(u - value)^2``, last in
     ``method.weights``. Raissi, Perdikaris and Karniadakis 2019, J. Comput. Phys. 378,
@@ -66,7 +67,7 @@ def identify(
 
     Args:
         problem: The problem, with unknowns.
-        data: Measurements of one component, or a list of such.
+        data: Measurements of one component, or a list of such and of smoothness.
         method: As of :func:`pinn.solve`, but not finite elements: for those see
             :func:`pinn.inverse.classical`.
         seeds: Seeds of the networks and points.
@@ -75,11 +76,15 @@ def identify(
         iterations: Steps of a run.
 
     Returns:
-        Values and solutions of all seeds.
+        Values and solutions of all seeds; of those before an interrupt.
 
     Raises:
         TypeError: If the method is none of a network.
         ValueError: If there are no unknowns, data or seeds, and as ``solve`` does.
+
+    Warns:
+        UserWarning: If it was interrupted: in which run, which is left out unless it is
+            the first.
 
     Example:
         >>> import deepxde as dde
@@ -108,17 +113,19 @@ def identify(
             "elements are fitted by pinn.inverse.classical"
         )
     whole = with_data(problem, data)
-    found = [
-        solve(
-            whole,
-            method,
-            optimizer=optimizer,
-            seconds=seconds,
-            iterations=iterations,
-            seed=seed,
-        )
-        for seed in seeds
-    ]
+    found: list[Solution] = []
+    for seed in seeds:
+        options: dict = {"seconds": seconds, "iterations": iterations, "seed": seed}
+        one = solve(whole, method, optimizer=optimizer, **options)
+        if not one.interrupted or not found:
+            found.append(one)
+        if one.interrupted:
+            warnings.warn(
+                f"identify was interrupted in seed {seed}: there are {len(found)} runs "
+                f"of {len(seeds)}{', cut short' if one in found else ''}",
+                stacklevel=2,
+            )
+            break
     names = tuple(unknown.name for unknown in problem.unknowns)
     values = [[solution.unknowns[name] for name in names] for solution in found]
     return Identified(names, torch.tensor(values, dtype=torch.float64), found)

@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 
 from pinn._backend import dde
-from pinn.inverse.data import Data, listed
+from pinn.inverse.data import Data, Known, listed
+from pinn.inverse.smoothness import SmoothnessLoss
 from pinn.optimizers.jacobian import jacobian
 from pinn.solution import Solution
 
@@ -68,15 +69,17 @@ class Information:
         return torch.linalg.inv(self.fisher)
 
 
-def information(solution: Solution, data: Data | Sequence[Data]) -> Information:
+def information(solution: Solution, data: Data | Sequence[Known]) -> Information:
     """Compute the Fisher information of a network's unknowns.
 
     Start and ends must be known, by conditions or a hard constraint: what is not known
-    of them would count as known. Rao 1945, Bull. Calcutta Math. Soc. 37; Cramer 1946.
+    of them would count as known. A :class:`pinn.inverse.Smoothness` counts as data, the
+    deviations are the posterior's then. Rao 1945, Bull. Calcutta Math. Soc. 37; Cramer
+    1946.
 
     Args:
         solution: What ``solve`` or ``identify`` found, a network.
-        data: Measurements, made or planned: their values are not read.
+        data: Measurements, made or planned: their values are not read. Or a list.
 
     Returns:
         The information, at the values that the solution has found.
@@ -106,11 +109,11 @@ def information(solution: Solution, data: Data | Sequence[Data]) -> Information:
         True
     """
     problem = solution.problem
-    measured = listed(problem, data)
+    known = listed(problem, data)
     model: Any = solution.model
     if model is None:
         raise ValueError("solution has no model: expected a network just trained")
-    given = [c for c in problem.conditions if type(c) is not dde.icbc.PointSetBC]
+    given = [c for c in problem.conditions if not _measured(c)]
     if problem.hard is None and not given:
         raise ValueError(
             "the problem has no conditions but its data: start and ends are unknown as "
@@ -132,13 +135,16 @@ def information(solution: Solution, data: Data | Sequence[Data]) -> Information:
     options = {"rcond": _CUT, "driver": "gelsd"}
     moves = -torch.linalg.lstsq(J[:, :-count], J[:, -count:], **options).solution
     fisher = J.new_zeros(count, count)
-    for one in measured:
+    for one in known:
+        if isinstance(one, Data):
 
-        def values(one: Data = one) -> Tensor:
-            return net(one.points.to(J))[:, one.component]
+            def values(one: Data = one) -> Tensor:
+                return net(one.points.to(J))[:, one.component]
 
-        S = jacobian(values, weights, 10**9)[1] @ moves / slopes.to(J)
-        fisher += S.T @ S / one.sigma**2
+            S = jacobian(values, weights, 10**9)[1] @ moves / slopes.to(J) / one.sigma
+        else:
+            S = jacobian(one.rows, learned, 10**9)[1].to(J) / slopes.to(J)
+        fisher += S.T @ S
     found = [solution.unknowns[u.name] for u in problem.unknowns]
     names = tuple(u.name for u in problem.unknowns)
     return Information(names, torch.tensor(found, dtype=J.dtype), fisher)
@@ -148,5 +154,10 @@ def _without_data(data: Any, net: torch.nn.Module) -> list[float]:
     """Weigh every loss by its number of rows, and measurements by nothing."""
     like = next(net.parameters())
     rows = [float(len(b)) for b in data.blocks(net, data.points(like))]
-    kept = [0.0 if type(bc) is dde.icbc.PointSetBC else 1.0 for bc in data.bcs]
+    kept = [0.0 if _measured(bc) else 1.0 for bc in data.bcs]
     return rows + [k * n for k, n in zip(kept, data.num_bcs, strict=True)]
+
+
+def _measured(condition: Any) -> bool:
+    """Tell data from what the equation's solution must meet."""
+    return type(condition) in (dde.icbc.PointSetBC, SmoothnessLoss)

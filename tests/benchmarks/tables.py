@@ -23,6 +23,7 @@ from tests.benchmarks.modular import (
 )
 from tests.benchmarks.modular import tables as modular
 from tests.benchmarks.pinn import elements_table, examples_table
+from tests.benchmarks.pinn import examples_table, long_tables
 from tests.benchmarks.pinn import tables as pinn
 from tests.benchmarks.record import RESULTS, ROOT, where
 from tests.benchmarks.unroll import lowrank_tables as lowrank
@@ -77,6 +78,8 @@ TABLES: dict[str, Callable[[dict], str]] = {
     "pinn_fem": elements_table.cavity,
     "pinn_fem.dimension": elements_table.dimension,
     "pinn_fem.meshes": elements_table.meshes,
+    "pinn_march": long_tables.march,
+    "pinn_adapt": long_tables.adapt,
     "pinn_inverse": pinn.inverse,
     "pinn_race": lambda record: f"{record['table']}\n\n{where(record)}.",
     "robust": course.robust,

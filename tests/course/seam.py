@@ -42,7 +42,7 @@ Anti-aliasing in another last digit changes a mean by 1e-4; a curve that has mov
 tenth of an axis by 0.03 and more (tested).
 """
 
-_PNG = re.compile(r"data:image/png;base64,([A-Za-z0-9+/=]+)")
+_PNG = re.compile(r'data:image/png;base64,([A-Za-z0-9+/=]+)"(?: width="(\d+)")?')
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -134,12 +134,18 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
 
 
 def pictures(outputs: list[NotebookNode]) -> list[np.ndarray]:
-    """Decode the pictures in a cell's outputs: greyscale arrays from 0 to 1."""
+    """Decode the pictures in a cell's outputs: greyscale arrays from 0 to 1.
+
+    Each as large as a page shows it, also if it is stored with twice the pixels.
+    """
     found = []
     for output in outputs:
         page = output.get("data", {}).get("text/html", "")
-        for data in _PNG.findall("".join(page)):
+        for data, width in _PNG.findall("".join(page)):
             image = Image.open(io.BytesIO(base64.b64decode(data))).convert("L")
+            if width and int(width) != image.width:
+                size = (int(width), round(image.height * int(width) / image.width))
+                image = image.resize(size, Image.Resampling.BOX)
             found.append(np.asarray(image, dtype=float) / 255)
     return found
 

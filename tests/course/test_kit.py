@@ -1,17 +1,20 @@
 import base64
 import io
 import warnings
+from collections.abc import Callable
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
+from nbformat import from_dict
 from PIL import Image
 
 from course.kit import Question, figure, quiz, seal, setup
 from course.kit.quiz import _Shown as ShownQuiz
 from course.kit.quiz import _widget
+from tests.course.seam import TOLERANCE, difference, pictures
 
 
 def test_setup_makes_every_source_of_chance_repeatable() -> None:
@@ -68,9 +71,65 @@ def test_a_figure_is_shown_with_caption_and_alt_text(shown: list) -> None:
     assert ">One <i>walk</i>.</figcaption>" in bundle["text/html"]
     assert 'alt="A line, &quot;rising&quot;."' in bundle["text/html"]
     assert not plt.fignum_exists(fig.number)
+    assert np.asarray(decoded(bundle)).std() > 0
+
+
+def decoded(bundle: dict[str, str]) -> Image.Image:
     data = bundle["text/html"].split("base64,")[1].split('"')[0]
-    picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))
-    assert picture.std() > 0
+    return Image.open(io.BytesIO(base64.b64decode(data)))
+
+
+def noise() -> Figure:
+    """What a palette and compression cannot make small."""
+    fig, ax = plt.subplots(figsize=(6, 4), dpi=90)
+    ax.imshow(np.random.default_rng(0).random((400, 600, 3)), interpolation="nearest")
+    ax.axis("off")
+    return fig
+
+
+@pytest.mark.parametrize(("draw", "sharpness"), [(line, 2), (noise, 1)])
+def test_a_figure_is_sharp_where_that_costs_little(
+    draw: Callable[[], Figure], sharpness: int, shown: list
+) -> None:
+    """Its place on the page is the same with either."""
+    fig = draw()
+    width, height = np.round(fig.get_size_inches() * fig.dpi).astype(int)
+    figure(fig, caption="c", alt="a")
+    assert f'width="{width}" alt="a" style="max-width: 100%"' in shown[0]["text/html"]
+    picture = decoded(shown[0])
+    assert picture.size == (sharpness * width, sharpness * height)
+    assert len(picture.getcolors() or []) <= 256
+
+
+def test_what_sharpness_may_cost_is_measured(
+    shown: list, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A large picture stays sharp if it would be large anyway."""
+    sizes = []
+    for limit in (0, 10**9):
+        monkeypatch.setitem(figure.__globals__, "SHARP_BYTES", limit)
+        figure(noise(), caption="c", alt="a")
+        sizes.append(len(shown[-1]["text/html"]) * 3 // 4)
+    cost = sizes[1] - sizes[0]
+    assert 50_000 < cost < sizes[1]
+    for limit, sharpness in ((cost - 1000, 1), (cost + 1000, 2)):
+        monkeypatch.setitem(figure.__globals__, "SHARP_BYTES", limit)
+        figure(noise(), caption="c", alt="a")
+        assert decoded(shown[-1]).width == sharpness * 540
+
+
+def test_sharp_or_not_a_picture_looks_the_same(
+    shown: list, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bytes decide which, and may decide otherwise on another machine."""
+    for limit in (0, 10**9):
+        monkeypatch.setitem(figure.__globals__, "SHARP_BYTES", limit)
+        fig, ax = plt.subplots()
+        ax.plot([0, 1], [3e-5, 1])
+        ax.set(yscale="log", xlabel="time", ylabel="distance", title="A walk")
+        figure(fig, caption="c", alt="a")
+    plain, sharp = (pictures([from_dict({"data": one})])[0] for one in shown)
+    assert difference(plain, sharp) < TOLERANCE / 4
 
 
 def test_the_text_of_a_figure_names_what_is_drawn(shown: list) -> None:

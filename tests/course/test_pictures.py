@@ -1,6 +1,7 @@
 """Code that only draws is folded, and only such code: what teaches stays open."""
 
 import ast
+import re
 
 import nbformat
 import pytest
@@ -50,6 +51,15 @@ def test_what_is_folded_only_draws(chapter: Chapter) -> None:
             body = ast.parse(cell.source).body
             assert shows(body[-1]), cell.source
             assert not any(isinstance(s, ast.FunctionDef) for s in body), cell.source
+
+
+@CHAPTERS
+def test_text_in_pictures_can_be_read(chapter: Chapter) -> None:
+    """No text is set smaller than 8 points."""
+    sizes = re.findall(
+        r"(?:fontsize|labelsize|title_fontsize)=([\d.]+)", chapter.text.read_text()
+    )
+    assert all(float(size) >= 8 for size in sizes), sorted(set(sizes))
 
 
 @CHAPTERS

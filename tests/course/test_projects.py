@@ -17,12 +17,15 @@ from course.building.syllabus import FOLDER
 from tests.course.notebooks import assert_baked, assert_run
 
 TEXTS = project_texts()
-WORKED = "worked_example"
-BRIEFS = [name for name in TEXTS if name != WORKED]
+WORKED = [name for name in TEXTS if name.startswith("worked_")]
+BRIEFS = [name for name in TEXTS if name not in WORKED]
+PARTS = {"unroll": "unroll", "modular": "modular", "pinn": "pinn", "scale": "modular"}
 ALL = pytest.mark.parametrize("name", list(TEXTS))
+EACH_WORKED = pytest.mark.parametrize("name", WORKED)
 EACH_BRIEF = pytest.mark.parametrize("name", BRIEFS)
 ALLOWED = {"unroll", "modular", "pinn", "course", "torch", "numpy", "matplotlib"}
 ALLOWED |= {"scipy", "sklearn", "deepxde", "math", "functools", "dataclasses"}
+ALLOWED |= {"collections", "copy", "fractions", "itertools", "statistics"}
 SECTIONS = [
     r"> \*\*Question\.\*\* [^#|]+\?",
     r"Why it matters: ",
@@ -55,7 +58,7 @@ def section(name: str, title: str) -> str:
 
 def test_there_are_two_projects_a_part() -> None:
     parts = [name.split("_")[0] for name in BRIEFS]
-    assert sorted(parts) == sorted(["unroll", "modular", "pinn"] * 2)
+    assert sorted(parts) == sorted([*PARTS] * 2)
 
 
 @ALL
@@ -96,10 +99,12 @@ def test_a_project_imports_the_library_and_little_else(name: str) -> None:
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             found.add(node.module)
-    assert {module.split(".")[0] for module in found} <= ALLOWED
+    packages = {module.split(".")[0] for module in found}
+    assert packages <= ALLOWED
     assert {m for m in found if m.startswith("course")} == {"course.kit"}
-    if name != WORKED:
-        assert name.split("_")[0] in found, "a project builds on its part's package"
+    if name not in WORKED:
+        package = PARTS[name.split("_")[0]]
+        assert package in packages, "a project builds on its part's package"
 
 
 @ALL
@@ -148,22 +153,32 @@ def test_readings_say_what_to_look_for(name: str) -> None:
         assert "Look for" in " ".join(reading.split()), reading
 
 
-def test_the_worked_example_answers_its_brief_and_scores_itself() -> None:
-    text = prose(WORKED)
+def test_two_are_worked_each_its_own_brief() -> None:
+    briefs = [
+        re.search(r"This is the project \[.+?\]\((\w+)\.", prose(w)) for w in WORKED
+    ]
+    assert len({brief[1] for brief in briefs if brief}) == 2
+
+
+@EACH_WORKED
+def test_a_worked_example_answers_its_brief_and_scores_itself(name: str) -> None:
+    text = prose(name)
     brief = re.search(r"This is the project \[.+?\]\((\w+)\.ipynb\)", text)
     assert brief and brief[1] in BRIEFS
-    assert f"](../projects/{WORKED}.ipynb)" in prose(brief[1])
+    assert f"](../projects/{name}.ipynb)" in prose(brief[1])
     rubric = (FOLDER / "instructor" / "rubrics.md").read_text()
     criteria = re.findall(r"^\| \*\*(.+?)\*\* \|", rubric, re.MULTILINE)
-    rows = re.findall(r"^\| (\w.+?) \| ([0-3]) \|", section(WORKED, "Scored"), re.M)
-    assert [name for name, _ in rows] == criteria
-    told = re.search(r"\*\*(\d+)\*\* of (\d+)", section(WORKED, "Scored"))
+    rows = re.findall(r"^\| (\w.+?) \| ([0-3]) \|", section(name, "Scored"), re.M)
+    assert [row for row, _ in rows] == criteria
+    told = re.search(r"\*\*(\d+)\*\* of (\d+)", section(name, "Scored"))
     assert int(told[1]) == sum(int(points) for _, points in rows)
     assert int(told[2]) == 3 * len(criteria)
 
 
 def test_the_page_lists_every_project_with_its_title() -> None:
     page = (FOLDER / "projects" / "README.md").read_text()
+    for name in WORKED:
+        assert page.count(f"]({name}.ipynb)") == 1
     for name in BRIEFS:
         title = prose(name).splitlines()[0].removeprefix("# ")
         assert page.count(f"| [{title}]({name}.ipynb) |") == 1

@@ -1,5 +1,6 @@
 """What ``make bench`` says of outputs on other machines is itself checked."""
 
+import json
 from pathlib import Path
 
 import nbformat
@@ -19,10 +20,7 @@ SIGNATURE = (
     "print('as stored:', abs(drawn - {value}) < 1e-6)"
 )
 DRAWN = 0.6420150066280941
-THREADS = (
-    "import torch\n"
-    "print(torch.get_num_threads(), torch.backends.cpu.get_cpu_capability())"
-)
+INSTRUCTIONS = "import torch\nprint(torch.backends.cpu.get_cpu_capability())"
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +41,7 @@ def chapter(tmp_path_factory: pytest.TempPathFactory) -> Chapter:
             new_code_cell(SIGNATURE.format(value=DRAWN)),
             new_markdown_cell("## An experiment to change"),
             new_code_cell("print('True of no interest')"),
-            new_code_cell(THREADS),
+            new_code_cell(INSTRUCTIONS),
         ]
     )
     chapter.source.parent.mkdir(parents=True)
@@ -63,12 +61,12 @@ def test_a_decision_that_hangs_on_the_seed_flips_and_digits_do_not(
     }
 
 
-def test_threads_and_instructions_reach_the_kernel(chapter: Chapter) -> None:
+def test_old_instructions_reach_the_kernel(chapter: Chapter) -> None:
     """The last cell prints them, so that nbval finds them changed, and them only."""
-    found = robust.compare_outputs(chapter.source, "default", 2)
+    found = robust.compare_outputs(chapter.source)
     assert found["passed"] == 4
     assert list(found["failed"]) == ["Cell 4"]
-    assert "2 DEFAULT" in found["failed"]["Cell 4"]
+    assert "DEFAULT" in found["failed"]["Cell 4"]
     assert found["cpu_seconds"] > 0
 
 
@@ -91,15 +89,47 @@ def test_every_signature_result_decides_something(chapter: Chapter) -> None:
     assert any("True" in line or "below" in line for line in lines)
 
 
-def test_what_finds_most_comes_first_and_every_row_once() -> None:
+def test_every_row_comes_once() -> None:
     names = [name for name, _, _ in robust.plan()]
-    count = len(chapters())
-    assert names[0] == "default, 1 thread"
-    assert names[2 * count] == "seeds + 1000"
+    assert names[0] == robust.OLDEST
+    assert names[len(chapters())] == "seeds + 1000"
     rows = [(name, source.stem) for name, source, _ in robust.plan()]
     assert len(set(rows)) == len(rows)
-    assert ("default, 1 thread", "worked_example") in rows
+    assert (robust.OLDEST, "worked_example") in rows
     assert ("seeds + 1000", "worked_example") not in rows
+
+
+def test_a_row_is_of_code_and_of_what_it_prints_only(chapter: Chapter) -> None:
+    before = robust.digest_of(chapter.source)
+    notebook = nbformat.read(chapter.source, as_version=4)
+    notebook.cells[2].source += "\nSome prose."
+    drawing = new_code_cell("plt.plot([1, 2])")
+    drawing.metadata.tags = ["picture"]
+    notebook.cells.append(drawing)
+    other = chapter.source.with_name("other.ipynb")
+    nbformat.write(notebook, other)
+    assert robust.digest_of(other) == before
+    notebook.cells[1].source += " "
+    nbformat.write(notebook, other)
+    assert robust.digest_of(other) != before
+    notebook.cells[1].source = notebook.cells[1].source[:-1]
+    notebook.cells[3].outputs[0].text += "more"
+    nbformat.write(notebook, other)
+    assert robust.digest_of(other) != before
+
+
+def test_rows_of_the_past_are_dropped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = chapters()[0].source
+    now = {"notebook": robust.digest_of(source), "failed": {}}
+    then = {"notebook": "another", "flipped": []}
+    rows = {source.stem: {robust.OLDEST: now, "seeds + 1000": then, "no more": now}}
+    monkeypatch.setattr(robust.record, "RESULTS", tmp_path)
+    monkeypatch.setattr(robust, "RESULTS", tmp_path / "robust.json")
+    (tmp_path / "robust.json").write_text(json.dumps({"machine": {}, "rows": rows}))
+    robust.forget()
+    assert robust.read()["rows"] == {source.stem: {robust.OLDEST: now}}
 
 
 def test_the_table_names_the_notebooks_that_change() -> None:

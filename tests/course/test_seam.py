@@ -24,7 +24,7 @@ TWO_SECONDS = (
 )
 
 
-def draw(height: float, dpi: int = 90) -> np.ndarray:
+def draw(height: float, dpi: int = 90, width: str = "") -> np.ndarray:
     """Draw a curve whose peak has the given height, the axes being fixed."""
     fig, ax = plt.subplots(figsize=(7, 3), dpi=dpi)
     x = np.linspace(0, 1, 100)
@@ -34,7 +34,7 @@ def draw(height: float, dpi: int = 90) -> np.ndarray:
     fig.savefig(buffer, format="png")
     plt.close(fig)
     data = base64.b64encode(buffer.getvalue()).decode()
-    page = f'<img src="data:image/png;base64,{data}">'
+    page = f'<img src="data:image/png;base64,{data}"{width}>'
     (picture,) = pictures([nbformat.from_dict({"data": {"text/html": page}})])
     return picture
 
@@ -45,6 +45,14 @@ def test_the_same_picture_passes_and_a_moved_curve_does_not() -> None:
     assert difference(curve, draw(0.8 + 1e-9)) < TOLERANCE / 10
     assert difference(curve, draw(0.7)) > 1.2 * TOLERANCE
     assert difference(curve, draw(0.8, dpi=60)) == 1
+
+
+def test_a_picture_is_compared_as_large_as_it_is_shown() -> None:
+    """Sharp or not is decided by bytes; a moved curve is seen all the same."""
+    shown = ' width="630"'
+    assert draw(0.8, 180, shown).shape == draw(0.8).shape
+    assert difference(draw(0.8), draw(0.8, 180, shown)) < TOLERANCE / 2
+    assert difference(draw(0.7), draw(0.8, 180, shown)) > TOLERANCE
 
 
 def damaged(folder: Path) -> Path:

@@ -5,11 +5,22 @@ import pytest
 import torch
 from torch import Tensor
 
-from pinn import FEM, HardPINN, Mean, Mesh, Problem, Vanilla, Wanted, march, solve, zoo
+from pinn import (
+    FEM,
+    HardPINN,
+    Mean,
+    Mesh,
+    Problem,
+    Vanilla,
+    Wanted,
+    march,
+    solve,
+    zoo,
+)
 from pinn._backend import dde
 from pinn.forms.conditions import condition_errors, second_in_time
 from pinn.inverse import Unknown
-from pinn.march import _slab, _Slabs
+from pinn.slabs import Slabs, slab
 
 icbc, shapes = dde.icbc, dde.geometry
 SMALL = Vanilla(40, num_sides=10, hidden=(10, 10), resample=None)
@@ -46,7 +57,7 @@ def test_one_slab_is_the_solution_bit_for_bit() -> None:
     assert one.parameters == other.parameters
 
 
-def test_a_long_time_is_reached_slab_by_slab() -> None:
+def test_a_long_time_is_reached_slab_byslab() -> None:
     """The error up to each end is told, the last of them for the whole."""
     solution = march(oscillator(12.5), SMALL, 5, iterations=40)
     assert solution.error() < 1e-4
@@ -64,7 +75,7 @@ def test_a_slab_begins_where_the_last_network_ends() -> None:
     ]
     problem = Problem(strip, HEAT.flux, None, held)
     (net,) = nets(problem, 1)
-    part = _slab(problem, 0.25, 0.5, net)
+    part = slab(problem, 0.25, 0.5, net)
     assert part.bounds[0][-1] == 0.25 and part.bounds[1][-1] == 0.5
     border, start = condition_errors(part, net)
     assert len(start) > 0 and start.abs().max() < 1e-12
@@ -75,7 +86,7 @@ def test_a_slab_begins_where_the_last_network_ends() -> None:
         part.geometry.random_boundary_points(50)
     )
     assert len(points) and ((points[:, 1] >= 0.25) & (points[:, 1] <= 0.5)).all()
-    _, begun = condition_errors(_slab(problem, 0.0, 0.25, None), lambda x: 0 * x[:, :1])
+    _, begun = condition_errors(slab(problem, 0.0, 0.25, None), lambda x: 0 * x[:, :1])
     assert torch.allclose(begun, torch.full_like(begun, -7.0))
 
 
@@ -86,7 +97,7 @@ def _only(problem: Problem, k: int) -> Problem:
 
 def test_points_are_those_of_their_slab_and_ends_of_the_earlier() -> None:
     parts = nets(HEAT, 3)
-    whole = _Slabs(parts, [0.0, 0.2, 0.6, 1.0])
+    whole = Slabs(parts, [0.0, 0.2, 0.6, 1.0])
     times = torch.tensor([0.9, 0.6, 0.2, 0.0, 0.21, 1.0], dtype=torch.float64)
     x = torch.stack([torch.full_like(times, 0.3), times], dim=1)
     jet = whole.jet(x, Wanted.all(2))
@@ -97,6 +108,17 @@ def test_points_are_those_of_their_slab_and_ends_of_the_earlier() -> None:
             torch.testing.assert_close(found, getattr(mine, name), rtol=0, atol=1e-13)
     assert torch.equal(whole(x), whole.jet(x, Wanted()).u)
     assert whole(x[:0]).shape == (0, 1)
+
+
+def test_there_are_no_values_beyond_the_times() -> None:
+    """A network goes on past its slab: with numbers that nothing has trained."""
+    whole = Slabs(nets(HEAT, 2), [0.0, 0.2, 0.5])
+    times = torch.tensor([-0.1, 0.0, 0.5, 0.50000001, 0.6], dtype=torch.float64)
+    x = torch.stack([torch.full_like(times, 0.3), times], dim=1)
+    jet = whole.jet(x, Wanted.all(2))
+    for part in (jet.u, jet.p, jet.H):
+        known = ~part.isnan().flatten(1).any(1)
+        assert known.tolist() == [False, True, True, True, False]
 
 
 def test_conditions_in_space_and_given_times() -> None:

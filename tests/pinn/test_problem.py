@@ -223,6 +223,13 @@ def test_bad_input_is_refused(make, error: type, message: str) -> None:
         make()
 
 
+def test_a_coefficient_that_multiplies_points_with_points_is_named() -> None:
+    line = dde.geometry.Interval(0, 1)
+    with pytest.raises(ValueError, match=r"c\[\.\.\., None\] \* p"):
+        Problem(line, lambda x, u, p: -(1 + x) * p, lambda x, u: 0 * u)
+    Problem(line, lambda x, u, p: -(1 + x)[..., None] * p, lambda x, u: 0 * u)
+
+
 def test_functions_with_defaults_and_built_in_ones_are_taken() -> None:
     def flux(x: Tensor, u: Tensor, p: Tensor, nu: float = 0.1) -> Tensor:
         return -nu * p

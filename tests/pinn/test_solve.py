@@ -19,6 +19,7 @@ from pinn import (
     Mesh,
     Partition,
     Problem,
+    SSBroyden,
     Strong,
     SubdomainFNN,
     Vanilla,
@@ -68,6 +69,15 @@ def test_every_method_solves_the_heat_equation(name: str) -> None:
     assert (solution.flux_jump() > 0) == (name in ("cPINN", "XPINN"))
 
 
+@pytest.mark.parametrize("name", [name for name in METHODS if name != "FEM"])
+def test_networks_are_trained_by_ssbroyden_unless_told_otherwise(name: str) -> None:
+    method = METHODS[name]
+    data = method.data(HEAT)
+    net = method.net(HEAT, torch.Generator().manual_seed(0))
+    assert type(method.optimizer(net, data)) is SSBroyden
+    assert type(solve(HEAT, method, iterations=1).model.opt) is SSBroyden
+
+
 def test_the_same_seed_gives_the_same_solution_and_disturbs_nobody() -> None:
     torch.manual_seed(5)
     before = torch.rand(1)
@@ -113,8 +123,15 @@ def test_an_interrupt_returns_what_there_is(monkeypatch) -> None:
             return [Interrupt()]
 
     solution = solve(HEAT, Impatient(**SMALL), iterations=50)
-    assert solution.model.train_state.step == 3
+    assert solution.model.train_state.step == 3 and solution.interrupted
     assert solution.history.loss[-1] < solution.history.loss[0]
+    with pytest.warns(UserWarning, match="interrupted in 'impatient', seed 0"):
+        found = race(
+            HEAT, {"FEM": FEM(4), "impatient": Impatient(**SMALL)}, 60.0, seeds=[0, 1]
+        )
+    assert list(found.solutions) == ["FEM"], "a run cut short is no contestant"
+    with pytest.raises(KeyboardInterrupt):
+        race(HEAT, {"impatient": Impatient(**SMALL)}, 60.0)
 
 
 def test_a_race_has_a_table_and_a_picture() -> None:

@@ -46,7 +46,8 @@ class ALISTA(Analytic):
             mean of ``w_i^T a_i``, 0.1 for the analytic weight.
         keep: How many entries may pass: an int, or one per layer; None is 1.2 %
             of ``2 m`` (of n, if less) more per layer, at most 13 %, and 12 % in the
-            last of less than ten layers.
+            last of less than ten layers; of more than ``4 m`` atoms more slowly, by
+            ``sqrt(4 m / n)``.
         weight: The matrix ``W``; None is the analytic one. Shape ``(m, n)``.
 
     Raises:

@@ -25,7 +25,8 @@ class Analytic(Unrolled):
             mean of ``w_i^T a_i``.
         keep: How many entries may pass: an int, or one per layer; None is 1.2 %
             of ``2 m`` (of n, if less) more per layer, at most 13 %, and 12 % in the
-            last of less than ten layers.
+            last of less than ten layers; of more than ``4 m`` atoms more slowly, by
+            ``sqrt(4 m / n)``.
         weight: The matrix ``W``; None is the analytic one. Shape ``(m, n)``.
         tied: Whether one layer is repeated.
     """

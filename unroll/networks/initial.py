@@ -44,12 +44,14 @@ def support_counts(
 
     None is the schedule of LISTA-CPSS, 1.2 % of the atoms more per layer and at most
     13 %, made for 16 layers and ``n = 2 m``. How many entries can be found depends on
-    the measurements: of more atoms than ``2 m`` only so many count. And a shallow
-    network gets there too: with less than ten layers, 12 % in the last.
+    the measurements: of more atoms than ``2 m`` only so many count, and of more than
+    ``4 m``, where a layer finds less, they come more slowly, by ``sqrt(4 m / n)``. And
+    a shallow network gets there too: with less than ten layers, 12 % in the last.
     """
     if keep is None:
         m, n = A.shape
         share, atoms = max(0.012, 0.12 / depth), min(n, 2 * m)
+        share *= min(1.0, (4 * m / n) ** 0.5)
         return [round(min(share * (k + 1), 0.13) * atoms) for k in range(depth)]
     counts = [keep] * depth if isinstance(keep, int) else list(keep)
     if len(counts) != depth:

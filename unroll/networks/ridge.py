@@ -61,7 +61,8 @@ class RidgeALISTA(Unrolled):
         lam: Weight of the Lasso whose ISTA the network starts at; None is 0.1.
         keep: How many entries may pass: an int, or one per layer; None is 1.2 %
             of ``2 m`` (of n, if less) more per layer, at most 13 %, and 12 % in the
-            last of less than ten layers.
+            last of less than ten layers; of more than ``4 m`` atoms more slowly, by
+            ``sqrt(4 m / n)``.
         ridge: Where ``rho`` starts, a factor of the mean squared norm of the atoms.
 
     Raises:

@@ -93,12 +93,11 @@ def remarks_on(measured: Sequence[float], best_step: int, unit: str) -> tuple[st
     if len(measured) > 1 and best_step == 0:
         return (
             f"no step was better than the start, {first:.4g} {unit}: the network is as "
-            "it was before; try clip=1, a smaller lr, or more steps",
+            "it was before; try a smaller lr, or more steps",
         )
     if is_far_above(last, best, first, unit):
         return (
             f"training ended at {last:.4g} {unit}, far above its best, {best:.4g} "
-            f"{unit} at step {best_step}, whose weights are kept; try clip=1 or a "
-            "smaller lr",
+            f"{unit} at step {best_step}, whose weights are kept; try a smaller lr",
         )
     return ()

@@ -7,7 +7,8 @@ import torch
 
 from unroll._checks import check_count, check_positive
 from unroll.networks.base import Unrolled
-from unroll.training.objectives import Objective, named
+from unroll.operators import Operator
+from unroll.training.objectives import DeepLogNMSE, Objective, named
 
 __all__ = [
     "Recipe",
@@ -44,14 +45,18 @@ class Recipe:
             stages grow by themselves.
         decay: Whether rates fall to 0 over the steps along a half cosine; the stages of
             ``"stagewise"`` have their own.
-        clip: Largest norm of the gradient; None does not clip.
+        clip: Largest norm of the gradient; ``math.inf`` does not clip. None is 1, but
+            ``math.inf`` for errors in dB, numbers alone and more than ``2 m`` atoms:
+            there few samples decide the error, and clipped they would not count.
         age_decay: Factor per stage of age; only ``"stagewise"`` uses it.
         validation: Samples in the fixed validation set, drawn before the first batch;
             of tensors a fifth at most.
         every: Steps between validations, and between checkpoints.
         rollback: Whether a training that has gone astray goes back to its best weights
             at half the rates: at every validation that is 3 dB above the best, or, of
-            the Lasso's cost, a tenth of what was gained. Not in stages.
+            the Lasso's cost, a tenth of what was gained. Not in stages. None is True,
+            but False for errors in dB and more than ``2 m`` atoms, unless every layer
+            has a matrix of its own.
 
     Raises:
         TypeError: If a count is not an int, or ``objective`` cannot be minimised.
@@ -70,11 +75,11 @@ class Recipe:
     lr_matrices: float = 2e-3
     grow: float | None = None
     decay: bool = True
-    clip: float | None = 1.0
+    clip: float | None = None
     age_decay: float = 0.3
     validation: int = 1000
     every: int = 20
-    rollback: bool = True
+    rollback: bool | None = None
 
     def __post_init__(self) -> None:
         named(self.objective)
@@ -86,7 +91,7 @@ class Recipe:
             check_positive("lr", self.lr)
         if self.grow is not None and not 0 <= self.grow < 1:
             raise ValueError(f"grow is {self.grow}: expected 0 <= grow < 1")
-        if self.clip is not None:
+        if self.clip is not None and self.clip != math.inf:
             check_positive("clip", self.clip)
 
     @property
@@ -133,12 +138,34 @@ def parameter_groups(net: Unrolled, recipe: Recipe) -> list[dict]:
 
 
 def fitted(recipe: Recipe, net: Unrolled) -> Recipe:
-    """Return the recipe with the growth of a network, where none was given."""
-    if recipe.grow is not None:
-        return recipe
+    """Return the recipe with what follows from a network, where it was not given.
+
+    Growth is 0.5, or 0 where steps are dear. The gradient is clipped at 1, and a
+    training that goes astray goes back, except where few samples decide the error: of
+    errors in dB, with more than ``2 m`` atoms, in layers without matrices of their own.
+    There ``W^T A`` has eigenvalues far above 1, and a layer whose threshold is too low
+    for a sample makes its code grow without end. Such samples are rare, and the only
+    ones that raise the threshold: after a step back the next one comes as before. And
+    clipped, a batch with one counts no more than any other: where all that is learned
+    are numbers, which are the same for every sample, nothing is clipped.
+    """
     own = len(net.layers) > 1 and any(p.ndim >= 2 for p in net.layers.parameters())
     dear = own or recipe.steps < 20 * net.depth
-    return replace(recipe, grow=0.0 if dear else 0.5)
+    logs = isinstance(recipe.goal, DeepLogNMSE)
+    rare = logs and not own and _has_many_atoms(net)
+    free = rare and all(p.ndim < 2 for p in net.parameters())
+    return replace(
+        recipe,
+        grow=(0.0 if dear else 0.5) if recipe.grow is None else recipe.grow,
+        clip=(math.inf if free else 1.0) if recipe.clip is None else recipe.clip,
+        rollback=not rare if recipe.rollback is None else recipe.rollback,
+    )
+
+
+def _has_many_atoms(net: Unrolled) -> bool:
+    """Whether there are more atoms than ``2 m``."""
+    shape = () if isinstance(net.A, Operator) else net.A.shape
+    return len(shape) == 2 and shape[1] > 2 * shape[0]
 
 
 def grown(step: int, depth: int, recipe: Recipe) -> int:

@@ -81,7 +81,7 @@ def accidents(leaks: int, rollbacks: int, died_at: int | None) -> tuple[str, ...
     if rollbacks:
         found.append(
             f"training went astray {rollbacks} times and went back to its best "
-            "weights, at half the rates; try clip=1 or a smaller lr"
+            "weights, at half the rates; try a smaller lr"
         )
     if leaks:
         found.append(
@@ -92,6 +92,6 @@ def accidents(leaks: int, rollbacks: int, died_at: int | None) -> tuple[str, ...
     if died_at is not None:
         found.append(
             f"at step {died_at} every code is 0 and no gradient is left: training died "
-            "and stopped; try clip=1 or a smaller lr"
+            "and stopped; try a smaller lr"
         )
     return tuple(found)

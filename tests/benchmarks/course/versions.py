@@ -67,11 +67,17 @@ def measure(resolution: str, folder: Path) -> dict:
 
 
 def requirements() -> list[str]:
-    """Return what pyproject.toml asks for, for the library and its tests."""
+    """Return what is asked for by the library, its tests and the extras these need."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    extras = project["optional-dependencies"]
-    texts = project["dependencies"] + extras["pinn"] + extras["course"] + extras["test"]
-    return [t for t in texts if _normalised(Requirement(t).name) != project["name"]]
+    found, extras = list(project["dependencies"]), ["test"]
+    for extra in extras:  # grows: an extra may need others of this project
+        for text in project["optional-dependencies"][extra]:
+            asked = Requirement(text)
+            if _normalised(asked.name) != project["name"]:
+                found.append(text)
+            else:
+                extras += sorted(asked.extras - {*extras})
+    return found
 
 
 def named() -> list[str]:

@@ -23,7 +23,6 @@ from pinn import (
     XPINN,
     HardPINN,
     Problem,
-    SSBroyden,
     Vanilla,
     solve,
 )
@@ -32,6 +31,7 @@ from tests.benchmarks import record
 from tests.benchmarks.pinn import examples_line as line
 from tests.benchmarks.pinn import examples_plane as plane
 from tests.benchmarks.pinn.example import Example
+from tests.benchmarks.pinn.runs import ByLevenberg
 
 RESULTS = record.RESULTS / "pinn_examples.json"
 SECONDS = 20.0
@@ -53,21 +53,13 @@ EXAMPLES = {
 }
 
 
-class ByBroyden(HPVPINN):
-    """The hp-VPINN with the optimiser of the strong methods."""
-
-    def optimizer(self, net: torch.nn.Module, data: object) -> torch.optim.Optimizer:
-        """Make it."""
-        return SSBroyden(net.parameters())
-
-
 METHODS = {
     "vanilla": lambda e: (e.problem, Vanilla()),
     "hard": lambda e: (e.problem, HardPINN()),
     "cPINN": lambda e: (e.weak(), CPINN(e.cuts)),
     "XPINN": lambda e: (e.weak(), XPINN(e.cuts)),
     "hp-VPINN": lambda e: (e.weak(), HPVPINN()),
-    "hp-VPINN, SSBroyden": lambda e: (e.weak(), ByBroyden()),
+    "hp-VPINN, Levenberg-Marquardt": lambda e: (e.weak(), ByLevenberg()),
     "FEM": lambda e: (e.weak(), FEM(e.elements)),
 }
 THEIRS = "DeepXDE's own"

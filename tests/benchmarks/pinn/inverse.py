@@ -1,12 +1,12 @@
 """Numbers of an equation from noisy values: networks and their classical twins.
 
-    python -m tests.benchmarks.pinn.inverse [--only rows burgers modes leak]
+    python -m tests.benchmarks.pinn.inverse [--only rows burgers modes leak field]
 
 The first problem is DeepXDE's example ``diffusion_1d_inverse``: ``u_t - C u_xx = s`` on
 [-1, 1] x [0, 1] with ``u = sin(pi x) exp(-t)``, ``C = 1`` from a start of 2, and ten
 values at the last time, here with noise of one per cent of the largest. Errors are told
 in units of the Cramer-Rao deviation: an efficient estimate is off by about one. The
-others are in :mod:`tests.benchmarks.pinn.inverse_cases`. A row that is already in
+others are in ``inverse_cases.py`` and ``inverse_field.py``. A row that is already in
 ``results/pinn_inverse.json`` is kept.
 """
 
@@ -21,6 +21,7 @@ from pinn._backend import dde
 from pinn.inverse import Data, Unknown, classical, identify
 from tests.benchmarks import record
 from tests.benchmarks.pinn.inverse_cases import burgers, leak, two
+from tests.benchmarks.pinn.inverse_field import field
 
 LEVELS = {"0.1 %": (0.001, 3), "1 %": (0.01, 5), "10 %": (0.1, 5)}  # noise, draws
 CONTROL = 1e-6  # weight of the equation in the negative control, of one per cent
@@ -135,6 +136,7 @@ def plan() -> dict[str, dict[str, partial]]:
             for draw in range(3)
         },
         "leak": {f"draw {draw}": partial(leak, draw) for draw in range(8)},
+        "field": {f"draw {draw}": partial(field, draw) for draw in range(3)},
     }
 
 

@@ -40,10 +40,11 @@ from pinn import (
 from pinn._backend import dde
 from pinn.optimizers.jacobian import jacobian
 from tests.benchmarks import record
+from tests.benchmarks.pinn.fastvpinns import FAST, fastvpinns_steps, own_test, waves
 from tests.benchmarks.pinn.runs import (
-    FAST,
     POINTS,
     WEAK,
+    ByLevenberg,
     PeriodicPINN,
     Row,
     Seeds,
@@ -54,11 +55,9 @@ from tests.benchmarks.pinn.runs import (
     by_gauss_newton,
     cpinn,
     damped,
-    fastvpinns_steps,
     fronts,
     in_turns,
     record_of,
-    waves,
 )
 
 Model, data, nn = dde.Model, dde.data, dde.nn
@@ -187,9 +186,9 @@ def deepxde_step(compiled: bool) -> Callable[[], Row]:
 
 STEEP = [[-1, -0.1, 0.1, 1]]
 # Weights of a mean over the tests: with them the weak rows below were measured.
-HATS = HPVPINN(STEEP, degree=60, points=80, hats=True, weights=[1 / 186, 1])
+HATS = ByLevenberg(STEEP, degree=60, points=80, hats=True, weights=[1 / 186, 1])
 BUBBLES = replace(HATS, hats=False, weights=[1 / 180, 1])
-GRADED = HPVPINN(
+GRADED = ByLevenberg(
     [[-1, -0.3, 0, 0.3, 1], 4],
     degree=5,
     points=10,
@@ -199,6 +198,12 @@ GRADED = HPVPINN(
     weights=[1 / 784],
 )
 SHORT = HardPINN(4000, hidden=(20,) * 4, resample=25)
+BESIDE: dict[str, Callable[[str], Row]] = {  # with a Python that has FastVPINNs
+    "fastvpinns_steps": fastvpinns_steps,
+    "fastvpinns_poisson": own_test("Poisson"),
+    "fastvpinns_cd2d": own_test("CD2D"),
+    "fastvpinns_helmholtz": own_test("Helmholtz"),
+}
 ROWS: dict[str, Callable[..., Row] | Seeds] = {
     "fem_steep_2d": fem_steep_2d,
     "assembly_256_elements": assembly,
@@ -216,7 +221,13 @@ ROWS: dict[str, Callable[..., Row] | Seeds] = {
         zoo.burgers(), HardPINN(800, hidden=(20,) * 4)
     ),
     "hp_vpinn_steep_1d_30s": accuracy(zoo.poisson_1d_steep(), HATS, 30, range(3)),
-    "fastvpinns_steps": fastvpinns_steps,
+    "hp_vpinn_steep_1d_default_30s": accuracy(
+        zoo.poisson_1d_steep(),
+        HPVPINN(STEEP, degree=60, points=80),
+        30,
+        range(3),
+    ),
+    **BESIDE,
     "fastvpinns_features_2s": accuracy(waves(), FAST, 2, range(3)),
     "buckley_leverett_strong_40s": accuracy(
         zoo.buckley_leverett(), Vanilla(), 40, range(3)
@@ -279,7 +290,7 @@ def main() -> None:
                 store(name, make.add(read()["rows"].get(name, {}), seed))
         elif name in read()["rows"]:
             continue
-        elif make is not fastvpinns_steps:
+        elif name not in BESIDE:
             store(name, make())
         elif chosen.fastvpinns:
             store(name, make(chosen.fastvpinns))

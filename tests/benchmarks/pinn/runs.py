@@ -1,12 +1,9 @@
 """Runs of the benchmark of ``pinn`` that are told by their error: ``methods.py``."""
 
-import json
 import statistics
-import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
@@ -15,26 +12,23 @@ from pinn import (
     HPVPINN,
     RAD,
     Conservative,
-    FourierFeatures,
     HardConstraint,
     HardPINN,
     Jet,
     JetFNN,
     LevenbergMarquardt,
-    Mesh,
     PeriodicFeatures,
     Problem,
     Solution,
     SSBroyden,
     Strong,
     SubdomainFNN,
-    Variational,
     Wanted,
-    gauss_lobatto,
     solve,
     zoo,
 )
 from pinn._backend import dde
+from pinn.forms.collocation import Collocation
 
 Row = dict[str, object]
 POINTS = 6000  # of the Burgers run, 200 more on the border
@@ -270,6 +264,16 @@ def by_broyden(net: torch.nn.Module, data: object) -> SSBroyden:
     return SSBroyden(net.parameters(), max_iter=50)
 
 
+@dataclass(frozen=True)
+class ByLevenberg(HPVPINN):
+    """hp-VPINN with the optimiser that was its default when a row was measured."""
+
+    def optimizer(self, net: torch.nn.Module, data: Collocation) -> LevenbergMarquardt:
+        return LevenbergMarquardt(
+            net.parameters(), lambda: data.residual_vector(net, self.weights)
+        )
+
+
 def by_gauss_newton(control: object) -> Callable[..., LevenbergMarquardt]:
     """Train by Levenberg-Marquardt with geodesic acceleration and a rule."""
 
@@ -282,82 +286,3 @@ def by_gauss_newton(control: object) -> Callable[..., LevenbergMarquardt]:
         )
 
     return make
-
-
-def waves() -> Problem:
-    """FastVPINNs' test: -lap u = s, u = -sin(4 pi x) sin(4 pi y) on the unit square."""
-    problem = zoo.helmholtz_2d()
-
-    def exact(x: torch.Tensor) -> torch.Tensor:
-        return -problem.exact(x)
-
-    return Problem(
-        problem.geometry,
-        lambda x, u, p: -p,
-        lambda x, u: 32 * torch.pi**2 * exact(x),
-        problem.conditions,
-        exact,
-        hard=problem.hard,
-    )
-
-
-@dataclass(frozen=True)
-class RandomFeatures(HPVPINN):
-    """hp-VPINN on random Fourier features, only their weights learned."""
-
-    def net(self, problem: Problem, generator: torch.Generator) -> torch.nn.Module:
-        net = JetFNN([128, 1], generator=generator)
-        features = FourierFeatures(2, 64, scale=10.0, generator=generator)
-        net.apply_feature_transform(features)
-        net.apply_output_transform(problem.hard)
-        return net
-
-
-FAST = RandomFeatures(8, degree=2, points=5, hats=False, hard=True, weights=[1 / 256])
-
-
-def fastvpinns_steps(python: str) -> Row:
-    """Steps of FastVPINNs' own test, in turns: 8 x 8 elements, net 3 x 30, Adam.
-
-    Theirs runs in float32, as ours beside it; ours in float64 is told too.
-    """
-    theirs = subprocess.Popen(
-        [python, Path(__file__).parent / "peers" / "fastvpinns_poisson.py"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        bufsize=1,
-    )
-    lines = (line for line in theirs.stdout if line.startswith("{"))
-    about = json.loads(next(lines))  # the package prints too
-    ours = {kind: _waves_step(kind, about) for kind in ("float32", "float64")}
-    times = {"fastvpinns_ms": [], "ours_ms": [], "ours_float64_ms": []}
-    for _ in range(7):
-        theirs.stdin.write("20\n")
-        times["fastvpinns_ms"].append(float(theirs.stdout.readline()))
-        for kind, name in (("float32", "ours_ms"), ("float64", "ours_float64_ms")):
-            start = time.process_time()
-            for _ in range(20):
-                ours[kind]()
-            times[name].append(50 * (time.process_time() - start))
-    theirs.stdin.close()
-    theirs.wait()
-    return about | {name: statistics.median(found) for name, found in times.items()}
-
-
-def _waves_step(kind: str, about: Row) -> Callable[[], None]:
-    """Make our step of the same size."""
-    dde.config.set_default_float(kind)
-    problem = waves()
-    mesh = Mesh(problem.geometry, 8, degree=4)
-    borders, points = about["boundary_points"], round((about["points"] / 64) ** 0.5)
-    data = Variational(
-        problem, mesh, borders, points=points, rule=gauss_lobatto, hats=False
-    )
-    net = JetFNN([2, 30, 30, 30, 1])
-    model = dde.Model(data, net)
-    model.compile(torch.optim.Adam(net.parameters(), 1e-3, fused=True), verbose=0)
-    model.train(iterations=1, verbose=0, display_every=10**6)
-    dde.config.set_default_float("float64")
-    state = model.train_state
-    return lambda: model._train_step(state.X_train, state.y_train, state.train_aux_vars)

@@ -15,6 +15,7 @@ again while it is there; ``--only`` measures the named rows afresh.
 import argparse
 import functools
 import json
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -321,7 +322,7 @@ NETWORKS = {
     "TISTA": lambda A: u.TISTA(A),
     "RidgeALISTA": made(u.RidgeALISTA),
 }
-FAST = {"lr": 0.05, "clip": None, "grow": 0.0}  # few steps, all layers at once
+FAST = {"lr": 0.05, "clip": math.inf, "grow": 0.0}  # few steps, all layers at once
 CELL = {"lr": 0.01, "lr_matrices": 0.01, "clip": 1.0}
 
 

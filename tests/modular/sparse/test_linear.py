@@ -137,6 +137,23 @@ def test_what_does_not_fit_is_refused() -> None:
         sparse_layers(nn.Linear(2, 2))
 
 
+def test_a_connection_holds_twentyfour_bytes_of_indices() -> None:
+    layer = SparseLinear(1000, 500, epsilon=4)
+    p = layer.pattern
+    held = [p.places, p.row, p.column, p.starts, *p.transposed]
+    assert sum(i.nbytes for i in held) == 24 * layer.connections + 4 * (1001 + 501)
+
+
+def test_only_the_input_and_the_values_are_kept_for_backward() -> None:
+    layer, kept = made(), []
+    x = torch.randn(5, 13, dtype=torch.float64).requires_grad_()
+    with torch.autograd.graph.saved_tensors_hooks(
+        lambda t: kept.append(t.numel()) or t, lambda t: t
+    ):
+        layer(x)
+    assert sorted(kept) == sorted([x.numel(), layer.connections])
+
+
 def test_all_relu_alternates_and_its_gradient_is_its_slope() -> None:
     z = torch.tensor([-2.0, -1e-9, 3.0], dtype=torch.float64, requires_grad=True)
     for layer, slope in [(0, -0.6), (1, 0.6), (2, -0.6)]:

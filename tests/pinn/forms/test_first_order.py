@@ -86,6 +86,8 @@ def test_all_conditions_hold_for_it_those_on_the_speed_too() -> None:
     assert max(e.abs().max() for e in errors) < 1e-8, "quotients, the rest exact"
     off = condition_errors(problem, lambda x: problem.exact(x) + 1)
     assert min(e.abs().min() for e in off) > 0.99, "each is on a component"
+    begun = [c.component for c in problem.conditions if type(c) is icbc.IC]
+    assert begun == [0, 1], "march hands both on"
 
 
 def test_finite_elements_solve_waves_at_their_order() -> None:

@@ -31,6 +31,7 @@ def measured(C: float = 2.0, sigma: float = 0.01) -> i.Data:
 
 
 C = i.Unknown("C", 1.0, positive=True)
+KNOTS = [[0.0, 0.5, 1.0]]
 SMALL = HardPINN(20, hidden=(4,), resample=None)
 
 
@@ -44,7 +45,21 @@ def info() -> i.Information:
     return i.classical(rod(C), measured(), elements=2).information
 
 
+def field() -> i.Field:
+    """Return a coefficient with three knots."""
+    return i.Field("k", KNOTS, start=2.0)
+
+
 CALLS = {
+    "Field": lambda: (i.Field, {"name": "k", "grid": KNOTS, "start": 2.0}),
+    "Field.set": lambda: (field().set, {"values": torch.ones(3)}),
+    "Field.roughness": lambda: (field().roughness, {}),
+    "Smoothness": lambda: (i.Smoothness, {"field": field(), "rho": 1.0}),
+    "Smoothness.rows": lambda: (i.Smoothness(field(), 1.0).rows, {}),
+    "Smoothness.condition": lambda: (
+        i.Smoothness(field(), 1.0).condition,
+        {"dim": 1, "scale": 1.0},
+    ),
     "Unknown": lambda: (i.Unknown, {"name": "C", "start": 1.0}),
     "Unknown.set": lambda: (i.Unknown("C", 1.0).set, {"value": 2.0}),
     "Unknown.reset": lambda: (i.Unknown("C", 1.0).reset, {}),

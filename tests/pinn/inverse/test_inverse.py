@@ -106,6 +106,27 @@ def test_networks_find_what_the_twin_finds(method: object) -> None:
         assert solution.predict(torch.zeros(1, 1).double()).item() == 0, "still hard"
 
 
+def test_an_interrupt_ends_all_runs() -> None:
+    """A run cut short among whole ones would be an estimate like any other."""
+
+    class Impatient(HardPINN):
+        def callbacks(self, seed: int) -> list:
+            class Interrupt(dde.callbacks.Callback):
+                def on_epoch_end(self) -> None:
+                    if seed == 1:
+                        raise KeyboardInterrupt
+
+            return [Interrupt()]
+
+    problem, method = rod(Unknown("C", 1.0)), Impatient(20, hidden=(4,), resample=None)
+    with pytest.warns(UserWarning, match="seed 1: there are 1 runs of 3$"):
+        found = identify(problem, measured(), method, iterations=2)
+    assert len(found.solutions) == 1 and not found.solutions[0].interrupted
+    with pytest.warns(UserWarning, match="seed 1: there are 1 runs of 2, cut short"):
+        found = identify(problem, measured(), method, seeds=(1, 0), iterations=2)
+    assert found.solutions[0].interrupted
+
+
 def test_the_information_of_a_network_is_that_of_the_equation() -> None:
     problem = rod(Unknown("C", 1.5))
     found = identify(

@@ -104,7 +104,9 @@ def test_constants_over_depth():
         (250, 500, 16, 6, 65),  # the paper's: 1.2 % of 500, at most 13 %
         (250, 500, 12, 6, 65),
         (250, 500, 4, 15, 60),  # the counts of the published logs: 15, 30, 45, 60
-        (250, 2000, 16, 6, 65),  # not 24 and 260, more than there are measurements
+        (250, 1000, 16, 6, 65),
+        (250, 2000, 16, 4, 65),  # not 24 and 260, more than there are measurements
+        (250, 4000, 16, 3, 48),  # half as fast as at 1000
         (60, 40, 16, 0, 5),
     ],
 )

@@ -116,6 +116,38 @@ def test_the_history_is_that_of_the_objective():
     torch.testing.assert_close(result.objective[-1], last, rtol=1e-12, atol=0)
 
 
+def test_on_the_way_the_history_has_the_accuracy_of_float32():
+    A, b = problem()
+    result = active_set(A, b, 0.003, keep_iterates=True)
+    r = b - result.iterates @ A.T
+    F = 0.5 * r.square().sum(dim=-1) + 0.003 * result.iterates.abs().sum(dim=-1)
+    torch.testing.assert_close(result.objective, F, rtol=1e-4, atol=0)
+    torch.testing.assert_close(result.objective[-1], F[-1], rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("unit", [1e-30, 1e-9, 1e9, 1e30])
+def test_units_that_float32_does_not_hold(unit):
+    """The same guesses in other units, and to the same relative gap."""
+    A, b = problem()
+    one = active_set(A, b, 0.02, tol=1e-9)
+    scaled = active_set(A, unit * b, 0.02 * unit, tol=1e-9 * unit**2)
+    assert scaled.converged.all() and scaled.iterations <= one.iterations + 1
+    torch.testing.assert_close(scaled.x / unit, one.x, rtol=0, atol=1e-6)
+
+
+def test_what_cycles_goes_again_and_slower(monkeypatch):
+    """A slower path ends where a fast one cycles: FISTA is out of reach."""
+    monkeypatch.delattr(sys.modules[active_set.__module__], "fista")
+    A, b = problem(seed=2, m=60, n=120, batch=200)
+    path = _Path(A, Lasso.checked(A, b, 0.005), 1e-8, False, again=False)
+    while path.guesses < path.most:
+        path.guess()
+    assert len(path.rows)
+    result = path.finish()
+    assert result.converged.all() and result.iterations > path.guesses
+    assert (duality_gap(A, b, result.x, 0.005) <= 2e-8).all()
+
+
 def test_padded_blocks_are_the_blocks():
     A, b = problem()
     active = torch.rand(30, 80, generator=torch.Generator().manual_seed(3)) < 0.2
@@ -132,13 +164,15 @@ def test_systems_that_float32_cannot_solve_are_solved_in_float64():
     """On the way too: a block with two atoms that float32 cannot tell apart."""
     A, b = problem()
     A[:, 5] = A[:, 4] + 1e-5 * (A[:, 6] - (A[:, 6] @ A[:, 4]) * A[:, 4])
-    path = _Path(A, Lasso.checked(A, b, 0.01), 1e-9, False)
+    path = _Path(A, Lasso.checked(A, b, 0.01), 1e-6, False, again=False)
     active = torch.zeros(30, 80, dtype=torch.bool)
     active[:, ::9], active[7] = True, False
     active[7, 4:6] = True
-    assert not path.coarse.solve(path.b, active)[7].isfinite().all()
-    z, exact = path._roughly(path.b, active), path.gram.solve(path.b, active)
-    assert torch.equal(z[7], exact[7]) and not torch.equal(z, exact)
+    assert not path.gram.solve(path.b, active)[7].isfinite().all()
+    rhs = b @ A
+    z, exact = path._solve(rhs, active), path.exact_gram.solve(rhs, active)
+    torch.testing.assert_close(z[7], exact[7], rtol=1e-9, atol=0)
+    assert z[7].any() and not torch.equal(z, exact)
     torch.testing.assert_close(z, exact, rtol=1e-4, atol=1e-4)
 
 

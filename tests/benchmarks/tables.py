@@ -22,8 +22,7 @@ from tests.benchmarks.modular import (
     tables_multilevel,
 )
 from tests.benchmarks.modular import tables as modular
-from tests.benchmarks.pinn import elements_table, examples_table
-from tests.benchmarks.pinn import examples_table, long_tables
+from tests.benchmarks.pinn import elements_table, examples_table, long_tables
 from tests.benchmarks.pinn import tables as pinn
 from tests.benchmarks.record import RESULTS, ROOT, where
 from tests.benchmarks.unroll import lowrank_tables as lowrank

@@ -104,9 +104,9 @@ def meshes(record: dict) -> str:
     lines += [
         "",
         "Median error of the best of our methods on each example, and meshes of which "
-        "each has twice as many elements per axis, up to 512 times those of the other "
-        f"table, while the next would not take more than {examples['seconds'] / 2:g} s."
-        " In time they are elements, too, and no steps. Seconds until as good: of all "
+        "each has twice as many elements per axis, from an eighth to 512 times those "
+        f"of the other table, {examples['seconds']:g} s for all of them together. In "
+        "time they are elements, too, and no steps. Seconds until as good: of all "
         "meshes so far together, since nobody knows before which is fine enough. "
         f"{where(record)}.",
     ]

@@ -98,7 +98,7 @@ print(
 )
 
 # %% [markdown]
-# So one may stop here? The same chapter will show a problem with ten coordinates, where no mesh fits into any computer and a network answers within seconds; equations for which a network is a thousand times as accurate; and a wave on which all our networks fail. "Which is better" has no answer. "Which is better *for this*" has one, and it can often be told before anything is run.
+# So one may stop here? The same chapter will show a problem with ten coordinates, where no mesh fits into any computer and a network answers within seconds; an equation whose smooth solution a network finds to more digits; and a wave on which all our networks fail. "Which is better" has no answer. "Which is better *for this*" has one, and it can often be told before anything is run.
 #
 # ## 1. How good is a mesh?
 #

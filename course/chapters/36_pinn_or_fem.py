@@ -564,7 +564,9 @@ axes[0].legend(fontsize=8)
 axes[1].plot(fine, carried(fine), "k", lw=2.5, label="truth")
 axes[1].plot(fine, fitted[16].predict(fine), label="16 elements, half in the layer")
 axes[1].plot(fine, weak.predict(fine), "--", label="hp-VPINN, adapted elements")
-axes[1].set(xlabel="x", xlim=(0.985, 1.0005), xticks=(0.985, 0.99, 0.995, 1))
+axes[1].set(
+    xlabel="x", ylabel="u", xlim=(0.985, 1.0005), xticks=(0.985, 0.99, 0.995, 1)
+)
 axes[1].legend(fontsize=8, loc="lower left")
 figure(
     fig,

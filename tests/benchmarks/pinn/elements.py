@@ -124,6 +124,9 @@ def meshes(name: str) -> list[dict]:
                 found = fem(problem, mesh)
         except ValueError:  # too coarse for Newton's method
             continue
+        used += found.seconds
+        if used > SECONDS:
+            break
         rows.append(
             {
                 "factor": factor,
@@ -132,7 +135,6 @@ def meshes(name: str) -> list[dict]:
                 "error": error(example, found.predict, problem),
             }
         )
-        used += found.seconds
         if used + (2 if problem.dim == 1 else 5) * found.seconds > SECONDS:
             break
     return rows

@@ -152,8 +152,9 @@ def find_jump(
         s = torch.linspace(0, 1, count, dtype=lower.dtype)[1:-1].expand(_LINES, -1)
         s = lower[axis] + (upper[axis] - lower[axis]) * s
         steps = line.steps(s)
-        for edge in free:
-            steps[(s[:, :-1] <= edge) & (edge <= s[:, 1:])] = 0
+        free, places = free.sort().values, s[0].contiguous()  # those of every line
+        before = torch.searchsorted(free, places[:-1])
+        steps[:, torch.searchsorted(free, places[1:], right=True) > before] = 0
         worst = steps.argmax(1, keepdim=True)
         low, high = s.gather(1, worst), s.gather(1, worst + 1)
         for _ in range(30):

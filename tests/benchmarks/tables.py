@@ -22,7 +22,7 @@ from tests.benchmarks.modular import (
     tables_multilevel,
 )
 from tests.benchmarks.modular import tables as modular
-from tests.benchmarks.pinn import examples_table, long_tables
+from tests.benchmarks.pinn import elements_table, examples_table, long_tables
 from tests.benchmarks.pinn import tables as pinn
 from tests.benchmarks.record import RESULTS, ROOT, where
 from tests.benchmarks.unroll import lowrank_tables as lowrank
@@ -74,6 +74,9 @@ TABLES: dict[str, Callable[[dict], str]] = {
     "pinn": pinn.errors,
     "pinn.speed": pinn.speeds,
     "pinn_examples": examples_table.examples,
+    "pinn_fem": elements_table.cavity,
+    "pinn_fem.dimension": elements_table.dimension,
+    "pinn_fem.meshes": elements_table.meshes,
     "pinn_march": long_tables.march,
     "pinn_adapt": long_tables.adapt,
     "pinn_inverse": pinn.inverse,

@@ -13,7 +13,7 @@
 # %% [markdown]
 # # 36 · PINN or finite elements?
 #
-# > **Claim.** For a known equation in up to three coordinates, finite elements mostly reach a smaller error than the best of our networks in a fraction of its seconds, and tell how large it is. Networks are ahead where a smooth solution in space and time is wanted to many digits, and they go on in five and ten dimensions, where meshes end and polynomials are the rival. Both need the right flux; and a race that holds one side to a mesh that nobody chose shows the opposite of a fair one.
+# > **Claim.** For a known equation in up to three coordinates, finite elements mostly reach a smaller error than the best of our networks in a fraction of its seconds, and tell how large it is. Networks are ahead where a smooth solution in space and time is wanted to many digits, and they go on in five and ten dimensions, where meshes end and polynomials are the rival. Both need the right flux; and a race that holds elements to one mesh flatters the network.
 
 # %% [markdown]
 # | | |
@@ -406,7 +406,7 @@ figure(
 )
 
 # %% [markdown]
-# Richardson's estimate is far below what still separates the finest mesh from the table of 1982, which was computed on a grid of 129 x 129 by a method of second order. So the table is confirmed to about its own accuracy, by a mesh of 32 x 32 in a few seconds. The network of the cold open is off by much more. Its equations are the same; what it lacks is not knowledge but *seconds*: at the two upper corners the lid's speed jumps from one to zero, the pressure is infinite there, and points near the corners dominate a mean of squared residuals.
+# Richardson's estimate is far below what still separates the finest mesh from the table of 1982, which was computed on a grid of 129 x 129 by a method of second order. So the table is confirmed to about its own accuracy, by a mesh of 32 x 32 in a few seconds. The network of the cold open is off by much more. Its equations are the same; why was not isolated here. A likely reason: at the two upper corners the lid's speed jumps from one to zero, the pressure is infinite there, and points near the corners may dominate a mean of squared residuals.
 #
 # ## 3. Thin layers: put the mesh where it is needed
 #
@@ -568,7 +568,7 @@ figure(
 )
 
 # %% [markdown]
-# Sixteen even elements oscillate through the whole interval, although fifteen of them see nothing but a straight line: the one that holds the layer misleads all others. Half of them in the layer, and the error is a hundred times smaller. The network on the strong form is off *everywhere*, by one number: its points hardly ever fall into the last thousandth, and without the layer nothing ties the straight line to the condition at the right end. So it lies between the two conditions. What it can be given is the mesh: *tests* on elements that stand in the layer (chapter 34). The library's benchmark has eight CPU seconds for each network and three seeds:
+# Sixteen even elements oscillate through the whole interval, although fifteen of them see nothing but a straight line: the one that holds the layer misleads all others. Half of them in the layer, and the error is a hundred times smaller. The network on the strong form is off *everywhere*: its points hardly ever fall into the last thousandth, and without the layer nothing ties the straight line to the condition at the right end. So it lies between the two conditions. What it can be given is the mesh: *tests* on elements that stand in the layer (chapter 34). The library's benchmark has eight CPU seconds for each network and three seeds:
 
 # %%
 thin = stored("pinn_adapt")["networks"]
@@ -761,7 +761,7 @@ figure(
 )
 
 # %% [markdown]
-# For $g = 1$ errors add up, and they do: no slab is hard, the past stays. Until $T = 30$ one network is nearly as good as ten slabs. Until $T = 100$ it is lost, with a tiny loss: what one network has not understood in one place it cannot mend in another, and the residual does not tell (chapter 32: causality). So slabs are for times that are *long for the solution*. And the solver without any network is ahead of both by orders of magnitude, in a hundredth of a second.
+# For $g = 1$ errors add up, and they do: no slab is hard, the past stays. Until $T = 30$ one network is nearly as good as ten slabs. Until $T = 100$ it is lost, with a tiny loss: what one network has not understood in one place it cannot mend in another, and the residual does not tell. So slabs are for times that are *long for the solution*. And the solver without any network is ahead of both by orders of magnitude, in less than a tenth of a second.
 #
 # ## 5. Shocks: the flux decides
 #
@@ -1346,11 +1346,11 @@ ax.legend(fontsize=8, loc="lower right")
 figure(
     fig,
     caption="Fourteen examples, twenty CPU seconds a side. Below the line the network is the better one.",
-    alt="Points in a square with both errors on logarithmic axes; most lie above the diagonal, where elements are better; crosses of one mesh lie further to the right than their points.",
+    alt="Points in a square with both errors on logarithmic axes; most lie above the diagonal, where elements are better; most crosses of one mesh lie further to the right than their points.",
 )
 
 # %% [markdown]
-# With the same seconds elements are ahead in most of the fourteen, and often a fraction of a second is enough for what the network needed twenty for. In the unfair race, where elements are held to one mesh, the network seems to win many more: nothing has changed but who may choose. The networks' own victories are smooth solutions in space and time (diffusion, Klein and Gordon's equation): a hard constraint or a well-trained network finds digits there for which a space-time mesh of degree 2 would have to be very fine. (Elements with steps in time, or of a higher degree, would do better than ours; they were not tried. Nor was any GPU.)
+# With the same seconds elements are ahead in most of the fourteen, and often a fraction of a second is enough for what the network needed twenty for. In the unfair race, where elements are held to one mesh, the network seems to win many more: nothing has changed but who may choose. The networks' own victories are smooth solutions in space and time (diffusion, Klein and Gordon's equation): a hard constraint or a well-trained network finds digits there for which a space-time mesh of degree 2 would have to be very fine. (Elements with steps in time, or of a higher degree, might do better than ours; they were not tried. Nor was any GPU.)
 #
 # ### A decision table
 #
